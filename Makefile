@@ -1,0 +1,82 @@
+# One command a line; `make` lists them. Everything is installed into .venv, at the versions of requirements.lock.
+
+# The Pythons to try, in this order: the first that runs and is 3.11-3.13 makes .venv. Name one with `make PYTHON=...`.
+PYTHON ?= python3 python3.13 python3.12 python3.11 python
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+VENV := .venv
+RUN := $(VENV)/bin/
+
+# Keras's ImageNet weights, where a machine keeps them beside the checkout; elsewhere Keras downloads them once.
+ifneq ($(wildcard ../shared/keras),)
+export KERAS_HOME ?= $(abspath ../shared/keras)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lab notebooks bench models lock lint clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.detection ## Detect on data/examples, after installing what detection needs and nothing more
+	@echo "Detecting on data/examples ..."
+	@$(RUN)python 03-detect_face_using_mask.py --image data/examples --output output \
+		--csv output/faces.csv --json output/faces.json --no-show
+	@echo "Annotated pictures: output/"
+	@echo "Table of the faces: output/faces.csv, and as JSON output/faces.json"
+
+test: $(VENV)/.everything ## Pass every test and run every notebook small, after installing the rest
+	@echo "Testing ..."
+	@$(RUN)python -m pytest
+
+lab: $(VENV)/.everything ## Open the notebooks in JupyterLab
+	@$(RUN)jupyter lab notebooks
+
+notebooks: $(VENV)/.everything ## Run the notebooks at full size in place and keep the tagged figures
+	@for notebook in notebooks/*.ipynb; do echo "Running $$notebook ..."; \
+		PATH="$(CURDIR)/$(RUN):$$PATH" jupyter nbconvert --to notebook --execute --inplace "$$notebook" || exit 1; done
+	@# The first run strips and reports that it did; the second passes.
+	@$(RUN)pre-commit run nbstripout --all-files >/dev/null || $(RUN)pre-commit run nbstripout --all-files
+
+bench: $(VENV)/.everything ## Print the speed of detection as ratios, both sides in one run
+	@$(RUN)python tests/bench.py
+
+models: $(VENV)/.detection ## Fetch the face detectors from their upstream, with checksums
+	@$(RUN)python -m utils.download
+
+lock: | $(RUN)python ## Pin what pyproject.toml asks for, for all platforms (UPGRADE=1: at the newest versions)
+	@$(RUN)uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --no-emit-index-url \
+		--all-extras --annotation-style line --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
+		pyproject.toml --output-file requirements.lock
+	@echo "Wrote requirements.lock"
+
+lint: $(VENV)/.lint ## Check and mend code and notebooks with ruff and nbstripout, as before a commit
+	@PATH="$(CURDIR)/$(RUN):$$PATH" pre-commit run --all-files
+
+clean: ## Remove .venv, output/ and caches; data/ and model/ stay
+	rm -rf $(VENV) output *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN)python:
+	@for python in $(PYTHON); do \
+		"$$python" -c '$(FITS)' 2>/dev/null || continue; \
+		echo "Making $(VENV) with $$("$$python" --version) ..."; \
+		"$$python" -m venv --clear $(VENV); exit; \
+	done; \
+	echo "This needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: python3-venv): install it, or say make PYTHON=/path/to/python3." >&2; \
+	exit 1
+	@$(RUN)python -m pip install --quiet --constraint requirements.lock uv \
+		|| echo "uv is not to be had here; pip installs instead, which takes longer."
+
+$(VENV)/.detection: PACKAGES := .
+$(VENV)/.detection: PURPOSE := detection needs
+$(VENV)/.lint: PACKAGES := .[dev]
+$(VENV)/.lint: PURPOSE := the checks need
+$(VENV)/.everything: PACKAGES := .[notebooks,dev]
+$(VENV)/.everything: PURPOSE := the notebooks and tests need; TensorFlow makes this a few minutes
+$(VENV)/.detection $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
+	@echo "Installing into $(VENV) what $(PURPOSE) ..."
+	@if [ -x $(RUN)uv ] && $(RUN)uv pip install --python $(RUN)python --compile-bytecode \
+		--constraint requirements.lock --editable "$(PACKAGES)"; then :; else \
+		$(RUN)python -m pip install --constraint requirements.lock --editable "$(PACKAGES)"; fi
+	@touch $@

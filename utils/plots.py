@@ -1,0 +1,135 @@
+"""Figures: each takes a table or pictures and returns Axes; nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from utils.classes import CLASS_COLORS, CLASS_NAMES
+
+
+def plot_gallery(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.6) -> Axes:
+    """Pictures in a grid, a caption under each; returns the first Axes."""
+    rows = max(1, -(-len(images) // columns))
+    figure, grid = plt.subplots(rows, columns, figsize=(columns * side, rows * (side + 0.35)), squeeze=False)
+    for ax in grid.flat:
+        ax.set_axis_off()
+    for ax, image, caption in zip(grid.flat, images, captions, strict=False):
+        ax.imshow(image)
+        ax.set_title(caption, fontsize=7, y=-0.02, va="top")
+    figure.tight_layout(pad=0.4, h_pad=1.2)
+    return grid[0, 0]
+
+
+def plot_counts(table: pd.DataFrame, x: str = "class_name", hue: str = "source") -> Axes:
+    """How many rows of each kind, the count written on each bar."""
+    order = [name for name in CLASS_NAMES if name in set(table[x])] if x == "class_name" else None
+    _, ax = plt.subplots(figsize=(8, 3.5))
+    sns.countplot(table, x=x, hue=hue, order=order, ax=ax, palette="muted")
+    for bars in ax.containers:
+        ax.bar_label(bars, fontsize=8)
+    ax.set(xlabel="", ylabel="faces")
+    ax.margins(y=0.12)
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_confusion(counts: pd.DataFrame, title: str = "") -> np.ndarray:
+    """A confusion matrix twice: as counts, and as shares of each true class."""
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
+    for ax, values, form, name in zip(axes, (counts, shares), ("d", ".1%"), ("counts", "shares of each true class")):
+        sns.heatmap(values, annot=True, fmt=form, cmap="Blues", cbar=False, vmin=0, ax=ax, square=False)
+        ax.set_title(name, fontsize=10)
+        ax.tick_params(axis="x", rotation=20)
+        ax.tick_params(axis="y", rotation=0)
+    axes[1].set_ylabel("")
+    figure.suptitle(title)
+    figure.tight_layout()
+    return axes
+
+
+def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
+    """Learning curves: loss and accuracy by epoch, train and validation, where the table has them."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4))
+    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
+        for column, label in ((name, "train, augmented"), (f"val_{name}", "validation")):
+            if column in history:
+                sns.lineplot(history, x="epoch", y=column, label=label, marker="o", markersize=4, ax=ax)
+        ax.set(xlabel="epoch", ylabel=name)
+        sns.despine(ax=ax)
+    figure.suptitle(title)
+    figure.tight_layout()
+    return axes
+
+
+def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
+    """Reliability curves from ``evaluate.reliability_table``: on the diagonal, certainty is earned."""
+    _, ax = plt.subplots(figsize=(5, 4.4))
+    ax.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="earned exactly")
+    for name, table in tables.items():
+        bars = np.clip([table.accuracy - table.low, table.high - table.accuracy], 0, None)
+        ax.errorbar(table.probability, table.accuracy, bars, marker="o", capsize=3, label=name, alpha=0.85)
+    lowest = min(min(table.probability.min(), table.low.min()) for table in tables.values())
+    ax.set(
+        xlabel="probability said", ylabel="share that was right", xlim=(lowest - 0.02, 1.01), ylim=(lowest - 0.02, 1.01)
+    )
+    ax.legend(loc="lower right")
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_intervals(table: pd.DataFrame, value: str = "accuracy", hue: str | None = None) -> Axes:
+    """Points with intervals, a row a slice: ``slice`` (index or column), the value, ``low``, ``high``, ``n``."""
+    rows = table.reset_index()
+    slices, kinds = list(dict.fromkeys(rows.slice)), [None] if hue is None else list(dict.fromkeys(rows[hue]))
+    _, ax = plt.subplots(figsize=(7.5, 0.7 + 0.3 * len(slices) * len(kinds)))
+    for shift, kind in enumerate(kinds):
+        part = rows if hue is None else rows[rows[hue] == kind]
+        y = np.array([slices.index(name) for name in part.slice]) + 0.25 * (shift - (len(kinds) - 1) / 2)
+        errors = np.clip([part[value] - part.low, part.high - part[value]], 0, None)
+        ax.errorbar(part[value], y, xerr=errors, fmt="o", capsize=3, label=kind)
+    counts = rows.groupby("slice").n.max()
+    ax.set_yticks(range(len(slices)), [f"{name} (n={counts[name]})" for name in slices])
+    ax.set(xlabel=f"{value}, 95 % interval", ylim=(len(slices) - 0.5, -0.5))
+    if hue is not None:
+        ax.legend(fontsize=8)
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
+    """What a threshold of P(no_face) costs on both sides, the chosen one marked."""
+    _, ax = plt.subplots(figsize=(6, 3.4))
+    sns.lineplot(table, x="threshold", y="faces_lost", label="faces dropped", ax=ax)
+    sns.lineplot(table, x="threshold", y="mistakes_kept", label="background kept", ax=ax)
+    ax.axvline(chosen, color="0.4", linestyle=":", label=f"chosen: {chosen:.2f}")
+    ax.set(xlabel="threshold on the probability of no_face", ylabel="share")
+    ax.legend()
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_heat(images: Sequence[np.ndarray], heats: Sequence[np.ndarray], captions: Sequence[str]) -> Axes:
+    """Grad-CAM laid over faces: red is where the classifier looked."""
+    figure, axes = plt.subplots(2, len(images), figsize=(1.7 * len(images), 3.9), squeeze=False)
+    for column, (image, heat, caption) in enumerate(zip(images, heats, captions, strict=True)):
+        edges = (0, image.shape[1], image.shape[0], 0)
+        axes[0, column].imshow(image)
+        axes[1, column].imshow(image, extent=edges)
+        axes[1, column].imshow(heat, cmap="inferno", alpha=0.55, extent=edges, interpolation="bilinear")
+        axes[1, column].set_title(caption, fontsize=7, y=-0.02, va="top")
+    for ax in axes.flat:
+        ax.set_axis_off()
+    figure.tight_layout(pad=0.4)
+    return axes[0, 0]
+
+
+def class_palette() -> dict[str, str]:
+    """The colour of each class, the same in figures as on pictures."""
+    return {name: "#{:02x}{:02x}{:02x}".format(*CLASS_COLORS[name]) for name in CLASS_COLORS}

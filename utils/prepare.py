@@ -1,0 +1,79 @@
+"""A folder of labelled photographs to the label table that training reads: corrected, completed, grouped and split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils.boxes import sample_background
+from utils.faces import Detector, find_faces
+from utils.groups import find_near_duplicates, group_near_duplicates, hash_images, split_by_group
+from utils.labels import BOX_COLUMNS, apply_corrections, make_label_table, read_labels
+from utils.paths import DATA_DIR
+
+CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"
+MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"
+BACKGROUND_SIZES = (12, 120)  # pixels: what detectors mistake for a face is as small as faces are
+
+
+def find_background(table: pd.DataFrame, root: str | Path, detector: Detector, seed: int = 0) -> pd.DataFrame:
+    """Where whole images hold one clear face, and where photographs hold none.
+
+    Two kinds of rows: a box about the face of a whole-image row, with its class, so that the classifier sees it as close as
+    inference does; and ``no_face`` boxes that touch neither a labelled face nor anything the detector takes for one.
+
+    Args:
+        table: a label table.
+        root: the data root.
+        detector: at a low confidence, so that unlabelled faces are not taken for background.
+        seed: of the choice.
+
+    Returns:
+        A label table of the new rows.
+    """
+    rng = np.random.default_rng(seed)
+    whole = table[table.x_min.isna()].set_index("file")
+    boxes = dict(tuple(table.dropna(subset=BOX_COLUMNS).groupby("file")))
+    rows: list[dict] = []
+    for path, image, found in find_faces([Path(root) / file for file in table.file.unique()], detector):
+        file, resolution_wh = path.relative_to(root).as_posix(), image.shape[1::-1]
+        if file in boxes:
+            known, source, count = boxes[file][BOX_COLUMNS].to_numpy(), boxes[file].source.iloc[0], 2
+        elif len(found) == 1 and found.confidence[0] > 0.7:
+            row = whole.loc[file]
+            known, source, count = found.xyxy, row.source, 1
+            box = dict(zip(BOX_COLUMNS, found.xyxy[0].round(), strict=True))
+            rows.append({"file": file, "source": source, "class_name": row.class_name, **box})
+        else:
+            continue
+        taken = np.concatenate([known, found.xyxy])
+        for box in sample_background(taken, resolution_wh, count, rng, BACKGROUND_SIZES):
+            box = dict(zip(BOX_COLUMNS, box, strict=True))
+            rows.append({"file": file, "source": source, "class_name": "no_face", **box})
+    return make_label_table(rows)
+
+
+def group_and_split(table: pd.DataFrame, root: str | Path, seed: int = 0) -> pd.DataFrame:
+    """The label table with ``group`` and ``split``: near-duplicates together, 80/10/10 by group."""
+    files = sorted(table.file.unique())
+    group = group_near_duplicates(find_near_duplicates(hash_images([Path(root) / file for file in files])), len(files))
+    table = table.assign(group=table.file.map(dict(zip(files, group, strict=True))))
+    return table.assign(split=split_by_group(table, seed=seed))
+
+
+def prepare_labels(root: str | Path, detector: Detector, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a data root whole: labels, their corrections, a detector's known mistakes, background, groups, the split.
+
+    Returns:
+        The label table, and the table of problems (``file``, ``problem``).
+    """
+    table, problems = read_labels(root)
+    table = apply_corrections(table, pd.read_csv(CORRECTIONS_FILE))
+    mistakes = pd.read_csv(MISTAKES_FILE)
+    source = table.drop_duplicates("file").set_index("file").source
+    mistakes = mistakes[mistakes.file.isin(table.file)].assign(source=lambda rows: rows.file.map(source))
+    more = find_background(table, root, detector, seed)
+    table = pd.concat([table, make_label_table(mistakes.to_dict("records")), more], ignore_index=True)
+    return group_and_split(table, root, seed), problems
