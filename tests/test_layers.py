@@ -9,7 +9,10 @@ UTILS = Path(__file__).resolve().parent.parent / "utils"
 LAYERS = {
     1: {"boxes", "classes", "images", "paths"},
     2: {"crops", "labels", "groups", "evaluate", "plots"},
-    3: {"faces", "masks", "draw", "tracks", "sources", "download", "collect", "dataset", "classifier", "classic", "detector"},
+    3: {
+        *("calibration", "faces", "masks", "draw", "tracks", "sources", "download"),  # to run
+        *("collect", "convert", "dataset", "classifier", "classic", "detector"),  # to train
+    },
     4: {"detect", "monitor", "prepare"},
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}

@@ -1,5 +1,7 @@
 """What a face can be called. Apart from ``labels``, so that detection needs no pandas."""
 
+import numpy as np
+
 CLASS_NAMES = ("with_mask", "without_mask", "mask_worn_incorrectly", "no_face")
 MASK_CLASSES = CLASS_NAMES[:3]  # what a person is told; ``no_face`` is a detector's mistake, and dropped
 NO_FACE = CLASS_NAMES.index("no_face")
@@ -35,3 +37,8 @@ def to_class_name(name: str, file: object = "A label") -> str:
     if key not in CLASS_NAMES:
         raise LabelError(f"{file}: the class '{name}' is unknown; use one of {', '.join(CLASS_NAMES)}.")
     return key
+
+
+def decide(y_prob: np.ndarray) -> np.ndarray:
+    """The class of each face, (N,) int64: the likeliest of the three that a person is told."""
+    return np.asarray(y_prob)[:, : len(MASK_CLASSES)].argmax(axis=1)

@@ -1,8 +1,8 @@
 """The recipe of 2020-21 that ours is measured against, as its tutorials have it; nothing else uses it.
 
 MobileNetV2 at 224 pixels, frozen; average pooling, 128 units, dropout; Adam at 1e-4; 20 epochs of batches of 32 with
-rotation, zoom, shift, shear and flip; two classes. Source: A. Rosebrock, "COVID-19: Face Mask Detector with OpenCV, Keras/
-TensorFlow, and Deep Learning", 2020, and prajnasb/observations. It runs every image through the frozen base in every epoch.
+rotation, zoom, shift, shear and flip; two classes. It runs every image through the frozen base in every epoch.
+Source: A. Rosebrock, "COVID-19: Face Mask Detector with OpenCV, Keras/TensorFlow, and Deep Learning", 2020.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from tqdm.auto import tqdm
 from tqdm.keras import TqdmCallback
+
+from utils.classes import CLASS_NAMES
+from utils.images import read_image, resize_image
+from utils.labels import BOX_COLUMNS
 
 INPUT_SIZE = 224
 BATCH = 32
@@ -29,6 +34,15 @@ def build_classic(weights: str | None = "imagenet") -> keras.Model:
     head = keras.layers.Flatten()(keras.layers.AveragePooling2D(7)(base.output))
     head = keras.layers.Dropout(0.5)(keras.layers.Dense(128, activation="relu")(head))
     return keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(head), name="classic")
+
+
+def load_whole_images(table: pd.DataFrame, root: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """What the tutorials train on: whole web pictures of two classes, (N, 224, 224, 3) uint8, and (N,) class ids."""
+    part = table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
+    images = np.empty((len(part), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
+    for position, file in enumerate(tqdm(part.file, desc="reading pictures", unit="image")):
+        images[position] = resize_image(read_image(Path(root) / file), (INPUT_SIZE, INPUT_SIZE))
+    return images, part.class_name.map(CLASS_NAMES.index).to_numpy()
 
 
 def augment_classic(seed: int = 0) -> keras.Sequential:

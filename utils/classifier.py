@@ -107,7 +107,7 @@ def fine_tune(
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Fine-tune the upper blocks. Stopped at any moment and called again, it goes on to the same result.
 
-    After each epoch ``run_dir`` holds the whole state (``checkpoint.keras``), the weights of that epoch and the history;
+    After each epoch ``run_dir`` holds the whole state (``checkpoint.keras``), that epoch's weights and the history;
     the model returned has the mean weights of the last epochs.
 
     Args:
@@ -123,9 +123,11 @@ def fine_tune(
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     checkpoint, log = run_dir / "checkpoint.keras", run_dir / "history.csv"
-    history = pd.read_csv(log).to_dict("records") if log.exists() and checkpoint.exists() else []
-    if history:
+    history = []
+    if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
+        done = int(model.optimizer.iterations) // steps_per_epoch  # the history may be one epoch ahead
+        history = pd.read_csv(log, float_precision="round_trip").to_dict("records")[:done]
     else:
         compile_fine_tuning(unfreeze(model), epochs * steps_per_epoch, rate, min(150, epochs * steps_per_epoch // 4))
     bar = tqdm(range(len(history), epochs), desc="fine-tuning", unit="epoch", initial=len(history), total=epochs)
@@ -139,9 +141,10 @@ def fine_tune(
         row |= {f"val_{name}": values[name] for name in ("loss", "accuracy")}
         history.append(row | {"seconds": time.perf_counter() - started})
         model.save_weights(run_dir / f"epoch_{epoch + 1:03d}.weights.h5")
+        pd.DataFrame(history).to_csv(run_dir / "new.csv", index=False)
+        (run_dir / "new.csv").replace(log)  # whole or not at all
         model.save(run_dir / "new.keras")
-        (run_dir / "new.keras").replace(checkpoint)  # whole or not at all
-        pd.DataFrame(history).to_csv(log, index=False)
+        (run_dir / "new.keras").replace(checkpoint)  # last: with it, and only with it, the epoch is done
         bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "val_loss", "val_accuracy")})
     return average_weights(model, run_dir, range(max(1, epochs - AVERAGED + 1), epochs + 1)), pd.DataFrame(history)
 
@@ -157,29 +160,19 @@ def average_weights(model: keras.Model, run_dir: str | Path, epochs: range) -> k
     return model
 
 
-def predict_logits(model: keras.Model, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """Logits (N, C) of (N, S, S, 3) images in 0-255."""
-    return model.predict(images, batch_size=batch_size, verbose=0)
-
-
-def add_calibration(model: keras.Model, temperature: float, bias: np.ndarray) -> keras.Model:
-    """A model that gives calibrated probabilities: softmax of logits / temperature + bias."""
-    scaled = keras.layers.Rescaling(1 / temperature, offset=[float(value) for value in bias], name="calibration")
-    y_prob = keras.layers.Softmax(name="y_prob")(scaled(model.output))
+def add_calibration(model: keras.Model, temperature: float) -> keras.Model:
+    """A model that gives calibrated probabilities: the softmax of logits / temperature."""
+    y_prob = keras.layers.Softmax(name="y_prob")(
+        keras.layers.Rescaling(1 / temperature, name="calibration")(model.output)
+    )
     return keras.Model(model.input, y_prob, name="mask_classifier")
 
 
 def grad_cam(model: keras.Model, image: np.ndarray, class_id: int, layer: str = "block_13_expand_relu") -> np.ndarray:
     """Where a model looked for a class: Grad-CAM (Selvaraju et al., 2017).
 
-    Args:
-        model: from ``add_calibration`` or ``build_classifier``.
-        image: (S, S, 3) in 0-255.
-        class_id: the class asked about.
-        layer: its maps are weighted; this one has 7 x 7 cells at 112 pixels.
-
-    Returns:
-        (h, w) float32 in 0-1.
+    Takes an image (S, S, 3) in 0-255 and the class asked about; weights the maps of ``layer``, which has 7 x 7 cells at
+    112 pixels. Returns (h, w) float32 in 0-1.
     """
     pair = keras.Model(model.input, [model.get_layer(layer).output, model.get_layer("logits").output])
     with tf.GradientTape() as tape:

@@ -70,15 +70,16 @@ def sample_weights(
 
     Args:
         table: a label table.
-        class_share: each class's part of what is drawn.
-        source_share: each source's part within a class; sources not named count 1.
+        class_share: each class's part of what is drawn; a class not named is left out.
+        source_share: each source's part within a class; sources not named count 1, a source at 0 is left out.
 
     Returns:
         (N,) probabilities that sum to 1.
     """
     cell = table.groupby(["class_name", "source"]).size().rename("count").reset_index()
     cell["share"] = cell.source.map(lambda name: source_share.get(name, 1.0))
-    cell["share"] *= cell.class_name.map(class_share) / cell.groupby("class_name").share.transform("sum")
+    total = cell.groupby("class_name").share.transform("sum").clip(lower=1e-9)  # a class may have no source left
+    cell["share"] *= cell.class_name.map(lambda name: class_share.get(name, 0.0)) / total
     weights = table.merge(cell, on=["class_name", "source"], how="left").eval("share / count").to_numpy()
     return weights / weights.sum()
 

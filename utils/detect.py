@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.boxes import Detections
-from utils.classes import MASK_CLASSES, NO_FACE
+from utils.classes import NO_FACE
+from utils.classes import decide as decide  # drawing and writing need it too, and lie below
 from utils.crops import crop_faces
 from utils.faces import Detector, load_detector
 from utils.masks import CLASSIFIER_FILE, Classifier, classify_faces, load_classifier
@@ -36,8 +37,3 @@ def detect_masks(image: np.ndarray, detector: Detector, classifier: Classifier) 
     found = found[np.argsort(-found.confidence, kind="stable")]
     found = replace(found, y_prob=classify_faces(classifier, crop_faces(image, found.xyxy)))
     return found[found.y_prob[:, NO_FACE] < classifier.threshold]
-
-
-def decide(y_prob: np.ndarray) -> np.ndarray:
-    """The class of each face, (N,) int64: the likeliest of the three that a person is told."""
-    return np.asarray(y_prob)[:, : len(MASK_CLASSES)].argmax(axis=1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
@@ -42,6 +42,12 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def describe_share(row: pd.Series, name: str = "accuracy") -> str:
+    """A row's share, interval and n as words: ``98.1 % (95 % interval 95.2-99.3 %, n = 120)``."""
+    low, high = (row.get(f"{name}_{side}", row.get(side)) for side in ("low", "high"))
+    return f"{100 * row[name]:.1f} % (95 % interval {100 * low:.1f}-{100 * high:.1f} %, n = {int(row['n'])})"
+
+
 def confusion_table(y_true: np.ndarray, y_pred: np.ndarray, class_names: tuple[str, ...] = CLASS_NAMES) -> pd.DataFrame:
     """Counts: rows are the true classes, columns the predicted ones."""
     counts = confusion_matrix(y_true, y_pred, labels=range(len(class_names)))
@@ -53,7 +59,7 @@ def confusion_table(y_true: np.ndarray, y_pred: np.ndarray, class_names: tuple[s
 def classification_table(
     y_true: np.ndarray, y_pred: np.ndarray, class_names: tuple[str, ...] = CLASS_NAMES
 ) -> pd.DataFrame:
-    """Per class: ``n, precision, recall, recall_low, recall_high, f1``; the last row is their mean over classes seen."""
+    """Per class: ``n, precision, recall, recall_low, recall_high, f1``; last their mean over classes seen."""
     labels = range(len(class_names))
     precision, recall, f1, n = precision_recall_fscore_support(y_true, y_pred, labels=labels, zero_division=0)
     table = pd.DataFrame(
@@ -80,7 +86,7 @@ def accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, slices: pd.Series) ->
             "slice": name,
             "n": int(n),
             "accuracy": hits / max(1, n),
-            **dict(zip(("low", "high"), wilson_interval(hits, n))),
+            **dict(zip(("low", "high"), wilson_interval(hits, n), strict=True)),
         }
         for name, n, hits in by_slice.itertuples()
     ]
@@ -95,60 +101,6 @@ def macro_f1(y_true: np.ndarray, y_pred: np.ndarray, labels: tuple[int, ...] = (
 def majority_baseline(y_train: np.ndarray, y_true: np.ndarray) -> np.ndarray:
     """What one learns without looking: always the larger class of train, as predictions for ``y_true``."""
     return np.full(len(y_true), np.bincount(y_train).argmax())
-
-
-def fit_calibration(
-    logits: np.ndarray, y_true: np.ndarray, weights: np.ndarray | None = None, ridge: float = 0.02
-) -> tuple[float, np.ndarray]:
-    """A temperature and a bias a class that make probabilities honest on validation.
-
-    Temperature scaling (Guo et al., 2017); the bias undoes the balanced sampling of training, which makes the rare
-    class too likely where it is rare.
-
-    Args:
-        logits: (N, C) of validation faces.
-        y_true: (N,).
-        weights: (N,) how much each face counts; all alike by default.
-        ridge: pulls the bias to 0, for classes with few validation faces.
-
-    Returns:
-        (temperature, bias (C,)) for softmax(logits / temperature + bias).
-    """
-    weights = np.ones(len(logits)) if weights is None else np.asarray(weights, float)
-    rows = np.arange(len(logits))
-
-    def loss(parameters: np.ndarray) -> float:
-        log_prob = log_softmax(logits / np.exp(parameters[0]) + parameters[1:], axis=1)[rows, y_true]
-        return -np.average(log_prob, weights=weights) + ridge * np.square(parameters[1:]).mean()
-
-    found = minimize(loss, np.zeros(1 + logits.shape[1])).x
-    return float(np.exp(found[0])), found[1:] - found[1:].mean()
-
-
-def calibrate(logits: np.ndarray, temperature: float, bias: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities (N, C), as ``classifier.add_calibration`` computes them inside the model."""
-    return softmax(logits / temperature + bias, axis=1)
-
-
-def reliability_table(y_true: np.ndarray, y_prob: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Is its certainty earned? Per bin of top probability: ``n, probability, accuracy, low, high``, empty bins left out.
-
-    Bins hold equally many faces, since a good classifier is nearly always sure.
-    """
-    top, right = y_prob.max(axis=1), y_prob.argmax(axis=1) == y_true
-    rows = []
-    for part in np.array_split(np.argsort(top, kind="stable"), bins):
-        if len(part):
-            low, high = wilson_interval(int(right[part].sum()), len(part))
-            means = {"probability": top[part].mean(), "accuracy": right[part].mean()}
-            rows.append({"n": len(part), **means, "low": low, "high": high})
-    return pd.DataFrame(rows, columns=["n", "probability", "accuracy", "low", "high"])
-
-
-def calibration_error(y_true: np.ndarray, y_prob: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error over bins of equally many faces (Nguyen & O'Connor, 2015)."""
-    table = reliability_table(y_true, y_prob, bins)
-    return float(np.average((table.probability - table.accuracy).abs(), weights=table.n))
 
 
 def worst_mistakes(y_true: np.ndarray, y_prob: np.ndarray, count: int = 24) -> pd.DataFrame:
@@ -170,7 +122,7 @@ def threshold_table(is_no_face: np.ndarray, probability: np.ndarray, thresholds:
 
 
 def match_boxes(xyxy: np.ndarray, xyxy_true: np.ndarray, min_iou: float = 0.5) -> np.ndarray:
-    """Which true box each found box takes, in the order given (the most confident first): (N,) positions, -1 for none."""
+    """Which true box each found box takes, in the order given (most confident first): (N,) positions, -1 for none."""
     iou = box_iou(as_boxes(xyxy), as_boxes(xyxy_true))
     matched = np.full(len(iou), -1)
     for row in range(len(iou)):
@@ -178,3 +130,54 @@ def match_boxes(xyxy: np.ndarray, xyxy_true: np.ndarray, min_iou: float = 0.5) -
             matched[row] = iou[row].argmax()
             iou[:, matched[row]] = -1
     return matched
+
+
+def slice_table(table: pd.DataFrame, y_true: np.ndarray, answers: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Accuracy of several recipes by source and, in ``scenes``, by face width, small faces being the hard ones.
+
+    Args:
+        table: a label table.
+        y_true: (N,) its classes.
+        answers: each recipe's (N,) predictions.
+
+    Returns:
+        A table ``slice, n, accuracy, low, high, recipe``.
+    """
+    source = table.source.where(table.x_min.notna(), table.source + ", whole image")
+    width = (table.x_max - table.x_min).where(table.source == "scenes")
+    sizes = ["scenes, under 16 px", "scenes, 16-32 px", "scenes, over 32 px"]
+    parts = [source, pd.cut(width, [0, 16, 32, np.inf], right=False, labels=sizes).astype(object)]
+    tables = []
+    for recipe, y_pred in answers.items():
+        for part in parts:
+            has = part.notna().to_numpy()
+            scores = accuracy_table(y_true[has], y_pred[has], part[has]).drop("all")
+            tables.append(scores.assign(recipe=recipe).reset_index())
+    return pd.concat(tables, ignore_index=True)
+
+
+def compare_table(y_true: np.ndarray, answers: dict[str, np.ndarray], group: np.ndarray) -> pd.DataFrame:
+    """Accuracy and macro F1 of several trainings on the same faces, with intervals that draw whole groups."""
+    scores = {"accuracy": lambda true, pred: float(np.mean(true == pred)), "macro_f1": macro_f1}
+    rows = {}
+    for name, y_pred in answers.items():
+        rows[name] = {"n": len(y_true)}
+        for figure, score in scores.items():
+            low, high = bootstrap_interval(lambda rows, f=score, p=y_pred: f(y_true[rows], p[rows]), group)
+            rows[name] |= {figure: score(y_true, y_pred), f"{figure}_low": low, f"{figure}_high": high}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("training")
+
+
+def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write tables into a Markdown file, between ``<!-- name -->`` and ``<!-- end -->``, so that no figure is typed.
+
+    Args:
+        path: the file; names that it has no place for are passed over.
+        tables: by name. Shares are written to three places.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    for name, table in tables.items():
+        place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        markdown = table.to_markdown(floatfmt=".3f", index=table.index.name is not None)
+        text = place.sub(lambda found, new=markdown: f"{found[1]}{new}\n{found[2]}", text)
+    Path(path).write_text(text, encoding="utf-8")

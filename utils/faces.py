@@ -49,7 +49,11 @@ class Res10:
     """OpenCV's ResNet-10 SSD of 2017 at 300 x 300, the detector of the classic pipeline: kept to compare with."""
 
     def __init__(self, min_confidence: float = 0.5) -> None:
-        self._net = cv2.dnn.readNetFromTensorflow(*(str(find_model(name)) for name in RES10_FILES))
+        paths = [str(find_model(name)) for name in RES10_FILES]
+        try:
+            self._net = cv2.dnn.readNetFromTensorflow(*paths)
+        except cv2.error as error:
+            raise ValueError(f"The model file {paths[0]} is damaged: delete it and run `make models`.") from error
         self.min_confidence = min_confidence
 
     def __call__(self, image: np.ndarray) -> Detections:
@@ -89,6 +93,6 @@ def find_faces(files: Iterable[str | Path], detector: Detector) -> Iterator[tupl
 
 
 def without_known(detections: Detections, xyxy_known: np.ndarray, max_iou: float = 0.05) -> Detections:
-    """The detections that touch no known face: a detector's mistakes, or faces that nobody labelled."""
+    """The detections with no known face at more than ``max_iou``: a detector's mistakes, or faces nobody labelled."""
     iou = box_iou(detections.xyxy, as_boxes(xyxy_known))
     return detections[iou.max(axis=1, initial=0) <= max_iou]

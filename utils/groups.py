@@ -1,11 +1,12 @@
 """Near-duplicate images, and a split that keeps each group of them on one side.
 
-Images are compared by difference hash (N. Krawetz, "Kind of Like That", 2013) at 256 bits, against the other image and its
-mirror. The upper half has a hash of its own: a mask pasted on a portrait changes the lower half alone.
+Images are compared by difference hash (N. Krawetz, "Kind of Like That", 2013) at 256 bits, against the other image and
+its mirror. The upper half has a hash of its own: a mask pasted on a portrait changes the lower half alone.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ BLOCK = 1024
 
 
 def difference_hash(grey: np.ndarray) -> np.ndarray:
-    """256-bit difference hash of a (H, W) uint8 image, as (4,) uint64: is each pixel brighter than its left neighbour?"""
+    """256-bit difference hash of an (H, W) uint8 image, (4,) uint64: is each pixel brighter than its left neighbour?"""
     small = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
     return np.packbits(small[:, 1:] > small[:, :-1]).view(np.uint64)
 
@@ -89,7 +90,9 @@ def split_by_group(table: pd.DataFrame, folds: int = 10, seed: int = 0) -> pd.Se
         A series of "train", "val" and "test" with the table's index.
     """
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    parts = [part for _, part in splitter.split(table, table.source + " " + table.class_name, table.group)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # rare faces cannot be in every fold
+        parts = [part for _, part in splitter.split(table, table.source + " " + table.class_name, table.group)]
     split = np.full(len(table), "train", object)
     split[parts[0]], split[parts[1]] = "test", "val"
     return pd.Series(split, index=table.index, name="split", dtype="str")

@@ -36,8 +36,8 @@ def _is_truncated(data: bytes) -> bool:
         return b"IEND" not in data
     if not data.startswith(b"\xff\xd8"):
         return False
-    # Segment by segment to the first scan: a thumbnail has an end marker of its own. Phones append films: do not ask for
-    # the last marker of the file.
+    # Segment by segment to the first scan: a thumbnail has an end marker of its own. Nor is the end of the file asked
+    # for: phones append films.
     place = 2
     while (marker := data[place : place + 2]).startswith(b"\xff") and marker != b"\xff\xda":
         place += 1 if marker == b"\xff\xff" else 2 + int.from_bytes(data[place + 2 : place + 4])

@@ -25,8 +25,8 @@ VOC_TAGS = ("xmin", "ymin", "xmax", "ymax")
 
 def make_label_table(rows: list[dict]) -> pd.DataFrame:
     """Rows as a label table with its columns in order, also when there are none."""
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.astype(dict.fromkeys(BOX_COLUMNS, "float64"))
+    types = {name: "float64" if name in BOX_COLUMNS else "str" for name in COLUMNS}
+    return pd.DataFrame(rows, columns=COLUMNS).astype(types)
 
 
 def read_voc(path: str | Path) -> tuple[str, tuple[int, int], list[tuple[str, np.ndarray]]]:
@@ -89,12 +89,14 @@ def read_voc_folder(folder: str | Path, root: str | Path | None = None) -> tuple
     """
     folder, root = Path(folder), Path(root or folder)
     image_dir = folder / "images" if (folder / "images").is_dir() else folder
-    images = {path.stem: path for path in sorted(image_dir.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES}
+    files = [path for path in sorted(image_dir.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = {key: path for path in files for key in (path.stem, path.name)}
     rows, problems = [], []
     for path in sorted((folder / "annotations").glob("*.xml")):
         try:
             name, _, faces = read_voc(path)
-            if (image := images.get(Path(name).stem, images.get(path.stem))) is None:
+            image = images.get(name) or images.get(Path(name).stem) or images.get(path.stem)
+            if image is None:
                 raise LabelError(f"{path} describes {name}, which is not in {image_dir}.")
             file = image.relative_to(root).as_posix()
             rows += [dict(zip(COLUMNS, (file, folder.name, name, *box), strict=True)) for name, box in faces]
@@ -107,6 +109,11 @@ def _list_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def _read_class_folder(folder: Path, root: Path) -> pd.DataFrame:
+    label = {"source": folder.parent.name, "class_name": to_class_name(folder.name, folder)}
+    return make_label_table([{"file": path.relative_to(root).as_posix(), **label} for path in list_images(folder)])
+
+
 def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd.DataFrame:
     """Read a folder that holds one folder a class, each image being one face; hidden folders are passed over.
 
@@ -114,19 +121,15 @@ def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd
         LabelError: a folder's name is no class.
     """
     folder, root = Path(folder), Path(root or folder)
-    rows = []
-    for class_dir in _list_folders(folder):
-        class_name = to_class_name(class_dir.name, class_dir)
-        for path in list_images(class_dir):
-            rows.append({"file": path.relative_to(root).as_posix(), "source": folder.name, "class_name": class_name})
-    return make_label_table(rows)
+    tables = [_read_class_folder(class_dir, root) for class_dir in _list_folders(folder)]
+    return pd.concat([make_label_table([]), *tables], ignore_index=True)
 
 
 def read_labels(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root: each of its folders is either Pascal VOC (has ``annotations/``) or class folders.
 
     Returns:
-        The label table, whose ``source`` is the folder's name, and the table of problems.
+        The label table, whose ``source`` is the folder's name, and the table of problems (``file``, ``problem``).
 
     Raises:
         LabelError: the root does not exist or no folder in it holds labelled images.
@@ -134,17 +137,21 @@ def read_labels(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     root = Path(root)
     if not root.is_dir():
         raise LabelError(f"There is no folder {root}: check the path.")
-    tables, problems = [make_label_table([])], [pd.DataFrame(columns=["file", "problem"], dtype=str)]
+    tables, problems = [make_label_table([])], []
     for folder in _list_folders(root):
         if (folder / "annotations").is_dir():
             table, bad = read_voc_folder(folder, root)
-            problems.append(bad)
-        else:
-            table = read_class_folders(folder, root)
-        tables.append(table)
+            tables.append(table)
+            problems += bad.to_dict("records")
+            continue
+        for class_dir in _list_folders(folder):
+            try:
+                tables.append(_read_class_folder(class_dir, root))
+            except LabelError as error:
+                problems.append({"file": class_dir.relative_to(root).as_posix(), "problem": str(error)})
     if not sum(map(len, tables)):
         raise LabelError(f"{root} holds no labelled images: it needs folders of classes or of Pascal VOC files.")
-    return pd.concat(tables, ignore_index=True), pd.concat(problems, ignore_index=True)
+    return pd.concat(tables, ignore_index=True), pd.DataFrame(problems, columns=["file", "problem"])
 
 
 def apply_corrections(table: pd.DataFrame, corrections: pd.DataFrame) -> pd.DataFrame:
@@ -155,28 +162,31 @@ def apply_corrections(table: pd.DataFrame, corrections: pd.DataFrame) -> pd.Data
         corrections: ``file``, a box (NaN: the whole image), ``class_name`` (empty: leave the face out), ``why``.
 
     Raises:
-        LabelError: a correction's face is in none of the rows, of a file that the table does have.
+        LabelError: a correction's face is in none of the rows, of a file that the table has, or its class is unknown.
     """
     key = ["file", *BOX_COLUMNS]
     corrections = corrections.astype(dict.fromkeys(BOX_COLUMNS, "float64"))
-    corrections = corrections[corrections.file.isin(table.file)].rename(columns={"class_name": "corrected"})
-    merged = table.merge(corrections[[*key, "corrected"]], on=key, how="left", indicator=True)
-    if (merged._merge == "both").sum() != len(corrections):
-        missing = corrections.merge(table[key], on=key, how="left", indicator=True).query("_merge == 'left_only'")
+    corrections = corrections[corrections.file.isin(table.file)].drop_duplicates(key, keep="last")
+    missing = corrections.merge(table[key], on=key, how="left", indicator=True).query("_merge == 'left_only'")
+    if len(missing):
         raise LabelError(f"No face of {missing.file.iloc[0]} has the box of its correction: check the table.")
+    corrected = corrections.class_name.map(lambda name: to_class_name(name, "A correction"), na_action="ignore")
+    merged = table.merge(corrections[key].assign(corrected=corrected), on=key, how="left", indicator=True)
     kept = merged[(merged._merge == "left_only") | merged.corrected.notna()]
-    class_name = kept.corrected.where(kept.corrected.notna(), kept.class_name)
+    class_name = kept.class_name.where(kept.corrected.isna(), kept.corrected)
     return kept.assign(class_name=class_name)[table.columns].reset_index(drop=True)
 
 
 def write_class_folders(table: pd.DataFrame, root: str | Path, target: str | Path) -> int:
     """Copy whole-image faces to ``target/<split>/<class>/``, for tools that want folders; the number copied.
 
-    ``table`` needs ``split``; a name already taken by another source gets the source before it.
+    ``table`` needs ``split``. A copy is named after its whole path, so that no two share a name. Rows with a box, of
+    which an image may have many, are passed over.
     """
     root, target = Path(root), Path(target)
-    for row in table.itertuples():
+    whole = table[table.x_min.isna()]
+    for row in whole.itertuples():
         folder = target / row.split / row.class_name
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / row.file, folder / f"{row.source}_{Path(row.file).name}")
-    return len(table)
+        shutil.copyfile(root / row.file, folder / row.file.replace("/", "_"))
+    return len(whole)

@@ -43,7 +43,8 @@ def plot_confusion(counts: pd.DataFrame, title: str = "") -> np.ndarray:
     """A confusion matrix twice: as counts, and as shares of each true class."""
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-    for ax, values, form, name in zip(axes, (counts, shares), ("d", ".1%"), ("counts", "shares of each true class")):
+    kinds = (counts, "d", "counts"), (shares, ".1%", "shares of each true class")
+    for ax, (values, form, name) in zip(axes, kinds, strict=True):
         sns.heatmap(values, annot=True, fmt=form, cmap="Blues", cbar=False, vmin=0, ax=ax, square=False)
         ax.set_title(name, fontsize=10)
         ax.tick_params(axis="x", rotation=20)

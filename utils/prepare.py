@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from utils.boxes import sample_background
+from utils.convert import find_broken_images
 from utils.faces import Detector, find_faces
 from utils.groups import find_near_duplicates, group_near_duplicates, hash_images, split_by_group
 from utils.labels import BOX_COLUMNS, apply_corrections, make_label_table, read_labels
@@ -21,8 +22,8 @@ BACKGROUND_SIZES = (12, 120)  # pixels: what detectors mistake for a face is as 
 def find_background(table: pd.DataFrame, root: str | Path, detector: Detector, seed: int = 0) -> pd.DataFrame:
     """Where whole images hold one clear face, and where photographs hold none.
 
-    Two kinds of rows: a box about the face of a whole-image row, with its class, so that the classifier sees it as close as
-    inference does; and ``no_face`` boxes that touch neither a labelled face nor anything the detector takes for one.
+    Two kinds of rows: a box about the face of a whole-image row, with its class, so that the classifier sees it as
+    close as inference does; and ``no_face`` boxes that touch neither a labelled face nor what a detector takes for one.
 
     Args:
         table: a label table.
@@ -66,14 +67,21 @@ def group_and_split(table: pd.DataFrame, root: str | Path, seed: int = 0) -> pd.
 def prepare_labels(root: str | Path, detector: Detector, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root whole: labels, their corrections, a detector's known mistakes, background, groups, the split.
 
+    Images that cannot be read are left out and reported.
+
     Returns:
         The label table, and the table of problems (``file``, ``problem``).
     """
     table, problems = read_labels(root)
-    table = apply_corrections(table, pd.read_csv(CORRECTIONS_FILE))
+    broken = find_broken_images(Path(root) / file for file in table.file.unique())
+    broken["file"] = [Path(file).relative_to(root).as_posix() for file in broken.file]
+    table, problems = table[~table.file.isin(broken.file)], pd.concat([problems, broken], ignore_index=True)
+    corrections = pd.read_csv(CORRECTIONS_FILE)
+    table = apply_corrections(table, corrections)
     mistakes = pd.read_csv(MISTAKES_FILE)
     source = table.drop_duplicates("file").set_index("file").source
     mistakes = mistakes[mistakes.file.isin(table.file)].assign(source=lambda rows: rows.file.map(source))
-    more = find_background(table, root, detector, seed)
+    left_out = corrections.file[corrections.class_name.isna()]  # a face left out is no background
+    more = find_background(table[~table.file.isin(left_out)], root, detector, seed)
     table = pd.concat([table, make_label_table(mistakes.to_dict("records")), more], ignore_index=True)
     return group_and_split(table, root, seed), problems

@@ -1,0 +1,120 @@
+"""Speed as ratios, both sides measured in one run: `make bench`; with `--train DATA` also the trainings (half an hour).
+
+Each row is median against median of calls that take turns, so that a busy machine slows both sides alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from utils import classic, classifier, crops, dataset
+from utils.classes import CLASS_NAMES
+from utils.images import read_image
+from utils.labels import BOX_COLUMNS, read_voc
+from utils.masks import classify_faces, load_classifier
+from utils.paths import EXAMPLES_DIR, ROOT
+
+
+def time_in_turns(ours: Callable, baseline: Callable, rounds: int) -> tuple[float, float]:
+    """Median seconds of two calls that take turns, after one warm-up of each."""
+    seconds: dict[Callable, list[float]] = {ours: [], baseline: []}
+    for turn in range(rounds + 1):
+        for call in (ours, baseline):
+            started = time.perf_counter()
+            call()
+            if turn:
+                seconds[call].append(time.perf_counter() - started)
+    return float(np.median(seconds[ours])), float(np.median(seconds[baseline]))
+
+
+def print_row(name: str, ours: float, baseline: float, rounds: int) -> None:
+    """One line a comparison: how many times faster, and both medians."""
+    print(
+        f"{name}: {baseline / ours:.1f}x faster ({ours:.4g} s against {baseline:.4g} s, median of {rounds})", flush=True
+    )
+
+
+def bench_classifier(rounds: int = 30) -> None:
+    """Five faces, the whole call: crop to probabilities, against Keras `predict` of the classic model at 224."""
+    name, _, found = read_voc(EXAMPLES_DIR / "annotations" / "three_classes.xml")
+    image = read_image(EXAMPLES_DIR / name)
+    faces = crops.crop_faces(image, [found[i % len(found)][1] for i in range(5)])
+    ours, baseline = load_classifier(), classic.build_classic(weights=None)
+
+    def call_baseline() -> np.ndarray:
+        return baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
+
+    times = time_in_turns(lambda: classify_faces(ours, faces), call_baseline, rounds)
+    print_row("classify 5 faces, against Keras predict at 224", *times, rounds)
+
+
+def bench_process(rounds: int = 5) -> None:
+    """One photograph from the command line, against a process that only imports TensorFlow."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = [sys.executable, str(ROOT / "03-detect_face_using_mask.py"), "--no-show", "--output", folder]
+        ours = [*script, "--image", str(EXAMPLES_DIR / "three_classes.jpg")]
+        baseline = [sys.executable, "-c", "import tensorflow"]
+        run = partial(subprocess.run, check=True, capture_output=True)
+        times = time_in_turns(lambda: run(ours), lambda: run(baseline), rounds)
+    print_row("--image one.jpg, against a process that imports TensorFlow", *times, rounds)
+
+
+def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
+    """Time to the classic recipe's validation accuracy on the same images: head on cached features, then fine-tuning."""
+    table = pd.read_csv(labels)
+    table = table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
+    train, val = (table[table.split == name] for name in ("train", "val"))
+    faces = {id(part): dataset.load_inference_faces(part, data) for part in (train, val)}
+    y_train, y_val = (part.class_name.map(CLASS_NAMES.index).to_numpy() for part in (train, val))
+    inputs = {size: [crops.to_input(faces[id(part)], size) for part in (train, val)] for size in (112, 224)}
+    both = [(images.astype(np.uint8), y) for images, y in zip(inputs[224], (y_train, y_val), strict=True)]
+    _, history = classic.train_classic(*both, run_dir)
+    goal, classic_seconds = float(history.val_accuracy.iloc[-1]), float(history.seconds.sum())
+
+    started = time.perf_counter()
+    keras.utils.set_random_seed(0)
+    model = classifier.build_classifier()
+    features = classifier.extract_features(model, inputs[112][0])
+    classifier.train_head(model, features, y_train, np.ones(len(y_train)))
+    reached = float((model.predict(inputs[112][1], verbose=0).argmax(axis=1) == y_val).mean())
+    if reached < goal:
+        in_memory = dataset.load_crops(train, data)
+        make_steps = partial(dataset.make_dataset, in_memory, np.ones(len(train)), 112, 32)
+        classifier.compile_fine_tuning(classifier.unfreeze(model), 1200)
+        for epoch in range(20):
+            model.fit(make_steps(60 * epoch, 60), verbose=0, shuffle=False)
+            reached = float((model.predict(inputs[112][1], verbose=0).argmax(axis=1) == y_val).mean())
+            if reached >= goal:
+                break
+    ours = time.perf_counter() - started
+    print(f"validation accuracy: classic {goal:.4f} after {len(history)} epochs, ours {reached:.4f}, n={len(y_val)}")
+    print_row("training to the classic recipe's accuracy", ours, classic_seconds, 1)
+
+
+def main() -> None:
+    """Print every row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--train", type=Path, metavar="DATA", help="also train both recipes on this data root")
+    parser.add_argument("--labels", type=Path, default=ROOT / "data/labels.csv", help="its label table")
+    parser.add_argument("--run-dir", type=Path, default=None, help="keep the classic training here")
+    arguments = parser.parse_args()
+    bench_classifier()
+    bench_process()
+    if arguments.train:
+        with tempfile.TemporaryDirectory() as folder:
+            bench_training(arguments.train, arguments.labels, arguments.run_dir or Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Classes: every known spelling is read, any other is refused by name."""
+
+import pytest
+
+from utils.classes import CLASS_ALIASES, CLASS_COLORS, CLASS_NAMES, MASK_CLASSES, NO_FACE, LabelError, to_class_name
+
+
+def test_the_classes_a_person_is_told_are_all_but_no_face():
+    assert (*MASK_CLASSES, CLASS_NAMES[NO_FACE]) == CLASS_NAMES
+    assert CLASS_NAMES[NO_FACE] == "no_face"
+    assert set(CLASS_COLORS) == set(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES)
+def test_a_class_is_read_as_itself_however_it_is_written(name):
+    spellings = [name, name.upper(), f" {name}\n", name.replace("_", " ").title(), name.replace("_", "-")]
+    assert {to_class_name(spelling) for spelling in spellings} == {name}
+
+
+@pytest.mark.parametrize(("alias", "name"), CLASS_ALIASES.items())
+def test_an_alias_stands_for_a_class(alias, name):
+    assert to_class_name(alias) == name
+    assert name in CLASS_NAMES
+    assert alias not in CLASS_NAMES
+
+
+@pytest.mark.parametrize("name", ["", " ", "cat", "with", "with_mask2", "masque", "0"], ids=repr)
+def test_any_other_name_is_refused_in_a_sentence_with_the_file_and_the_classes(name):
+    with pytest.raises(LabelError) as error:
+        to_class_name(name, "scenes/a.xml")
+    sentence = str(error.value)
+    assert sentence.startswith("scenes/a.xml: ")
+    assert f"'{name}'" in sentence
+    assert all(class_name in sentence for class_name in CLASS_NAMES)

@@ -1,0 +1,153 @@
+"""Drawing: boxes where they are, captions that can be read and cover nothing that matters."""
+
+from itertools import combinations
+
+import cv2
+import numpy as np
+import pytest
+
+from utils.boxes import Detections
+from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
+from utils.draw import FACE_COLOR, TEXT_COLOR, draw_detections
+
+GREY = 128
+
+
+def make_detections(boxes, class_ids=None) -> Detections:
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    class_ids = np.zeros(len(boxes), int) if class_ids is None else class_ids
+    y_prob = np.full((len(boxes), len(CLASS_NAMES)), 0.01, np.float32)
+    y_prob[np.arange(len(boxes)), class_ids] = 0.97
+    return Detections(boxes, np.linspace(0.9, 0.5, len(boxes), dtype=np.float32), y_prob)
+
+
+def draw(width: int, height: int, boxes, class_ids=None) -> np.ndarray:
+    return draw_detections(np.full((height, width, 3), GREY, np.uint8), make_detections(boxes, class_ids))
+
+
+def is_color(canvas: np.ndarray, color) -> np.ndarray:
+    return (canvas == np.array(color, np.uint8)).all(axis=-1)
+
+
+def find_caption(canvas: np.ndarray, color, box) -> tuple[int, int, int, int]:
+    """The bounding box of what is drawn in a colour outside a face's box."""
+    outside = is_color(canvas, color)
+    x_min, y_min, x_max, y_max = box
+    outside[y_min:y_max, x_min:x_max] = False
+    rows, columns = np.nonzero(outside)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def test_no_faces_give_an_equal_copy():
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    for detections in (Detections.empty(), make_detections([])):
+        canvas = draw_detections(image, detections)
+        np.testing.assert_array_equal(canvas, image)
+        assert not np.shares_memory(canvas, image)
+
+
+@pytest.mark.parametrize("change", [np.ascontiguousarray, np.flipud, np.asfortranarray], ids=lambda f: f.__name__)
+def test_the_image_itself_is_left_as_it_is(change):
+    image = change(np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8))
+    image.setflags(write=False)
+    before = image.copy()
+    canvas = draw_detections(image, make_detections([[30, 40, 70, 80]]))
+    np.testing.assert_array_equal(image, before)
+    assert canvas.shape == image.shape and (canvas != image).any()
+
+
+@pytest.mark.parametrize("name", MASK_CLASSES)
+def test_a_box_has_its_classs_colour_and_its_right_and_bottom_edges_are_excluded(name):
+    canvas = draw(400, 300, [[120, 150, 200, 250]], [CLASS_NAMES.index(name)])
+    drawn = is_color(canvas, CLASS_COLORS[name])
+    assert drawn[249, 120:200].all() and drawn[150:250, 120].all() and drawn[150:250, 199].all()
+    assert (canvas[150:, 200] == GREY).all() and (canvas[250] == GREY).all() and (canvas[150:, 119] == GREY).all()
+    assert (canvas[155:245, 125:195] == GREY).all()
+
+
+def test_faces_that_nobody_judged_have_a_colour_of_their_own():
+    found = Detections(np.array([[50, 60, 90, 99]], np.float32), np.array([0.8], np.float32))
+    canvas = draw_detections(np.full((120, 160, 3), GREY, np.uint8), found)
+    assert is_color(canvas, FACE_COLOR)[98, 50:90].all()
+    assert FACE_COLOR not in CLASS_COLORS.values()
+
+
+SIZES = {
+    "one pixel": ((1, 1), (0, 0, 1, 1)),
+    "a stamp": ((20, 20), (5, 5, 15, 15)),
+    "small": ((100, 80), (30, 40, 60, 70)),
+    "a column": ((40, 900), (0, 0, 40, 40)),
+    "a panorama": ((20_000, 200), (19_950, 90, 20_000, 150)),
+    "large": ((4000, 3000), (3500, 2500, 4000, 3000)),
+}
+
+
+@pytest.mark.parametrize(("resolution_wh", "box"), SIZES.values(), ids=SIZES.keys())
+def test_every_size_is_drawn_on(resolution_wh, box):
+    canvas = draw(*resolution_wh, [box])
+    assert canvas.shape == (*resolution_wh[::-1], 3)
+    assert is_color(canvas, CLASS_COLORS[CLASS_NAMES[0]])[box[3] - 1, box[0] : box[2]].all()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 60, 60), (340, 0, 400, 60), (0, 240, 60, 300), (340, 240, 400, 300)], ids=str)
+def test_a_caption_in_a_corner_is_whole(box):
+    in_corner, in_middle = draw(400, 300, [box]), draw(400, 300, [(170, 120, 230, 180)])
+    letters = is_color(in_corner, TEXT_COLOR).sum(), is_color(in_middle, TEXT_COLOR).sum()
+    assert letters[0] == letters[1] > 0
+
+
+def test_letters_grow_with_the_image_and_stay_legible_on_small_ones():
+    heights = []
+    for scale in (1, 2, 8, 20):
+        box = np.array([80, 80, 140, 140]) * scale
+        _, y_min, _, y_max = find_caption(draw(200 * scale, 150 * scale, [box]), CLASS_COLORS[CLASS_NAMES[0]], box)
+        heights.append(y_max - y_min)
+    assert heights[0] >= 11
+    assert heights == sorted(heights)
+    assert heights[3] / heights[2] == pytest.approx(20 / 8, rel=0.1)
+
+
+def test_a_caption_that_has_no_room_is_shortened_and_then_left_out():
+    (color, box) = CLASS_COLORS["mask_worn_incorrectly"], (10, 30, 30, 50)
+    full, short = (find_caption(draw(width, 80, [box], [2]), color, box) for width in (300, 100))
+    assert 0 < short[2] - short[0] < (full[2] - full[0]) / 2
+    assert not is_color(draw(24, 80, [(4, 30, 20, 50)], [2]), TEXT_COLOR).any()
+
+
+def test_in_a_crowd_no_caption_covers_a_face_or_another_caption():
+    boxes = [(x, y, x + 16, y + 20) for x in range(6, 380, 30) for y in range(20, 240, 45)]
+    class_ids = np.arange(len(boxes)) % len(MASK_CLASSES)
+    canvas = draw(400, 267, boxes, class_ids)
+    for x_min, y_min, x_max, y_max in boxes:
+        assert (canvas[y_min + 2 : y_max - 2, x_min + 2 : x_max - 2] == GREY).all()
+    alone = [draw(400, 267, [box], [class_id]) for box, class_id in zip(boxes, class_ids, strict=True)]
+    assert 0 < is_color(canvas, TEXT_COLOR).sum() < sum(is_color(one, TEXT_COLOR).sum() for one in alone)
+
+
+def luminance(color) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    share = np.array(color) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("color", [*CLASS_COLORS.values(), FACE_COLOR], ids=str)
+def test_captions_have_the_contrast_that_wcag_asks_for(color):
+    lighter, darker = sorted((luminance(color), luminance(TEXT_COLOR)), reverse=True)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+# What the colour-blind see of linear RGB (Machado, Oliveira and Fernandes, 2009, severity 1).
+SIGHT = {
+    "all colours": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+}
+
+
+@pytest.mark.parametrize("matrix", SIGHT.values(), ids=SIGHT.keys())
+def test_the_colours_of_the_classes_are_told_apart(matrix):
+    linear = (np.array([CLASS_COLORS[name] for name in MASK_CLASSES]) / 255) ** 2.2
+    seen = np.clip(linear @ np.transpose(matrix), 0, 1) ** (1 / 2.2)
+    lab = cv2.cvtColor(seen.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 15  # about 2 can just be noticed

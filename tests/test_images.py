@@ -1,0 +1,201 @@
+"""Images: what is read is what Pillow reads; what cannot be read is said in one sentence."""
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from utils.images import (
+    IMAGE_SUFFIXES,
+    ImageError,
+    crop_image,
+    limit_size,
+    list_images,
+    read_image,
+    resize_image,
+    write_image,
+)
+
+LOSSLESS = (".png", ".bmp", ".tiff", ".webp")
+ROUNDING = 2  # grey levels between two decoders of one JPEG
+
+
+def draw_image(width: int = 64, height: int = 48) -> np.ndarray:
+    """A smooth coloured picture without any symmetry."""
+    clouds = np.random.default_rng(0).uniform(20, 235, (3, 4, 3)).astype(np.float32)
+    return cv2.resize(clouds, (width, height)).round().astype(np.uint8)
+
+
+def encode(image: np.ndarray | Image.Image, suffix: str, **options) -> bytes:
+    buffer, image = io.BytesIO(), image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(buffer, Image.registered_extensions()[suffix], **options)
+    return buffer.getvalue()
+
+
+def insert_segment(jpeg: bytes, content: bytes) -> bytes:
+    """A JPEG with one more application segment at its start."""
+    return jpeg[:2] + b"\xff\xe5" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
+
+
+def make_png_header(width: int, height: int) -> bytes:
+    """A PNG that promises a size and holds nothing."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")]
+    chunks = [struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(kind + c)) for kind, c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
+def test_a_photo_is_turned_upright_by_its_exif_tag(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "photo").write_bytes(encode(draw_image(), suffix, exif=exif))
+    expected = np.array(ImageOps.exif_transpose(Image.open(tmp_path / "photo")).convert("RGB"), int)
+    assert np.abs(read_image(tmp_path / "photo") - expected).max() <= ROUNDING
+
+
+ALPHA = np.add.outer(np.arange(48), 3 * np.arange(64)).astype(np.uint8)
+SIXTEEN_BIT = np.random.default_rng(1).integers(0, 2**16, (9, 7), np.uint16)
+GREY = draw_image()[:, :, 0]
+UNUSUAL = {
+    "grey jpeg": encode(GREY, ".jpg"),
+    "grey png": encode(GREY, ".png"),
+    "black and white": encode(Image.fromarray(GREY).convert("1"), ".png"),
+    "palette": encode(Image.fromarray(draw_image()).convert("P"), ".png"),
+    "palette with a transparent colour": encode(Image.fromarray(draw_image()).convert("P"), ".png", transparency=3),
+    "rgba png": encode(np.dstack([draw_image(), ALPHA]), ".png"),
+    "rgba webp": encode(np.dstack([draw_image(), ALPHA]), ".webp", lossless=True, exact=True),
+    "grey with alpha": encode(Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)]), ".png"),
+    "cmyk": encode(Image.fromarray(draw_image()).convert("CMYK"), ".jpg"),
+    "progressive": encode(draw_image(), ".jpg", progressive=True),
+    "one pixel": encode(draw_image()[:1, :1], ".png"),
+    "jpeg with a film behind it": encode(draw_image(), ".jpg") + b"film" + b"\xff\xda" * 9,
+    "jpeg with a thumbnail": insert_segment(encode(draw_image(), ".jpg"), encode(draw_image(16, 12), ".jpg")),
+    "png with more behind it": encode(draw_image(), ".png") + b"0" * 999,
+}
+
+
+@pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_unusual_images_are_read_as_pillow_reads_them_on_white(tmp_path, data):
+    (tmp_path / "image").write_bytes(data)
+    image = Image.open(tmp_path / "image").convert("RGBA")
+    expected = np.array(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), int)
+    assert np.abs(read_image(tmp_path / "image") - expected).max() <= ROUNDING
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_sixteen_bits_become_eight(tmp_path, suffix):
+    (tmp_path / "image").write_bytes(encode(SIXTEEN_BIT, suffix))
+    np.testing.assert_array_equal(read_image(tmp_path / "image"), np.dstack([SIXTEEN_BIT >> 8] * 3))
+
+
+def test_a_panorama_is_read(tmp_path):
+    (tmp_path / "wide.jpg").write_bytes(encode(draw_image(20_000, 40), ".jpg"))
+    assert read_image(tmp_path / "wide.jpg").shape == (40, 20_000, 3)
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"I am no photograph.",
+    "half a jpeg": encode(draw_image(), ".jpg")[:-600],
+    "a jpeg without its last byte": encode(draw_image(), ".jpg")[:-1],
+    "half a progressive jpeg": encode(draw_image(), ".jpg", progressive=True)[:-600],
+    "half a jpeg after a thumbnail": insert_segment(encode(draw_image(), ".jpg"), encode(GREY, ".jpg"))[:-600],
+    "a jpeg's first bytes": b"\xff\xd8\xff",
+    "half a png": encode(draw_image(), ".png")[:-600],
+    "half a webp": encode(draw_image(), ".webp", lossless=True)[:-600],
+    "half a bmp": encode(draw_image(), ".bmp")[:-600],
+    "half a tiff": encode(draw_image(), ".tiff", compression="tiff_deflate")[:-600],
+    "a png that would fill the memory": make_png_header(10**6, 10**6),
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_gives_one_sentence_and_no_other_noise(tmp_path, capfd, data):
+    path = tmp_path / "Été à Zürich.jpg"
+    path.write_bytes(data)
+    with pytest.raises(ImageError) as error:
+        read_image(path)
+    assert str(error.value).startswith(f"{path} ")
+    assert str(error.value).count("\n") == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_no_file_gives_one_sentence(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere.jpg"):
+        with pytest.raises(ImageError, match="cannot be read .*: check the path"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [*LOSSLESS, ".jpg", ".JPEG"])
+def test_what_is_written_is_read_again(tmp_path, capfd, suffix):
+    path = write_image(tmp_path / "new" / f"with a space, é{suffix}", draw_image())
+    difference = np.abs(read_image(path) - draw_image().astype(int))
+    assert difference.max() <= (0 if suffix in LOSSLESS else 8)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "sentence"),
+    [
+        ("a.xyz", 8, r"\.xyz is no image format"),
+        ("a", 8, "no suffix is no image format"),
+        ("file/a.jpg", 8, "choose another folder"),
+        ("a.jpg", 70_000, r"70000 x 2 pixels are too many for \.jpg"),
+    ],
+)
+def test_what_cannot_be_written_gives_one_sentence(tmp_path, name, width, sentence):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ImageError, match=f"cannot be written.*{sentence}"):
+        write_image(tmp_path / name, np.zeros((2, width, 3), np.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_images_are_listed_with_those_below_in_order(tmp_path):
+    assert list_images(tmp_path) == []
+    names = ["b/c/z.webp", "a.JPG", "b/a b.png", "é.tif", *(f"suffix{suffix}" for suffix in IMAGE_SUFFIXES)]
+    for name in [*names, "notes.txt", "b/labels.csv", "jpg"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    assert list_images(tmp_path) == sorted(tmp_path / name for name in names)
+    with pytest.raises(ImageError, match="There is no folder .*nowhere: check the path"):
+        list_images(tmp_path / "nowhere")
+
+
+def test_shrinking_averages_and_so_does_not_alias():
+    image = draw_image(60, 40)
+    means = image.reshape(10, 4, 15, 4, 3).mean(axis=(1, 3))
+    assert np.abs(resize_image(image, (15, 10)) - means).max() <= 0.5
+    assert resize_image(image, (61, 80)).shape == (80, 61, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "max_side", "expected"),
+    [((60, 40), 60, (60, 40)), ((60, 40), 30, (30, 20)), ((20, 400), 100, (5, 100)), ((2, 2000), 100, (1, 100))],
+)
+def test_the_longer_side_is_limited_and_the_proportions_kept(size, max_side, expected):
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    assert limit_size(image, max_side).shape[1::-1] == expected
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(3, 4, 20, 30), (0, 0, 64, 48), (-7, -9, 10, 12), (50, 40, 90, 70), (-30, -20, 100, 80), (70, 5, 80, 9)],
+    ids=["inside", "all", "top left", "bottom right", "around", "outside"],
+)
+def test_a_crop_repeats_the_edge_as_numpy_pads(box):
+    padded = np.pad(draw_image(), ((50, 50), (50, 50), (0, 0)), mode="edge")
+    x_min, y_min, x_max, y_max = np.array(box) + 50
+    np.testing.assert_array_equal(crop_image(draw_image(), box), padded[y_min:y_max, x_min:x_max])
+
+
+def test_a_crop_is_a_copy_of_at_least_one_pixel():
+    image = draw_image()
+    crop_image(image, (0, 0, 9, 9))[:] = 0
+    np.testing.assert_array_equal(image, draw_image())
+    np.testing.assert_array_equal(crop_image(image, (5.2, 7.8, 5.4, 7.9)), image[8:9, 5:6])

@@ -1,0 +1,201 @@
+"""The loops: copies, records and problems of images and videos, and how they end."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import draw_blocks
+from tests.test_sources import write_video
+from utils.classes import CLASS_COLORS, MASK_CLASSES
+from utils.images import read_image, write_image
+from utils.monitor import Report, annotate_images, annotate_video
+from utils.sources import Video
+
+BOX = (20, 40, 60, 90)
+
+
+class FakeWindow:
+    """A window whose person closes it at the n-th picture."""
+
+    def __init__(self, closed_at: int = 1_000) -> None:
+        self.closed_at, self.shown = closed_at, []
+
+    def show(self, image: np.ndarray, wait: bool = False) -> bool:
+        self.shown.append((image.copy(), wait))
+        return len(self.shown) < self.closed_at
+
+
+@pytest.fixture
+def files(tmp_path):
+    """One picture a class of a person's, as PNG so that nothing of them is lost."""
+    blocks = {name: draw_blocks((name, BOX)) for name in MASK_CLASSES}
+    return [write_image(tmp_path / f"{name}.png", image) for name, image in blocks.items()]
+
+
+def stop_at(judge, call: int):
+    """The same judge, but at the n-th picture a person presses Ctrl-C."""
+    calls = iter(range(1, 1_000))
+
+    def judge_until(image):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return judge(image)
+
+    return judge_until
+
+
+def test_no_files_give_an_empty_report(judge, tmp_path):
+    report = Report()
+    assert annotate_images([], judge, tmp_path, report) == []
+    assert (report.records, report.problems, report.exit_code) == ([], [], 0)
+    assert report.summary("image", []) == "0 images, 0 faces."
+
+
+def test_each_image_gives_a_record_and_an_annotated_jpeg(judge, files, tmp_path, capsys):
+    report = Report()
+    copies = annotate_images(files, judge, tmp_path / "new" / "output", report)
+    assert [copy.name for copy in copies] == [f"{name}.jpg" for name in MASK_CLASSES]
+    assert [record["file"] for record in report.records] == [file.as_posix() for file in files]
+    assert [face["class_name"] for record in report.records for face in record["faces"]] == list(MASK_CLASSES)
+    assert [face["box"] for record in report.records for face in record["faces"]] == [list(BOX)] * len(files)
+    for file, copy, name in zip(files, copies, MASK_CLASSES, strict=True):
+        with Image.open(copy) as image:
+            assert (image.format, image.size) == ("JPEG", (160, 120))
+        assert np.abs(read_image(copy)[BOX[3] - 1, BOX[0] : BOX[2]].mean(axis=0) - CLASS_COLORS[name]).max() < 40
+        np.testing.assert_array_equal(read_image(file), draw_blocks((name, BOX)))
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_a_single_image_needs_no_progress_bar(judge, files, tmp_path, capsys):
+    annotate_images(files[:1], judge, tmp_path / "output", Report())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bad_file_is_told_and_the_others_are_done(judge, files, tmp_path, capsys):
+    (tmp_path / "text.jpg").write_text("no photograph")
+    report = Report()
+    annotate_images([files[0], tmp_path / "text.jpg", files[1]], judge, tmp_path / "output", report)
+    assert [record["file"] for record in report.records] == [file.as_posix() for file in files[:2]]
+    assert len(report.problems) == 1 and "text.jpg" in report.problems[0]
+    assert report.problems[0] in capsys.readouterr().err
+    assert report.exit_code == 1
+
+
+def test_when_every_file_is_bad_the_run_has_failed(judge, tmp_path):
+    report = Report()
+    assert annotate_images([tmp_path / "a.jpg", tmp_path / "b.jpg"], judge, tmp_path / "output", report) == []
+    assert (len(report.problems), report.exit_code) == (2, 2)
+
+
+def test_a_copy_that_cannot_be_written_is_told(judge, files, tmp_path):
+    report = Report()
+    (tmp_path / "output" / f"{MASK_CLASSES[0]}.jpg").mkdir(parents=True)
+    copies = annotate_images(files, judge, tmp_path / "output", report)
+    assert len(copies) == len(files) - 1
+    assert [f"{MASK_CLASSES[0]}.jpg cannot be written" in problem for problem in report.problems] == [True]
+
+
+def test_ctrl_c_keeps_what_was_done(judge, files, tmp_path):
+    report = Report()
+    copies = annotate_images(files, stop_at(judge, 3), tmp_path / "output", report)
+    assert len(copies) == len(report.records) == 2
+    assert report.interrupted and report.exit_code == 1
+    assert report.summary("image", copies).endswith("; stopped before the end.")
+
+
+def test_ctrl_c_before_the_first_leaves_nothing(judge, files, tmp_path):
+    report = Report()
+    assert annotate_images(files, stop_at(judge, 1), tmp_path / "output", report) == []
+    assert (report.records, report.exit_code) == ([], 2)
+
+
+def test_every_image_is_shown_until_the_window_is_closed_and_all_are_done(judge, files, tmp_path):
+    report, window = Report(), FakeWindow(closed_at=2)
+    copies = annotate_images(files, judge, tmp_path / "output", report, window)
+    assert [wait for _, wait in window.shown] == [True, True]
+    assert len(copies) == len(report.records) == len(files)
+
+
+def test_a_video_gives_a_record_a_frame_and_a_copy_at_its_rate(judge, tmp_path):
+    report = Report()
+    path = write_video(tmp_path / "film é.mp4", rate=12.5, resolution_wh=(160, 120))
+    (copy,) = annotate_video(Video(path), judge, tmp_path / "output", report)
+    assert copy == tmp_path / "output" / "film é.mp4"
+    assert [record["frame"] for record in report.records] == [0, 1, 2, 3]
+    assert [record["time_s"] for record in report.records] == pytest.approx([0, 0.08, 0.16, 0.24])
+    assert {record["file"] for record in report.records} == {str(path)}
+    told = [[face["class_name"] for face in record["faces"]] for record in report.records]
+    assert told == [[name] for name in MASK_CLASSES] + [[]]
+    written = Video(copy)
+    assert written.rate == pytest.approx(12.5)
+    frames = [image for _, _, image in written]
+    assert {image.shape for image in frames} == {(120, 160, 3)} and len(frames) == 4
+    assert [np.ptp(image, axis=(0, 1)).max() > 60 for image in frames] == [True, True, True, False]  # drawn on, or not
+    assert report.exit_code == 0
+    assert report.summary("frame", [copy]).startswith("4 frames, 3 faces: 1 with_mask, 1 without_mask, 1 mask_worn")
+
+
+def test_a_video_beside_its_copy_is_not_replaced(judge, tmp_path):
+    path = write_video(tmp_path / "film.mp4")
+    content = path.read_bytes()
+    (copy,) = annotate_video(Video(path), judge, tmp_path, Report())
+    assert copy.name == "film_2.mp4" and path.read_bytes() == content
+
+
+def test_a_video_without_a_copy(judge, tmp_path):
+    report = Report(keep=False)
+    assert annotate_video(Video(write_video(tmp_path / "film.mp4")), judge, None, report) == []
+    assert (report.records, report.counts["images"]) == ([], 4)
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_ctrl_c_ends_a_video_whose_copy_can_be_played(judge, tmp_path, is_live):
+    report, video = Report(), Video(write_video(tmp_path / "film.mp4"))
+    video.is_live = is_live
+    (copy,) = annotate_video(video, stop_at(judge, 3), tmp_path / "output", report)
+    assert len(list(Video(copy))) == len(report.records) == 2
+    assert report.exit_code == (0 if is_live else 1)  # a camera has no other end
+
+
+def test_closing_the_window_ends_a_video(judge, tmp_path):
+    report, window = Report(), FakeWindow(closed_at=2)
+    annotate_video(Video(write_video(tmp_path / "film.mp4")), judge, None, report, window)
+    assert [wait for _, wait in window.shown] == [False, False]
+    assert (len(report.records), report.exit_code) == (2, 0)
+
+
+def test_a_video_without_frames_is_told(judge, tmp_path):
+    report = Report()
+    (tmp_path / "text.jpg").write_text("no film")
+    assert annotate_video(Video(tmp_path / "text.jpg"), judge, tmp_path / "output", report) == []
+    assert len(report.problems) == 1 and report.exit_code == 2
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_video_that_cannot_be_written_is_told(judge, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda self: False, raising=False)
+    report = Report()
+    assert annotate_video(Video(write_video(tmp_path / "film.mp4")), judge, tmp_path / "output", report) == []
+    assert ["cannot be written" in problem for problem in report.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "expected"),
+    [
+        ([], 1, "1 image, 0 faces; annotated copy out/0.jpg."),
+        (["with_mask"], 1, "1 image, 1 face: 1 with_mask; annotated copy out/0.jpg."),
+        (
+            ["without_mask", "with_mask", "with_mask"],
+            2,
+            "2 images, 3 faces: 2 with_mask, 1 without_mask; annotated copies in out/.",
+        ),
+    ],
+)
+def test_the_summary_is_one_line(tmp_path, names, count, expected):
+    report = Report()
+    for number in range(count):
+        report.add({"faces": [{"class_name": name} for name in names if not number]})
+    copies = [tmp_path.relative_to(tmp_path) / "out" / f"{number}.jpg" for number in range(count)]
+    assert report.summary("image", copies) == expected

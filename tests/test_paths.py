@@ -1,0 +1,37 @@
+"""Paths: model files are looked for in the project, then beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from utils import paths
+
+
+@pytest.fixture
+def folders(monkeypatch, tmp_path):
+    """An empty project's model folder, and the one beside the project."""
+    project, shared = tmp_path / "project" / "model", tmp_path / "shared"
+    monkeypatch.setattr(paths, "MODEL_DIR", project)
+    monkeypatch.setattr(paths, "SHARED_DIR", shared)
+    for folder in (project, shared / "models"):
+        folder.mkdir(parents=True)
+    return project, shared / "models"
+
+
+def test_the_root_holds_the_project():
+    assert (paths.ROOT / "pyproject.toml").is_file()
+    assert Path(paths.__file__).parent.parent == paths.ROOT
+    assert (paths.EXAMPLES_DIR / "README.md").is_file()
+
+
+@pytest.mark.parametrize(("present", "expected"), [([0], 0), ([1], 1), ([0, 1], 0)], ids=["own", "shared", "both"])
+def test_a_model_is_found_in_the_project_first(folders, present, expected):
+    for position in present:
+        (folders[position] / "net.onnx").write_bytes(b"net")
+    assert paths.find_model("net.onnx") == folders[expected] / "net.onnx"
+
+
+def test_a_missing_model_is_named_with_what_to_do(folders):
+    (folders[0] / "net.onnx").mkdir()  # a folder is no model file
+    with pytest.raises(FileNotFoundError, match=r"net\.onnx is not in .*: run `make models`"):
+        paths.find_model("net.onnx")

@@ -1,0 +1,84 @@
+"""Boxes and captions on pixels, on a copy."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+from utils.boxes import Detections, as_boxes, box_iou, clip_boxes
+from utils.classes import CLASS_COLORS, CLASS_NAMES, decide
+
+TEXT_COLOR = (0, 0, 0)  # black stands out from every class's colour, white does not
+FACE_COLOR = (86, 180, 233)  # a face that nobody has judged yet
+TEXT_SHARE, MIN_TEXT = 1 / 30, 11  # height of the letters: a share of the image's shorter side, pixels at least
+TEXT_WEIGHT = 500
+
+
+@cache
+def _font() -> cv2.FontFace:
+    return cv2.FontFace("sans")
+
+
+def _list_captions(box: list[int], texts: tuple[str, ...], resolution_wh: tuple[int, int]) -> list[tuple]:
+    """Where each text could stand, the best first (text, size, origin, xyxy): above the box, below, in a tall one."""
+    width, height = resolution_wh
+    captions = []
+    for text in texts:
+        for size in (max(MIN_TEXT, round(min(width, height) * TEXT_SHARE)), MIN_TEXT):
+            _, top, text_width, text_height = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)
+            margin = size // 4
+            caption_width, caption_height = text_width + 2 * margin, text_height + margin
+            x, rows = min(box[0], width - caption_width), [box[1] - caption_height, box[3]]
+            if box[3] - box[1] > 4 * caption_height:
+                rows.append(box[1])
+            for y in rows:
+                if x >= 0 and 0 <= y <= height - caption_height:
+                    origin = (x + margin, y + margin // 2 - top)
+                    captions.append((text, size, origin, (x, y, x + caption_width, y + caption_height)))
+    return captions
+
+
+def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
+    """A copy of an image with a box and a caption such as "with_mask 97 %" for each face, in its class's colour.
+
+    Lines and letters grow with the image. A caption never leaves it and covers no other face and no other caption:
+    where the class has no room it is the probability alone, and where that has none, the colour says enough.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, left as it is.
+        detections: with ``y_prob``; without, boxes are drawn with the detector's confidence.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    resolution_wh = canvas.shape[1::-1]
+    boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int)
+    if detections.y_prob is None:
+        names, shares = ["face"] * len(boxes), detections.confidence
+    else:
+        names = [CLASS_NAMES[class_id] for class_id in decide(detections.y_prob)]
+        shares = detections.y_prob[range(len(boxes)), decide(detections.y_prob)]
+    line = max(1, round(min(resolution_wh) / 250))
+    order = np.argsort(-detections.confidence, kind="stable")
+    for index in order[::-1]:  # the most confident lies on top
+        x_min, y_min, x_max, y_max = boxes[index].tolist()
+        thickness = max(1, min(line, min(x_max - x_min, y_max - y_min) // 8))  # so that a small face stays visible
+        color = CLASS_COLORS.get(names[index], FACE_COLOR)
+        cv2.rectangle(canvas, (x_min, y_min), (x_max - 1, y_max - 1), color, thickness)
+    written: list[tuple] = []
+    for index in order:  # the most confident has the first choice
+        percent = f"{round(100 * float(shares[index]))} %"
+        captions = _list_captions(boxes[index].tolist(), (f"{names[index]} {percent}", percent), resolution_wh)
+        others = np.delete(boxes, index, axis=0)
+        taken = np.concatenate([others, as_boxes(written)])
+        free = ~(box_iou([xyxy for *_, xyxy in captions], taken) > 0).any(axis=1)
+        if not free.any():
+            continue
+        text, size, origin, xyxy = captions[int(free.argmax())]
+        canvas[xyxy[1] : xyxy[3], xyxy[0] : xyxy[2]] = CLASS_COLORS.get(names[index], FACE_COLOR)
+        cv2.putText(canvas, text, origin, TEXT_COLOR, _font(), size, TEXT_WEIGHT)
+        written.append(xyxy)
+    return canvas

@@ -1,0 +1,127 @@
+"""Detections as the JSON and CSV records that the script writes, with the standard library alone."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from utils.boxes import Detections, clip_boxes
+from utils.classes import CLASS_NAMES, decide
+
+STDOUT = "-"
+CSV_COLUMNS = (
+    *("file", "frame", "time_s", "width", "height", "x_min", "y_min", "x_max", "y_max"),
+    *("confidence", "class_name", "probability"),
+    *(f"probability_{name}" for name in CLASS_NAMES),
+)
+
+
+class RecordError(ValueError):
+    """A place that cannot be written to. Its text is one sentence for a person."""
+
+
+def make_record(
+    file: str | Path,
+    resolution_wh: tuple[int, int],
+    detections: Detections,
+    frame: int | None = None,
+    time_s: float | None = None,
+) -> dict:
+    """One image, or one frame of a video, and its faces.
+
+    Args:
+        file: the image or video.
+        resolution_wh: width and height of the upright image, pixels.
+        detections: with ``y_prob``.
+        frame: number of a video's frame from 0, None for an image.
+        time_s: the frame's moment in seconds from the start.
+
+    Returns:
+        ``{"file", "width", "height", "faces": [{"box": [x_min, y_min, x_max, y_max], "confidence", "class_name",
+        "probability", "probabilities": {name: p}}]}``, for a frame also ``frame`` and ``time_s``.
+    """
+    record: dict = {"file": file.as_posix() if isinstance(file, Path) else file}
+    if frame is not None:
+        record |= {"frame": frame, "time_s": round(time_s or 0.0, 3)}
+    record |= dict(zip(("width", "height"), map(int, resolution_wh), strict=True))
+    boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int).tolist()
+    y_prob = np.zeros((0, len(CLASS_NAMES))) if detections.y_prob is None else detections.y_prob
+    record["faces"] = [
+        {
+            "box": box,
+            "confidence": round(float(confidence), 4),
+            "class_name": CLASS_NAMES[class_id],
+            "probability": round(float(row[class_id]), 4),
+            "probabilities": {name: round(float(p), 4) for name, p in zip(CLASS_NAMES, row, strict=True)},
+        }
+        for box, confidence, class_id, row in zip(boxes, detections.confidence, decide(y_prob), y_prob, strict=True)
+    ]
+    return record
+
+
+def check_writable(target: str | Path | None, folder: bool = False) -> None:
+    """Make the folder of a file, or the folder itself, and try it: better told before an hour's work than after.
+
+    Raises:
+        RecordError: nothing can be written there.
+    """
+    if target is None or str(target) == STDOUT:
+        return
+    parent = Path(target) if folder else Path(target).parent
+    try:
+        if Path(target).is_dir() and not folder:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=parent).close()
+    except OSError as error:
+        raise RecordError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
+
+
+@contextmanager
+def _open(target: str | Path | None) -> Iterator[TextIO]:
+    if str(target) == STDOUT:
+        yield sys.stdout
+        return
+    try:
+        # A file's name may hold bytes that are no text; JSON reads their escapes back as they were.
+        with open(target, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+            yield file
+    except OSError as error:
+        raise RecordError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
+
+
+def write_json(target: str | Path, records: Iterable[dict]) -> None:
+    """Write ``{"images": [record, ...]}``, one line a record; the target ``-`` is standard output.
+
+    Raises:
+        RecordError: the target cannot be written.
+    """
+    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+    with _open(target) as file:
+        file.write(f'{{"images": [\n{lines}\n]}}\n')
+
+
+def write_csv(target: str | Path, records: Iterable[dict]) -> None:
+    """Write one row a face, columns as ``CSV_COLUMNS``; ``frame`` and ``time_s`` are empty for images.
+
+    Raises:
+        RecordError: the target cannot be written.
+    """
+    with _open(target) as file:
+        writer = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for record in records:
+            for face in record["faces"]:
+                box = dict(zip(("x_min", "y_min", "x_max", "y_max"), face["box"], strict=True))
+                probabilities = {f"probability_{name}": p for name, p in face["probabilities"].items()}
+                writer.writerow(record | face | box | probabilities)
