@@ -41,7 +41,7 @@ notebooks: $(VENV)/.everything ## Run the notebooks at full size in place and ke
 bench: $(VENV)/.everything ## Print the speed of detection as ratios, both sides in one run
 	@$(RUN)python tests/bench.py
 
-models: $(VENV)/.detection ## Fetch the face detectors from their upstream, with checksums
+models: $(VENV)/.models ## Fetch the face detectors from their upstream, with checksums
 	@$(RUN)python -m utils.download
 
 lock: | $(RUN)python ## Pin what pyproject.toml asks for, for all platforms (UPGRADE=1: at the newest versions)
@@ -70,11 +70,13 @@ $(RUN)python:
 
 $(VENV)/.detection: PACKAGES := .
 $(VENV)/.detection: PURPOSE := detection needs
+$(VENV)/.models: PACKAGES := .[models]
+$(VENV)/.models: PURPOSE := fetching models needs
 $(VENV)/.lint: PACKAGES := .[dev]
 $(VENV)/.lint: PURPOSE := the checks need
-$(VENV)/.everything: PACKAGES := .[notebooks,dev]
+$(VENV)/.everything: PACKAGES := .[models,notebooks,dev]
 $(VENV)/.everything: PURPOSE := the notebooks and tests need; TensorFlow makes this a few minutes
-$(VENV)/.detection $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
+$(VENV)/.detection $(VENV)/.models $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
 	@echo "Installing into $(VENV) what $(PURPOSE) ..."
 	@if [ -x $(RUN)uv ] && $(RUN)uv pip install --python $(RUN)python --compile-bytecode \
 		--constraint requirements.lock --editable "$(PACKAGES)"; then :; else \

@@ -71,7 +71,7 @@ def bench_process(rounds: int = 5) -> None:
 
 
 def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
-    """Time to the classic recipe's validation accuracy on the same images: head on cached features, then fine-tuning."""
+    """Time to the classic recipe's validation accuracy on the same images: cached head, then fine-tuning."""
     table = pd.read_csv(labels)
     table = table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
     train, val = (table[table.split == name] for name in ("train", "val"))

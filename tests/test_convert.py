@@ -1,6 +1,7 @@
 """Converting in batch: upright JPEGs of a bounded size, annotations along, nothing lost, nothing done twice."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,17 @@ def read_files(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Content and time of every file."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory):
+    return make_small_data(tmp_path_factory.mktemp("small_data"))
+
+
+@pytest.fixture
+def scenes(small_data, tmp_path):
+    """Labelled photographs of one's own, to change."""
+    return Path(shutil.copytree(small_data / "scenes", tmp_path / "raw" / "scenes"))
 
 
 @pytest.fixture
@@ -98,33 +110,30 @@ def test_an_image_half_written_when_it_was_interrupted_is_done_anew(source, tmp_
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_annotations_come_along_with_their_boxes_scaled(tmp_path, suffix):
-    root = make_small_data(tmp_path / "raw")
-    assert (convert_images(root, tmp_path / "small", max_side=150, suffix=suffix).problem == "").all()
-    (table, problems), (old, _) = read_labels(tmp_path / "small"), read_labels(root)
+def test_annotations_come_along_with_their_boxes_scaled(small_data, tmp_path, suffix):
+    assert (convert_images(small_data, tmp_path / "small", max_side=150, suffix=suffix).problem == "").all()
+    (table, problems), (old, _) = read_labels(tmp_path / "small"), read_labels(small_data)
     assert problems.empty
     assert table.file.tolist() == [str(Path(file).with_suffix(suffix)) for file in old.file]
     assert table.class_name.tolist() == old.class_name.tolist()
-    scale = [min(1, 150 / max(read_image(root / file).shape)) for file in old.file]
+    scale = [min(1, 150 / max(read_image(small_data / file).shape)) for file in old.file]
     error = table[BOX_COLUMNS] - old[BOX_COLUMNS].mul(scale, axis=0)
     assert error.abs().max().max() <= 1  # rounding, of the image's size and of the box
     assert error.isna().sum().sum() == 4 * (table.source == "faces").sum()
 
 
-def test_an_annotation_that_does_not_fit_its_image_is_reported(tmp_path):
-    root = make_small_data(tmp_path / "raw") / "scenes"
-    write_image(root / "images/scene_03.jpg", draw_image(50, 50))
-    (root / "annotations/scene_05.xml").write_text("no XML")
-    problems = convert_images(root, tmp_path / "small").query("problem != ''").set_index("file").problem
+def test_an_annotation_that_does_not_fit_its_image_is_reported(scenes, tmp_path):
+    write_image(scenes / "images/scene_03.jpg", draw_image(50, 50))
+    (scenes / "annotations/scene_05.xml").write_text("no XML")
+    problems = convert_images(scenes, tmp_path / "small").query("problem != ''").set_index("file").problem
     assert problems.index.tolist() == ["images/scene_03.jpg", "images/scene_05.jpg"]
     assert "label it again" in problems["images/scene_03.jpg"]
     assert not (tmp_path / "small/images/scene_05.jpg").exists()
 
 
-def test_of_two_images_with_one_name_the_annotation_stays_with_its_own(tmp_path):
-    root = make_small_data(tmp_path / "raw") / "scenes"
-    write_image(root / "images/scene_02.png", draw_image(70, 70))
-    assert (convert_images(root, tmp_path / "small").problem == "").all()
+def test_of_two_images_with_one_name_the_annotation_stays_with_its_own(scenes, tmp_path):
+    write_image(scenes / "images/scene_02.png", draw_image(70, 70))
+    assert (convert_images(scenes, tmp_path / "small").problem == "").all()
     annotations = {path.stem for path in (tmp_path / "small/annotations").glob("scene_02*")}
     assert annotations == {"scene_02_jpg"}
 
@@ -135,10 +144,9 @@ def test_a_target_in_the_source_is_refused(source, target):
         convert_images(source, source.parent / target)
 
 
-def test_images_are_not_converted_away_from_their_annotations(tmp_path):
-    root = make_small_data(tmp_path / "raw") / "scenes"
+def test_images_are_not_converted_away_from_their_annotations(scenes, tmp_path):
     with pytest.raises(ImageError, match="convert .*scenes as a whole"):
-        convert_images(root / "images", tmp_path / "jpg")
+        convert_images(scenes / "images", tmp_path / "jpg")
     with pytest.raises(ImageError, match="There is no folder"):
         convert_images(tmp_path / "nowhere", tmp_path / "jpg")
 

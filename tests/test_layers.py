@@ -10,7 +10,7 @@ LAYERS = {
     1: {"boxes", "classes", "images", "paths"},
     2: {"crops", "labels", "groups", "evaluate", "plots"},
     3: {
-        *("calibration", "faces", "masks", "draw", "tracks", "sources", "download"),  # to run
+        *("calibration", "faces", "masks", "draw", "records", "sources", "tracks", "window", "download"),  # to run
         *("collect", "convert", "dataset", "classifier", "classic", "detector"),  # to train
     },
     4: {"detect", "monitor", "prepare"},

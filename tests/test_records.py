@@ -119,4 +119,5 @@ def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):
 def test_trying_a_place_makes_its_folder_and_leaves_nothing_in_it(tmp_path):
     check_writable(tmp_path / "new" / "a.json")
     check_writable(tmp_path / "newer" / "out", folder=True)
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["new", "newer", "newer/out"]
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert left == ["new", "newer", "newer/out"]

@@ -85,9 +85,8 @@ def test_but_copies_that_are_asked_for_are(folder, argument):
 
 
 def test_the_order_of_numbers_is_that_of_their_values():
-    numbers = [0, 1, 2, 9, 10, 11, 99, 100]
-    shuffled = random.Random(0).sample(numbers, len(numbers))
-    assert sorted([Path(f"face {n}.jpg") for n in shuffled], key=natural_key) == [Path(f"face {n}.jpg") for n in numbers]
+    numbered = [Path(f"face {number}.jpg") for number in (0, 1, 2, 9, 10, 11, 99, 100)]
+    assert sorted(random.Random(0).sample(numbered, len(numbered)), key=natural_key) == numbered
     mixed = [Path(name) for name in ("1/b", "b", "a1", "a", "1", "a10b2", "a10b10", "²")]
     assert sorted(sorted(mixed, key=natural_key, reverse=True), key=natural_key) == sorted(mixed, key=natural_key)
 
@@ -159,7 +158,8 @@ def test_a_camera_that_is_not_there_is_named_in_one_sentence(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_stream_that_does_not_answer_is_named_in_one_sentence(capfd):
+@pytest.mark.parametrize("login", ["", "user:secret@"])
+def test_a_stream_that_does_not_answer_is_named_in_one_sentence_without_its_password(capfd, login):
     with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/film is not a video that can be read"):
-        Video("rtsp://127.0.0.1:1/film")
+        Video(f"rtsp://{login}127.0.0.1:1/film")
     assert capfd.readouterr() == ("", "")

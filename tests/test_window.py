@@ -24,14 +24,14 @@ class Screen:
     def imshow(self, title: str, image: np.ndarray) -> None:
         self.shown.append(image)
 
-    def waitKey(self, milliseconds: int) -> int:  # noqa: N802 - OpenCV's name
+    def waitKey(self, milliseconds: int) -> int:
         self.asked += 1
         return next(self.keys)
 
-    def getWindowProperty(self, title: str, which: int) -> float:  # noqa: N802
+    def getWindowProperty(self, title: str, which: int) -> float:
         return float(self.asked < self.closed_after)
 
-    def destroyAllWindows(self) -> None:  # noqa: N802
+    def destroyAllWindows(self) -> None:
         self.is_open = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -75,21 +76,39 @@ def box_area(xyxy: np.ndarray) -> np.ndarray:
     return np.prod(np.clip(xyxy[:, 2:] - xyxy[:, :2], 0, None), axis=1)
 
 
+def _intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    return np.prod(np.clip(sides, 0, None), axis=2)
+
+
 def box_iou(xyxy_a: np.ndarray, xyxy_b: np.ndarray) -> np.ndarray:
     """Intersection over union of every box of one set with every box of another: (N, M), 0 where both are empty."""
     a, b = as_boxes(xyxy_a), as_boxes(xyxy_b)
-    overlap = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    intersection = np.prod(np.clip(overlap, 0, None), axis=2)
+    intersection = _intersection(a, b)
     union = box_area(a)[:, None] + box_area(b)[None] - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
-def nms(xyxy: np.ndarray, confidence: np.ndarray, iou_threshold: float = 0.45) -> np.ndarray:
-    """Greedy non-maximum suppression: positions of the boxes kept, the most confident first."""
-    iou = box_iou(xyxy, xyxy)
+def box_overlap(xyxy_a: np.ndarray, xyxy_b: np.ndarray) -> np.ndarray:
+    """Intersection over the smaller of two boxes, (N, M): 1 where one lies inside the other."""
+    a, b = as_boxes(xyxy_a), as_boxes(xyxy_b)
+    smaller = np.minimum(box_area(a)[:, None], box_area(b)[None])
+    return np.divide(_intersection(a, b), smaller, out=np.zeros_like(smaller), where=smaller > 0)
+
+
+def nms(xyxy: np.ndarray, confidence: np.ndarray, threshold: float = 0.45, overlap: Callable = box_iou) -> np.ndarray:
+    """Greedy non-maximum suppression: positions of the boxes kept, the most confident first.
+
+    Args:
+        xyxy: (N, 4) boxes.
+        confidence: (N,).
+        threshold: a box that overlaps a kept one by more is dropped.
+        overlap: ``box_iou``, or ``box_overlap`` to drop parts of a face too.
+    """
+    shared = overlap(xyxy, xyxy)
     kept: list[int] = []
     for index in np.argsort(-np.asarray(confidence), kind="stable"):
-        if not (iou[index, kept] > iou_threshold).any():
+        if not (shared[index, kept] > threshold).any():
             kept.append(int(index))
     return np.array(kept, dtype=np.int64)
 
@@ -113,8 +132,8 @@ def sample_background(
     largest = min(sizes[1], width, height)
     if largest < sizes[0]:
         return as_boxes([])
-    side = np.exp(rng.uniform(np.log(sizes[0]), np.log(largest), (20 * count, 1))).round()
-    corner = (rng.uniform(0, 1, (20 * count, 2)) * (np.array([width, height]) - side)).round()
-    boxes = np.concatenate([corner, corner + side], axis=1).astype(np.float32)
+    side = np.exp(rng.uniform(np.log(sizes[0]), np.log(largest), (20 * count, 1)))
+    corner = rng.uniform(0, 1, (20 * count, 2)) * (np.array([width, height]) - side)
+    boxes = np.concatenate([corner, corner + side], axis=1).round().astype(np.float32)
     free = box_iou(boxes, square_boxes(xyxy, 0.1)).max(axis=1, initial=0) == 0
     return boxes[free][:count]

@@ -127,7 +127,7 @@ def fine_tune(
     if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
         done = int(model.optimizer.iterations) // steps_per_epoch  # the history may be one epoch ahead
-        history = pd.read_csv(log, float_precision="round_trip").to_dict("records")[:done]
+        history = pd.read_csv(log).to_dict("records")[:done]
     else:
         compile_fine_tuning(unfreeze(model), epochs * steps_per_epoch, rate, min(150, epochs * steps_per_epoch // 4))
     bar = tqdm(range(len(history), epochs), desc="fine-tuning", unit="epoch", initial=len(history), total=epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,14 @@ def load_inference_faces(table: pd.DataFrame, root: str | Path) -> list[np.ndarr
         for position, box in zip(rows.index, rows[BOX_COLUMNS].to_numpy(), strict=True):
             faces[position] = image if np.isnan(box).any() else crop_faces(image, box)[0]
     return faces
+
+
+def name_run(table: pd.DataFrame, *settings: object) -> str:
+    """A name for the trainings on a label table with these settings: another table or setting gets another name.
+
+    A checkpoint is then never taken up with other data, whose test faces it might have learned.
+    """
+    return hashlib.sha256((table.to_csv(index=False) + repr(settings)).encode()).hexdigest()[:10]
 
 
 def sample_weights(

@@ -61,13 +61,15 @@ def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
     else:
         names = [CLASS_NAMES[class_id] for class_id in decide(detections.y_prob)]
         shares = detections.y_prob[range(len(boxes)), decide(detections.y_prob)]
-    line = max(1, round(min(resolution_wh) / 250))
+    line = max(2, round(min(resolution_wh) / 200))
     order = np.argsort(-detections.confidence, kind="stable")
     for index in order[::-1]:  # the most confident lies on top
         x_min, y_min, x_max, y_max = boxes[index].tolist()
-        thickness = max(1, min(line, min(x_max - x_min, y_max - y_min) // 8))  # so that a small face stays visible
-        color = CLASS_COLORS.get(names[index], FACE_COLOR)
-        cv2.rectangle(canvas, (x_min, y_min), (x_max - 1, y_max - 1), color, thickness)
+        width = max(1, min(line, min(x_max - x_min, y_max - y_min) // 8))  # a small face stays visible
+        inside = np.s_[y_min + width : y_max - width, x_min + width : x_max - width]
+        face = canvas[inside].copy()
+        canvas[y_min:y_max, x_min:x_max] = CLASS_COLORS.get(names[index], FACE_COLOR)
+        canvas[inside] = face
     written: list[tuple] = []
     for index in order:  # the most confident has the first choice
         percent = f"{round(100 * float(shares[index]))} %"

@@ -57,10 +57,10 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: all done; 1: some of the sources; 2: none."""
-        if not self.problems and not self.interrupted:
-            return 0
-        return 1 if self.counts["images"] else 2
+        """0: all done; 1: some of the sources, or stopped before the end; 2: none could be done."""
+        if self.interrupted or (self.problems and self.counts["images"]):
+            return 1
+        return 2 if self.problems else 0
 
     def summary(self, unit: str, copies: list[Path]) -> str:
         """One line, such as "3 images, 2 faces: 1 with_mask, 1 without_mask; annotated copies in output/"."""

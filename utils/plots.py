@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -12,18 +13,32 @@ from matplotlib.axes import Axes
 
 from utils.classes import CLASS_COLORS, CLASS_NAMES
 
+_BELOW = {"fontsize": 7, "y": 0, "pad": -3, "va": "top"}  # a title as a caption under the picture
+
 
 def plot_gallery(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.6) -> Axes:
-    """Pictures in a grid, a caption under each; returns the first Axes."""
-    rows = max(1, -(-len(images) // columns))
-    figure, grid = plt.subplots(rows, columns, figsize=(columns * side, rows * (side + 0.35)), squeeze=False)
+    """Pictures in a grid of cells ``side`` inches wide, a caption under each; returns the first Axes."""
+    captions = [_wrap(caption, round(17 * side)) for caption in captions]
+    starts = range(0, max(1, len(images)), columns)
+    heights = []  # a row is as high as its highest picture, but for extremes, and its longest caption
+    for row in (slice(start, start + columns) for start in starts):
+        highest = max([len(image) / image.shape[1] for image in images[row]], default=0.2)
+        lines = max([caption.count("\n") + 1 for caption in captions[row]], default=1)
+        heights.append(side * min(highest, 1.3) + 0.14 * lines + 0.12)
+    size = (columns * side, sum(heights))
+    figure, grid = plt.subplots(len(heights), columns, figsize=size, height_ratios=heights, squeeze=False)
     for ax in grid.flat:
         ax.set_axis_off()
     for ax, image, caption in zip(grid.flat, images, captions, strict=False):
         ax.imshow(image)
-        ax.set_title(caption, fontsize=7, y=-0.02, va="top")
-    figure.tight_layout(pad=0.4, h_pad=1.2)
+        ax.set_anchor("N")
+        ax.set_title(caption, **_BELOW)
+    figure.tight_layout(pad=0.4)
     return grid[0, 0]
+
+
+def _wrap(caption: str, length: int) -> str:
+    return "\n".join(part for line in caption.splitlines() for part in textwrap.wrap(line, length))
 
 
 def plot_counts(table: pd.DataFrame, x: str = "class_name", hue: str = "source") -> Axes:
@@ -124,7 +139,7 @@ def plot_heat(images: Sequence[np.ndarray], heats: Sequence[np.ndarray], caption
         axes[0, column].imshow(image)
         axes[1, column].imshow(image, extent=edges)
         axes[1, column].imshow(heat, cmap="inferno", alpha=0.55, extent=edges, interpolation="bilinear")
-        axes[1, column].set_title(caption, fontsize=7, y=-0.02, va="top")
+        axes[1, column].set_title(caption, **_BELOW)
     for ax in axes.flat:
         ax.set_axis_off()
     figure.tight_layout(pad=0.4)

@@ -76,12 +76,10 @@ def prepare_labels(root: str | Path, detector: Detector, seed: int = 0) -> tuple
     broken = find_broken_images(Path(root) / file for file in table.file.unique())
     broken["file"] = [Path(file).relative_to(root).as_posix() for file in broken.file]
     table, problems = table[~table.file.isin(broken.file)], pd.concat([problems, broken], ignore_index=True)
-    corrections = pd.read_csv(CORRECTIONS_FILE)
-    table = apply_corrections(table, corrections)
+    table = apply_corrections(table, pd.read_csv(CORRECTIONS_FILE))
     mistakes = pd.read_csv(MISTAKES_FILE)
     source = table.drop_duplicates("file").set_index("file").source
     mistakes = mistakes[mistakes.file.isin(table.file)].assign(source=lambda rows: rows.file.map(source))
-    left_out = corrections.file[corrections.class_name.isna()]  # a face left out is no background
-    more = find_background(table[~table.file.isin(left_out)], root, detector, seed)
+    more = find_background(table, root, detector, seed)
     table = pd.concat([table, make_label_table(mistakes.to_dict("records")), more], ignore_index=True)
     return group_and_split(table, root, seed), problems

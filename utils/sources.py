@@ -100,7 +100,7 @@ class Video:
     """The frames of a video file, a stream or a camera, in order: iterate over it once.
 
     Attributes:
-        name: what it is called in records.
+        name: what it is called in records, without the password of an address.
         path: a path whose stem its annotated copy can have.
         is_live: whether it has no end of its own.
         rate: frames a second.
@@ -113,11 +113,12 @@ class Video:
         Raises:
             SourceError: there is no such source, or it cannot be read.
         """
-        self.name = str(source)
+        source = str(source)
+        self.name = re.sub(r"://[^/@]*@", "://", source)
         is_camera, is_address = self.name.isdecimal(), "://" in self.name
         if not (is_camera or is_address or Path(self.name).is_file()):
             raise SourceError(f"There is no video {self.name}: check the path.")
-        self._capture = cv2.VideoCapture(int(self.name) if is_camera else self.name)
+        self._capture = cv2.VideoCapture(int(source) if is_camera else source)
         if not self._capture.isOpened():
             if is_camera:
                 raise SourceError(f"Camera {self.name} cannot be opened: plug it in, or name a picture with --image.")

@@ -1,0 +1,84 @@
+"""Figures show what the tables say: the numbers are read back from the Axes."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from utils import calibration, evaluate, plots
+from utils.classes import CLASS_NAMES
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def test_counts_are_written_on_the_bars():
+    table = pd.DataFrame({"class_name": ["no_face", "with_mask", "with_mask"], "source": "web"})
+    ax = plots.plot_counts(table)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["with_mask", "no_face"]
+    assert [text.get_text() for text in ax.texts] == ["2", "1"]
+
+
+def test_confusion_shows_counts_and_shares_of_each_true_class():
+    counts = evaluate.confusion_table([0, 0, 0, 1], [0, 0, 1, 1])
+    left, right = plots.plot_confusion(counts, "test")
+    assert [text.get_text() for text in left.texts] == [str(n) for n in counts.to_numpy().ravel()]
+    assert "66.7%" in [text.get_text() for text in right.texts]
+    assert left.get_ylabel() == "true" and left.get_xlabel() == "predicted"
+
+
+def test_history_draws_train_and_validation():
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "val_loss": [1.1, 0.7], "accuracy": [0.5, 0.9]})
+    loss, accuracy = plots.plot_history(history)
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), history.val_loss)
+    assert len(accuracy.lines) == 1 and accuracy.get_xlabel() == "epoch"
+
+
+def test_gallery_has_a_caption_for_each_picture_and_hides_empty_cells():
+    images = [np.full((8, 8, 3), value, np.uint8) for value in (0, 100, 200)]
+    ax = plots.plot_gallery(images, ["a", "b", "c"], columns=2)
+    axes = ax.figure.axes
+    assert [each.get_title() for each in axes] == ["a", "b", "c", ""]
+    assert not any(each.axison for each in axes)
+
+
+def test_an_empty_gallery_is_an_empty_figure():
+    assert not plots.plot_gallery([], []).images
+
+
+def test_reliability_names_each_curve():
+    y_prob = np.random.default_rng(0).dirichlet(np.ones(4), 200)
+    table = calibration.reliability_table(y_prob.argmax(axis=1), y_prob)
+    ax = plots.plot_reliability({"raw": table})
+    assert "raw" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_intervals_put_each_recipe_on_its_slice():
+    row = {"slice": "scenes", "n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98}
+    table = pd.DataFrame([row | {"recipe": "ours"}, row | {"recipe": "classic", "accuracy": 0.7}])
+    ax = plots.plot_intervals(table, hue="recipe")
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["scenes (n=10)"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours", "classic"]
+
+
+def test_thresholds_mark_the_chosen_one():
+    table = evaluate.threshold_table([True, False], [0.9, 0.1], np.linspace(0, 1, 5))
+    ax = plots.plot_thresholds(table, 0.5)
+    assert any("0.50" in text.get_text() for text in ax.get_legend().get_texts())
+
+
+def test_heat_is_laid_over_the_whole_face():
+    ax = plots.plot_heat([np.zeros((32, 32, 3), np.uint8)], [np.eye(4)], ["a"])
+    below = ax.figure.axes[1]
+    assert below.images[1].get_extent() == below.images[0].get_extent()
+
+
+def test_every_class_has_a_colour_of_its_own():
+    palette = plots.class_palette()
+    assert set(palette) == set(CLASS_NAMES) and len(set(palette.values())) == len(CLASS_NAMES)

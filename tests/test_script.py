@@ -1,0 +1,329 @@
+"""The script: its contract with whoever calls it, and one clear sentence for whatever is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageCms
+
+from tests.conftest import draw_blocks, find_blocks
+from tests.test_ground import HEAVY
+from tests.test_sources import write_video
+from utils import detect, faces, monitor, paths
+from utils.boxes import box_iou
+from utils.images import read_image
+from utils.labels import read_voc
+
+SCRIPT = paths.ROOT / "03-detect_face_using_mask.py"
+BLOCK = ("with_mask", (20, 40, 60, 90))
+IMAGE = draw_blocks(BLOCK)
+
+
+@pytest.fixture
+def run(script, fake_classifier, monkeypatch, tmp_path, capsys):
+    """Call the script in a folder of its own with the stand-ins: (exit code, its images or None, stdout, stderr)."""
+    monkeypatch.setattr(script, "load_models", lambda *asked: (find_blocks, fake_classifier))
+    monkeypatch.setattr(script, "has_display", lambda: False)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*argv: str | Path, output: str | Path = "copies", json_file: str | Path = "faces.json"):
+        try:
+            code = script.main([*map(str, argv), "--output", str(output), "--json", str(json_file)])
+        except SystemExit as error:
+            code = error.code
+        images = (
+            json.loads(Path(json_file).read_text(encoding="utf-8"))["images"] if Path(json_file).is_file() else None
+        )
+        return code, images, *capsys.readouterr()
+
+    return call
+
+
+def save(path: Path, image: Image.Image | None = None, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or Image.fromarray(IMAGE)).save(path, **options)
+    return path
+
+
+def run_process(*argv: str | Path, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, SCRIPT, *argv], capture_output=True, text=True, timeout=300, **options)
+
+
+def test_images_of_a_folder_give_copies_json_a_table_and_a_summary(run, tmp_path):
+    for name in ("10.png", "2.png", "below/x.png"):
+        save(tmp_path / "photos" / name)
+    code, images, out, err = run("--image", "photos", "--csv", "faces.csv")
+    assert code == 0 and "3/3" in err  # the progress bar's last word
+    assert [image["file"] for image in images] == ["photos/2.png", "photos/10.png", "photos/below/x.png"]
+    assert out == "3 images, 3 faces: 3 with_mask; annotated copies in copies/.\n"
+    assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == ["10.jpg", "2.jpg", "x.jpg"]
+    assert pd.read_csv("faces.csv").file.tolist() == [image["file"] for image in images]
+
+
+def test_the_defaults_are_those_of_the_contract(script):
+    args = script.parse_arguments(["--image", "a.jpg"])
+    assert (args.detector, args.min_confidence, args.model) == ("yunet", 0.5, script.CLASSIFIER_FILE)
+    assert (args.json, args.csv, args.no_show, args.video) == (None, None, False, None)
+    assert set(faces.DETECTORS) >= {"yunet", "res10"}
+
+
+def test_without_output_copies_go_to_output_and_nothing_else_is_written(
+    script, fake_classifier, tmp_path, monkeypatch, capsys
+):
+    asked = []
+    monkeypatch.setattr(script, "load_models", lambda *given: asked.append(given) or (find_blocks, fake_classifier))
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a.png")
+    argv = ["--image", "a.png", "--no-show", "--detector", "res10", "--min-confidence", "0.25", "--model", "my.onnx"]
+    assert script.main(argv) == 0
+    assert asked == [("res10", 0.25, Path("my.onnx"))]
+    assert capsys.readouterr() == (f"1 image, 1 face: 1 with_mask; annotated copy {Path('output/a.jpg')}.\n", "")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        *("a.png", "output", "output/a.jpg")
+    ]
+
+
+def test_json_to_standard_output_can_be_piped_on(run, tmp_path, capsys):
+    save(tmp_path / "a.png")
+    code, _, out, err = run("--image", "a.png", json_file="-")
+    (image,) = json.loads(out)["images"]
+    assert (code, image["file"], [face["box"] for face in image["faces"]]) == (0, "a.png", [list(BLOCK[1])])
+    assert err.startswith("1 image, 1 face")
+
+
+def turn(orientation: int) -> dict:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return {"exif": exif}
+
+
+def write_16_bit(path: Path) -> Path:
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(IMAGE, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257)[1].tobytes())
+    return path
+
+
+PANORAMA = ("without_mask", (19_900, 60, 19_960, 120))
+TRANSPARENT = Image.fromarray(np.dstack([IMAGE, np.where(IMAGE[..., 0] == 128, 0, 255).astype(np.uint8)]))
+SIDEWAYS = Image.fromarray(np.rot90(IMAGE).copy())  # as a phone stores what it was held sideways for
+UNUSUAL = {
+    "one pixel": (partial(save, image=Image.new("RGB", (1, 1))), "a.png", (1, 1), []),
+    "grey": (partial(save, image=Image.new("L", (60, 50), 99)), "a.jpg", (60, 50), []),
+    "16 bits": (write_16_bit, "a.png", (160, 120), [BLOCK[1]]),
+    "transparent": (partial(save, image=TRANSPARENT), "a.png", (160, 120), [BLOCK[1]]),
+    "CMYK": (partial(save, image=Image.fromarray(IMAGE).convert("CMYK"), quality=95), "a.jpg", (160, 120), [BLOCK[1]]),
+    "turned by EXIF": (partial(save, image=SIDEWAYS, quality=95, **turn(6)), "a.jpg", (160, 120), [BLOCK[1]]),
+    "a panorama": (
+        partial(save, image=Image.fromarray(draw_blocks(PANORAMA, resolution_wh=(20_000, 200)))),
+        *("a.png", (20_000, 200), [PANORAMA[1]]),
+    ),
+    "spaces and accents": (save, "mes photos/Élodie à la fête 猫.png", (160, 120), [BLOCK[1]]),
+}
+
+
+@pytest.mark.parametrize(("write", "name", "resolution_wh", "boxes"), UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_an_unusual_image_is_judged_upright_in_its_own_pixels(run, tmp_path, write, name, resolution_wh, boxes):
+    write(tmp_path / name)
+    code, (image,), _, err = run("--image", name)
+    assert (code, err) == (0, "")
+    assert (image["file"], image["width"], image["height"]) == (name, *resolution_wh)
+    found = np.array([face["box"] for face in image["faces"]]).reshape(-1, 4)
+    np.testing.assert_allclose(found, np.reshape(boxes, (-1, 4)), atol=2)
+    with Image.open(tmp_path / "copies" / f"{Path(name).stem}.jpg") as copy:
+        assert (copy.format, copy.size, copy.getexif().get(0x0112)) == ("JPEG", resolution_wh, None)
+
+
+def write_text(path: Path) -> None:
+    path.write_text("no photograph")
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(save(path).read_bytes()[:1200])
+
+
+BAD = {
+    "missing": (lambda path: None, "bad.jpg: check the path."),
+    "an empty folder": (Path.mkdir, "bad.jpg holds no images"),
+    "text": (write_text, "bad.jpg is not an image that can be read"),
+    "an empty file": (Path.touch, "bad.jpg is not an image that can be read"),
+    "cut off": (cut_off, "bad.jpg is cut off before its end"),
+}
+
+
+@pytest.mark.parametrize(("write", "sentence"), BAD.values(), ids=BAD.keys())
+def test_what_is_no_image_is_named_in_one_sentence_and_the_others_are_done(run, tmp_path, write, sentence):
+    write(tmp_path / "bad.jpg")
+    save(tmp_path / "good.png")
+    code, images, _, err = run("--image", "bad.jpg")
+    assert (code, images or []) == (2, [])
+    assert sentence in err and err.count("\n") == 1
+    code, images, out, err = run("--image", "bad.jpg", "good.png")
+    assert (code, [image["file"] for image in images], out.split(",")[0]) == (1, ["good.png"], "1 image")
+    assert sentence in err and "Traceback" not in err
+    assert (tmp_path / "copies" / "good.jpg").is_file()
+
+
+@pytest.mark.parametrize("option", ["output", "json_file"])
+def test_what_cannot_be_written_is_named_before_the_work(run, tmp_path, option):
+    save(tmp_path / "good.png")
+    (tmp_path / "file").write_text("a file is no folder")
+    code, _, out, err = run("--image", "good.png", **{option: "file/below"})
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"{Path('file/below')} cannot be written (")
+    assert not (tmp_path / "copies" / "good.jpg").exists()
+
+
+def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(run, script, tmp_path, monkeypatch):
+    save(tmp_path / "good.png")
+    (tmp_path / "table").mkdir()
+    monkeypatch.setattr(script, "check_writable", lambda *args, **options: None)
+    code, images, _, err = run("--image", "good.png", "--csv", "table")
+    assert (code, len(images)) == (1, 1)
+    assert err.startswith("table cannot be written (")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model"], ids=["missing", "empty", "damaged"])
+def test_a_bad_classifier_is_named_in_one_sentence(script, tmp_path, monkeypatch, capfd, content):
+    monkeypatch.setattr(detect, "load_detector", lambda *asked: find_blocks)
+    model = tmp_path / "my.onnx"
+    if content is not None:
+        model.write_bytes(content)
+    save(tmp_path / "good.png")
+    argv = ["--image", tmp_path / "good.png", "--no-show", "--model", model, "--output", tmp_path / "copies"]
+    assert script.main([str(argument) for argument in argv]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"The model file {model} is {'missing' if content is None else 'damaged'}")
+
+
+@pytest.mark.parametrize("detector", faces.DETECTORS)
+@pytest.mark.parametrize("content", [None, b"no model"], ids=["missing", "damaged"])
+def test_a_bad_detector_is_named_with_how_to_get_it(script, tmp_path, monkeypatch, capfd, detector, content):
+    for folder in ("MODEL_DIR", "SHARED_DIR"):
+        monkeypatch.setattr(paths, folder, tmp_path)
+    if content:
+        for name in (faces.YUNET_FILE, *faces.RES10_FILES):
+            (tmp_path / name).write_bytes(content)
+    save(tmp_path / "good.png")
+    argv = ["--image", tmp_path / "good.png", "--no-show", "--detector", detector, "--output", tmp_path / "copies"]
+    assert script.main([str(argument) for argument in argv]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "run `make models`" in err
+
+
+ARGUMENTS = {
+    "nothing, and no display": ([], "no display for the webcam's window"),
+    "an unknown argument": (["--imagine", "a.jpg"], "--imagine"),
+    "no file": (["--image"], "--image"),
+    "two sources": (["--image", "a.jpg", "--video", "b.mp4"], "--video"),
+    "an unknown detector": (["--image", "a.jpg", "--detector", "haar"], "haar"),
+    "a confidence over 1": (["--image", "a.jpg", "--min-confidence", "50"], "50 is not between 0 and 1"),
+    "a confidence that is no number": (["--image", "a.jpg", "--min-confidence", "high"], "high"),
+    "two things to standard output": (["--image", "a.jpg", "--csv", "-", "--json", "-"], "standard output"),
+    "no such video": (["--video", "film.mp4"], "There is no video film.mp4"),
+    "no such camera": (["--video", "97"], "Camera 97 cannot be opened"),
+}
+
+
+@pytest.mark.parametrize(("argv", "sentence"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
+def test_wrong_arguments_are_told_in_one_sentence(script, tmp_path, monkeypatch, capfd, argv, sentence):
+    monkeypatch.setattr(script, "has_display", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = script.main(argv)
+    except SystemExit as error:
+        code = error.code
+    out, err = capfd.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert sentence in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_source_the_webcam_is_watched_but_not_filmed(script, fake_classifier, tmp_path, monkeypatch, capsys):
+    asked, shown = [], []
+
+    def open_video(source):
+        asked.append(source)
+        video = monitor.Video(write_video(tmp_path / "webcam.mp4"))
+        video.is_live = True
+        return video
+
+    monkeypatch.setattr(script, "load_models", lambda *given: (find_blocks, fake_classifier))
+    monkeypatch.setattr(script, "has_display", lambda: True)
+    monkeypatch.setattr(script, "Video", open_video)
+    monkeypatch.setattr(script.Window, "show", lambda self, image, wait=False: shown.append(image) or len(shown) < 3)
+    monkeypatch.chdir(tmp_path)
+    assert script.main([]) == 0
+    assert (asked, len(shown)) == ([0], 3)
+    assert capsys.readouterr().out == "3 frames, 3 faces: 1 with_mask, 1 without_mask, 1 mask_worn_incorrectly.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["webcam.mp4"]
+
+
+def test_a_video_gives_frames_with_their_moments_and_an_annotated_copy(run, tmp_path):
+    write_video(tmp_path / "film é.mp4", rate=10)
+    code, frames, out, _ = run("--video", "film é.mp4", "--csv", "faces.csv")
+    assert code == 0 and out.startswith("4 frames, 3 faces")
+    assert [(frame["file"], frame["frame"], frame["time_s"]) for frame in frames] == [
+        ("film é.mp4", number, pytest.approx(number / 10)) for number in range(4)
+    ]
+    assert pd.read_csv("faces.csv").frame.tolist() == [0, 1, 2]
+    assert len(list(monitor.Video(tmp_path / "copies" / "film é.mp4"))) == 4
+
+
+def test_ctrl_c_writes_what_was_done(run, script, fake_classifier, tmp_path, monkeypatch):
+    pictures = [save(tmp_path / f"{number}.png") for number in range(3)]
+
+    def find_until_the_second(image):
+        if Path("copies/0.jpg").exists():
+            raise KeyboardInterrupt
+        return find_blocks(image)
+
+    monkeypatch.setattr(script, "load_models", lambda *asked: (find_until_the_second, fake_classifier))
+    code, images, out, _ = run("--image", *pictures)
+    assert (code, len(images)) == (1, 1)
+    assert out.rstrip().endswith("stopped before the end.")
+
+
+def test_a_process_of_its_own_tells_of_wrong_paths_and_imports_nothing_heavy(tmp_path):
+    wrong = run_process("--image", "nope é.jpg", "--no-show", cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "There is no file or folder nope é.jpg: check the path.\n"
+    code = f"import runpy, sys; runpy.run_path({str(SCRIPT)!r}); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "cv2" in loaded and loaded & HEAVY == set()
+
+
+def test_a_process_of_its_own_finds_the_three_classes_and_says_nothing_else(tmp_path):
+    try:
+        paths.find_model(faces.YUNET_FILE)
+    except FileNotFoundError as error:
+        pytest.skip(f"{error} It is in neither folder of models.")
+    name, resolution_wh, truth = read_voc(paths.EXAMPLES_DIR / "annotations" / "three_classes.xml")
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[64] = 9  # a rendering intent that does not exist: libpng warns, and reads the picture all the same
+    picture = save(
+        tmp_path / "é.png", Image.fromarray(read_image(paths.EXAMPLES_DIR / name)), icc_profile=bytes(profile)
+    )
+    done = run_process("--image", picture, "--no-show", "--json", "-", "--output", "copies", cwd=tmp_path, env={
+        **{key: value for key, value in os.environ.items() if key != "DISPLAY"}, "PYTHONUTF8": "1"
+    })  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[1:] == [] and done.stderr.startswith(
+        "1 image, 3 faces: 1 with_mask, 1 without_mask"
+    )
+    (image,) = json.loads(done.stdout)["images"]
+    assert (image["file"], image["width"], image["height"]) == (picture.as_posix(), *resolution_wh)
+    overlap = box_iou(np.array([box for _, box in truth]), np.array([face["box"] for face in image["faces"]]))
+    assert overlap.max(axis=1).min() >= 0.5
+    told = [image["faces"][position]["class_name"] for position in overlap.argmax(axis=1)]
+    assert told == [class_name for class_name, _ in truth]
