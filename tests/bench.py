@@ -75,26 +75,25 @@ def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
     table = pd.read_csv(labels)
     table = table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
     train, val = (table[table.split == name] for name in ("train", "val"))
-    faces = {id(part): dataset.load_inference_faces(part, data) for part in (train, val)}
-    y_train, y_val = (part.class_name.map(CLASS_NAMES.index).to_numpy() for part in (train, val))
-    inputs = {size: [crops.to_input(faces[id(part)], size) for part in (train, val)] for size in (112, 224)}
-    both = [(images.astype(np.uint8), y) for images, y in zip(inputs[224], (y_train, y_val), strict=True)]
-    _, history = classic.train_classic(*both, run_dir)
+    pictures = [classic.load_whole_images(part, data) for part in (train, val)]
+    _, history = classic.train_classic(*pictures, run_dir)
     goal, classic_seconds = float(history.val_accuracy.iloc[-1]), float(history.seconds.sum())
+    (_, y_train), (_, y_val) = pictures
+    train_faces, val_faces = (crops.to_input(dataset.load_inference_faces(part, data), 112) for part in (train, val))
 
     started = time.perf_counter()
     keras.utils.set_random_seed(0)
     model = classifier.build_classifier()
-    features = classifier.extract_features(model, inputs[112][0])
+    features = classifier.extract_features(model, train_faces)
     classifier.train_head(model, features, y_train, np.ones(len(y_train)))
-    reached = float((model.predict(inputs[112][1], verbose=0).argmax(axis=1) == y_val).mean())
+    reached = float((model.predict(val_faces, verbose=0).argmax(axis=1) == y_val).mean())
     if reached < goal:
         in_memory = dataset.load_crops(train, data)
         make_steps = partial(dataset.make_dataset, in_memory, np.ones(len(train)), 112, 32)
         classifier.compile_fine_tuning(classifier.unfreeze(model), 1200)
         for epoch in range(20):
             model.fit(make_steps(60 * epoch, 60), verbose=0, shuffle=False)
-            reached = float((model.predict(inputs[112][1], verbose=0).argmax(axis=1) == y_val).mean())
+            reached = float((model.predict(val_faces, verbose=0).argmax(axis=1) == y_val).mean())
             if reached >= goal:
                 break
     ours = time.perf_counter() - started

@@ -41,6 +41,14 @@ def test_faces_are_square_wherever_their_boxes_lie():
     np.testing.assert_allclose([len(face) for face in faces], np.maximum(1, sizes.max(axis=1) * 1.4), atol=0.51)
 
 
+def test_a_face_lies_about_the_middle_of_its_box():
+    columns = np.broadcast_to(np.arange(80, dtype=np.uint8)[None, :, None], (60, 80, 3))
+    corners, sizes = np.random.default_rng(2).uniform(20, 30, (2, 100, 2))
+    faces = crop_faces(columns, np.concatenate([corners, corners + sizes], axis=1), padding=0)
+    middles = [face.mean() + 0.5 for face in faces]
+    np.testing.assert_allclose(middles, corners[:, 0] + sizes[:, 0] / 2, atol=0.51)
+
+
 def test_a_batch_holds_each_face_as_opencv_resizes_it():
     faces = crop_faces(IMAGE, [[5, 5, 45, 45], [10, 10, 11, 11], [30, 30, 46, 46]], padding=0)
     batch = to_input(faces, 16)

@@ -53,6 +53,13 @@ def test_a_higher_confidence_leaves_fewer_boxes(detector):
     assert (few.confidence >= 0.6).all()
 
 
+def test_a_detector_gets_the_colours_it_was_trained_on(detector):
+    images = [read_image(paths.EXAMPLES_DIR / file) for file in ANNOTATED]
+    swapped = [np.ascontiguousarray(image[:, :, ::-1]) for image in images]
+    right, wrong = (np.concatenate([detector(image).confidence for image in part]) for part in (images, swapped))
+    assert right.mean() > wrong.mean()
+
+
 @pytest.mark.parametrize("size", EXTREMES, ids=str)
 def test_an_image_of_any_shape_is_searched(detector, size):
     assert len(detector(np.full((*size, 3), 128, np.uint8))) == 0

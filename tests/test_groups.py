@@ -100,6 +100,18 @@ def test_copies_share_a_group_also_with_and_without_a_mask(files, hashes, copy, 
     assert members == {original} | {name for name, source in NEAR_DUPLICATES.items() if source == original}
 
 
+def test_a_photo_whose_lower_half_is_another_is_found_by_its_upper_half(small_data, files):
+    image = read_image(small_data / files[0])
+    other = image.copy()
+    half = len(image) // 2
+    other[half:] = np.random.default_rng(0).integers(0, 256, other[half:].shape)
+    for changed in (other, np.ascontiguousarray(other[:, ::-1])):
+        pairs = find_near_duplicates(np.stack([hash_image(image), hash_image(changed)]))
+        assert pairs.to_numpy().tolist() == [[0, 1]]
+    upside_down = hash_image(np.ascontiguousarray(other[::-1]))
+    assert find_near_duplicates(np.stack([hash_image(image), upside_down])).empty
+
+
 def test_pairs_do_not_depend_on_how_many_are_compared_at_once(hashes, monkeypatch):
     whole = find_near_duplicates(hashes)
     monkeypatch.setattr(groups, "BLOCK", 7)

@@ -8,8 +8,11 @@ from tests.small_data import NEAR_DUPLICATES, make_small_data
 from utils import prepare
 from utils.boxes import Detections, box_iou, clip_boxes
 from utils.classes import CLASS_NAMES
+from utils.faces import load_detector
+from utils.groups import digest_split
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table, read_labels
+from utils.masks import load_classifier
 from utils.paths import SHARED_DIR
 from utils.prepare import find_background, group_and_split, prepare_labels
 
@@ -152,3 +155,12 @@ def test_the_projects_own_tables_fit_the_public_photographs():
     corrections, mistakes = pd.read_csv(prepare.CORRECTIONS_FILE), pd.read_csv(prepare.MISTAKES_FILE)
     assert len(apply_corrections(table, corrections)) == len(table) - corrections.class_name.isna().sum()
     assert mistakes.file.isin(table.file).all()
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not (SHARED_DIR / "data").is_dir(), reason="the photographs in ../shared/data are not here")
+def test_preparing_again_gives_the_split_that_the_shipped_model_was_trained_on():
+    """Else a photograph that trained the model could come to lie in somebody's test set."""
+    table, _ = prepare_labels(SHARED_DIR / "data", load_detector("yunet", 0.25, scales=(2.0,)))
+    shipped = load_classifier().session.get_modelmeta().custom_metadata_map
+    assert digest_split(table) == shipped["split"]

@@ -183,7 +183,7 @@ def grad_cam(model: keras.Model, image: np.ndarray, class_id: int, layer: str = 
     return heat / max(float(heat.max()), 1e-9)
 
 
-def export_onnx(model: keras.Model, path: str | Path, threshold: float) -> Path:
+def export_onnx(model: keras.Model, path: str | Path, threshold: float, split: str = "") -> Path:
     """Write a calibrated model as ONNX, with its classes, input size and threshold in its metadata."""
     path = Path(path)
     input_size = model.input_shape[1]
@@ -193,6 +193,7 @@ def export_onnx(model: keras.Model, path: str | Path, threshold: float) -> Path:
         model.export(path, format="onnx", input_signature=signature, verbose=False)
     exported = onnx.load(path)
     metadata = {"class_names": json.dumps(CLASS_NAMES), "input_size": str(input_size), "threshold": str(threshold)}
+    metadata["split"] = split
     onnx.helper.set_model_props(exported, metadata)
     onnx.save(exported, path)
     return path

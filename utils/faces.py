@@ -21,7 +21,7 @@ RES10_FILES = ("opencv_face_detector_uint8.pb", "opencv_face_detector.pbtxt")
 class YuNet:
     """OpenCV's YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023).
 
-    At its native size it misses two of five masked faces in scenes, and enlarged it takes a large face for several parts.
+    At native size it misses two of five masked faces in scenes; enlarged, it takes a large face for several parts.
     So it looks at the picture in both sizes, and the surest of boxes that cover each other stays.
     """
 
@@ -79,8 +79,8 @@ class Res10:
 DETECTORS: dict[str, Callable[..., Detector]] = {"yunet": YuNet, "res10": Res10}
 
 
-def load_detector(name: str = "yunet", min_confidence: float = 0.5) -> Detector:
-    """A detector by name: it takes an RGB image and returns ``Detections`` without ``y_prob``.
+def load_detector(name: str = "yunet", min_confidence: float = 0.5, **options: object) -> Detector:
+    """A detector by name, with its own options: it takes an RGB image and returns ``Detections`` without ``y_prob``.
 
     Raises:
         FileNotFoundError: its model file is missing; the sentence says how to get it.
@@ -88,7 +88,7 @@ def load_detector(name: str = "yunet", min_confidence: float = 0.5) -> Detector:
     """
     if name not in DETECTORS:
         raise ValueError(f"There is no detector '{name}': use one of {', '.join(DETECTORS)}.")
-    return DETECTORS[name](min_confidence=min_confidence)
+    return DETECTORS[name](min_confidence=min_confidence, **options)
 
 
 def find_faces(files: Iterable[str | Path], detector: Detector) -> Iterator[tuple[Path, np.ndarray, Detections]]:

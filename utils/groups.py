@@ -6,6 +6,7 @@ its mirror. The upper half has a hash of its own: a mask pasted on a portrait ch
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +97,12 @@ def split_by_group(table: pd.DataFrame, folds: int = 10, seed: int = 0) -> pd.Se
     split = np.full(len(table), "train", object)
     split[parts[0]], split[parts[1]] = "test", "val"
     return pd.Series(split, index=table.index, name="split", dtype="str")
+
+
+def digest_split(table: pd.DataFrame) -> str:
+    """A short name for which photograph is on which side; a model carries it, so that no other split scores it."""
+    sides = table.drop_duplicates("file").sort_values("file")
+    return hashlib.sha256((sides.file + "," + sides.split).str.cat(sep="\n").encode()).hexdigest()[:16]
 
 
 def measure_leakage(pairs: pd.DataFrame, files: Sequence[str], split: pd.Series) -> float:
