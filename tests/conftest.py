@@ -7,7 +7,6 @@ from types import ModuleType, SimpleNamespace
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 
 from utils.boxes import Detections
@@ -65,11 +64,3 @@ def script() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture
-def label_table() -> pd.DataFrame:
-    """Ten faces of two sources, each image a group of its own."""
-    table = pd.DataFrame({"file": [f"{number}.jpg" for number in range(10)], "source": ["a", "b"] * 5})
-    boxes = dict(x_min=0.0, y_min=0.0, x_max=9.0, y_max=9.0)
-    return table.assign(class_name=[*CLASS_NAMES, *CLASS_NAMES, *CLASS_NAMES[:2]], **boxes, group=range(10))
