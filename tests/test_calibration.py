@@ -22,10 +22,10 @@ def test_the_temperature_that_was_hidden_is_found(temperature):
 
 def test_calibration_changes_certainty_but_no_answer():
     logits, y_true = draw(3.0, 2000)
-    y_prob = calibration.apply_temperature(logits, calibration.fit_temperature(logits, y_true))
+    y_prob = calibration.apply_calibration(logits, calibration.fit_temperature(logits, y_true))
     np.testing.assert_array_equal(y_prob.argmax(axis=1), logits.argmax(axis=1))
     np.testing.assert_allclose(y_prob.sum(axis=1), 1)
-    raw = calibration.apply_temperature(logits, 1.0)
+    raw = calibration.apply_calibration(logits, 1.0)
     assert calibration.calibration_error(y_true, y_prob) < calibration.calibration_error(y_true, raw) / 3
 
 
@@ -46,7 +46,7 @@ def test_error_of_a_boaster_is_the_gap():
 
 def test_reliability_bins_hold_all_faces_in_equal_parts():
     logits, y_true = draw(1.0, 1000)
-    table = calibration.reliability_table(y_true, calibration.apply_temperature(logits, 1.0), bins=8)
+    table = calibration.reliability_table(y_true, calibration.apply_calibration(logits, 1.0), bins=8)
     assert table.n.tolist() == [125] * 8
     assert table.probability.is_monotonic_increasing
     assert ((table.low <= table.accuracy) & (table.accuracy <= table.high)).all()
@@ -54,3 +54,21 @@ def test_reliability_bins_hold_all_faces_in_equal_parts():
 
 def test_no_faces_give_an_empty_reliability_table():
     assert calibration.reliability_table(np.zeros(0, int), np.zeros((0, 4))).empty
+
+
+def test_a_prior_makes_a_class_as_rare_as_it_is_in_use():
+    rng = np.random.default_rng(0)
+    y_true = rng.choice(4, 200_000, p=[0.4, 0.3, 0.05, 0.25])
+    seen = rng.normal(size=(len(y_true), 4)) + 2 * np.eye(4)[y_true]  # honest once divided by its variance, which is 1
+    logits = 2 * seen + np.log([0.4, 0.3, 0.05, 0.25])
+    rare = (y_true != 3) | (rng.random(len(y_true)) < 0.05 / 0.95 / (0.25 / 0.75))  # where class 3 is a twentieth
+    y_prob = calibration.apply_calibration(logits[rare], 1.0, calibration.prior_bias(y_true, 3, 0.05))
+    assert y_prob[:, 3].mean() == pytest.approx((y_true[rare] == 3).mean(), rel=0.02)
+
+
+def test_reliability_tables_name_their_error():
+    logits, y_true = draw(1.0, 500)
+    outputs = {"honest": calibration.apply_calibration(logits, 1.0)}
+    ((name, table),) = calibration.reliability_tables(y_true, outputs).items()
+    error = calibration.calibration_error(y_true, outputs["honest"])
+    assert name == f"honest, error {error:.3f}" and table.n.sum() == 500

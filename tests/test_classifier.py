@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.small_data import make_small_data
-from utils.calibration import apply_temperature
+from utils.calibration import apply_calibration
 from utils.classes import CLASS_NAMES
 from utils.classifier import (
     AVERAGED,
@@ -28,6 +28,7 @@ from utils.masks import classify_faces, load_classifier
 
 INPUT_SIZE, BATCH, STEPS, EPOCHS = 64, 8, 2, 3
 TEMPERATURE = 1.7
+BIAS = np.array([0.2, 0.0, -0.1, -1.5])
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def whole_run(make_steps, validation, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibrated(trained):
-    return add_calibration(trained[1], TEMPERATURE)
+    return add_calibration(trained[1], TEMPERATURE, BIAS)
 
 
 def get_weights(model: keras.Model) -> dict[str, list[np.ndarray]]:
@@ -215,7 +216,7 @@ def test_the_trained_weights_are_the_mean_over_the_last_epochs(whole_run):
 
 def test_calibrated_probabilities_are_those_of_the_scaled_logits(trained, calibrated, validation):
     logits, y_prob = (np.asarray(model(validation[0])) for model in (trained[1], calibrated))
-    np.testing.assert_allclose(y_prob, apply_temperature(logits, TEMPERATURE), atol=1e-6)
+    np.testing.assert_allclose(y_prob, apply_calibration(logits, TEMPERATURE, BIAS), atol=1e-6)
 
 
 def test_the_exported_model_equals_the_one_in_keras_and_knows_its_classes(calibrated, faces, tmp_path):

@@ -142,5 +142,14 @@ def test_tables_are_filled_in_and_the_rest_of_the_file_stays(tmp_path):
     for _ in range(2):  # a second time changes nothing more
         evaluate.fill_tables(card, {"scores": table, "not in the card": table})
     text = card.read_text()
+    assert "12 |" in text and "12.000" not in text
     assert text.startswith("before\n<!-- scores -->\n|") and "after\n<!-- other -->\nkept\n" in text
     assert "0.988" in text and "old" not in text and text.count("| a") == 1
+
+
+def test_recipes_stand_side_by_side():
+    row = {"slice": "scenes", "n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98}
+    table = evaluate.side_by_side(
+        pd.DataFrame([row | {"recipe": "ours"}, row | {"recipe": "classic", "accuracy": 0.7}])
+    )
+    assert table.loc["scenes"].to_dict() == {"n": 10, "ours": "0.900 (0.600-0.980)", "classic": "0.700 (0.600-0.980)"}

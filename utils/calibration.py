@@ -5,14 +5,31 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logit, softmax
 
+from utils.classes import CLASS_NAMES
 from utils.evaluate import wilson_interval
 
 
-def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
+def apply_calibration(logits: np.ndarray, temperature: float, bias: np.ndarray | float = 0.0) -> np.ndarray:
     """Probabilities (N, C) from logits, as ``classifier.add_calibration`` computes them inside the model."""
-    return softmax(logits / temperature, axis=1)
+    return softmax(logits / temperature + bias, axis=1)
+
+
+def prior_bias(y_true: np.ndarray, class_id: int, share: float, class_count: int = len(CLASS_NAMES)) -> np.ndarray:
+    """What to add to calibrated logits where one class is rarer in use than in validation (Saerens et al., 2002).
+
+    Args:
+        y_true: (N,) the classes of validation.
+        class_id: the class that is rarer.
+        share: its part in use.
+
+    Returns:
+        (C,) bias, 0 but for that class.
+    """
+    bias = np.zeros(class_count)
+    bias[class_id] = logit(share) - logit(np.mean(np.asarray(y_true) == class_id))
+    return bias
 
 
 def fit_temperature(logits: np.ndarray, y_true: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -56,3 +73,9 @@ def calibration_error(y_true: np.ndarray, y_prob: np.ndarray, bins: int = 10) ->
     """Expected calibration error over bins of equally many faces (Nguyen & O'Connor, 2015)."""
     table = reliability_table(y_true, y_prob, bins)
     return float(np.average((table.probability - table.accuracy).abs(), weights=table.n))
+
+
+def reliability_tables(y_true: np.ndarray, outputs: dict[str, np.ndarray]) -> dict[str, pd.DataFrame]:
+    """``reliability_table`` of several outputs (N, C), each name with its calibration error behind it."""
+    errors = {name: calibration_error(y_true, y_prob) for name, y_prob in outputs.items()}
+    return {f"{name}, error {errors[name]:.3f}": reliability_table(y_true, outputs[name]) for name in outputs}

@@ -160,11 +160,10 @@ def average_weights(model: keras.Model, run_dir: str | Path, epochs: range) -> k
     return model
 
 
-def add_calibration(model: keras.Model, temperature: float) -> keras.Model:
-    """A model that gives calibrated probabilities: the softmax of logits / temperature."""
-    y_prob = keras.layers.Softmax(name="y_prob")(
-        keras.layers.Rescaling(1 / temperature, name="calibration")(model.output)
-    )
+def add_calibration(model: keras.Model, temperature: float, bias: np.ndarray) -> keras.Model:
+    """A model that gives calibrated probabilities: the softmax of logits / temperature + bias (C,)."""
+    scaled = keras.layers.Rescaling(1 / temperature, offset=bias.tolist(), name="calibration")(model.output)
+    y_prob = keras.layers.Softmax(name="y_prob")(scaled)
     return keras.Model(model.input, y_prob, name="mask_classifier")
 
 

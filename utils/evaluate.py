@@ -165,7 +165,13 @@ def compare_table(y_true: np.ndarray, answers: dict[str, np.ndarray], group: np.
         for figure, score in scores.items():
             low, high = bootstrap_interval(lambda rows, f=score, p=y_pred: f(y_true[rows], p[rows]), group)
             rows[name] |= {figure: score(y_true, y_pred), f"{figure}_low": low, f"{figure}_high": high}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("training")
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int}).rename_axis("training")
+
+
+def side_by_side(by_slice: pd.DataFrame) -> pd.DataFrame:
+    """A ``slice_table`` with a row a slice and a column a recipe: accuracy and its interval as text."""
+    texts = [f"{row.accuracy:.3f} ({row.low:.3f}-{row.high:.3f})" for row in by_slice.itertuples()]
+    return by_slice.assign(text=texts).pivot(index=["slice", "n"], columns="recipe", values="text").reset_index("n")
 
 
 def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
@@ -178,6 +184,7 @@ def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
     text = Path(path).read_text(encoding="utf-8")
     for name, table in tables.items():
         place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        markdown = table.to_markdown(floatfmt=".3f", index=table.index.name is not None)
+        whole = table.astype(object).where(table.notna(), None)  # counts stay whole numbers, gaps stay empty
+        markdown = whole.to_markdown(floatfmt=".3f", missingval="", index=table.index.name is not None)
         text = place.sub(lambda found, new=markdown: f"{found[1]}{new}\n{found[2]}", text)
     Path(path).write_text(text, encoding="utf-8")
