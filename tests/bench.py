@@ -26,15 +26,16 @@ from utils.masks import classify_faces, load_classifier
 from utils.paths import EXAMPLES_DIR, ROOT
 
 
-def time_in_turns(ours: Callable, baseline: Callable, rounds: int) -> tuple[float, float]:
-    """Median seconds of two calls that take turns, after one warm-up of each."""
+def time_in_turns(ours: Callable, baseline: Callable, rounds: int, calls: int = 1) -> tuple[float, float]:
+    """Median seconds of two calls that take turns, each so many calls at a time, after one warm-up turn of each."""
     seconds: dict[Callable, list[float]] = {ours: [], baseline: []}
     for turn in range(rounds + 1):
         for call in (ours, baseline):
-            started = time.perf_counter()
-            call()
-            if turn:
-                seconds[call].append(time.perf_counter() - started)
+            for _ in range(calls):
+                started = time.perf_counter()
+                call()
+                if turn:
+                    seconds[call].append(time.perf_counter() - started)
     return float(np.median(seconds[ours])), float(np.median(seconds[baseline]))
 
 
@@ -45,8 +46,8 @@ def print_row(name: str, ours: float, baseline: float, rounds: int) -> None:
     )
 
 
-def bench_classifier(rounds: int = 30) -> None:
-    """Five faces, the whole call: crop to probabilities, against Keras `predict` of the classic model at 224."""
+def bench_classifier(rounds: int = 6, calls: int = 10) -> None:
+    """Five faces, the whole call: crops to probabilities, against Keras `predict` of the classic model at 224."""
     name, _, found = read_voc(EXAMPLES_DIR / "annotations" / "three_classes.xml")
     image = read_image(EXAMPLES_DIR / name)
     faces = crops.crop_faces(image, [found[i % len(found)][1] for i in range(5)])
@@ -55,8 +56,8 @@ def bench_classifier(rounds: int = 30) -> None:
     def call_baseline() -> np.ndarray:
         return baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
 
-    times = time_in_turns(lambda: classify_faces(ours, faces), call_baseline, rounds)
-    print_row("classify 5 faces, against Keras predict at 224", *times, rounds)
+    times = time_in_turns(lambda: classify_faces(ours, faces), call_baseline, rounds, calls)
+    print_row("classify 5 faces, against Keras predict at 224", *times, rounds * calls)
 
 
 def bench_process(rounds: int = 5) -> None:

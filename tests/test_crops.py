@@ -50,7 +50,7 @@ def test_a_face_lies_about_the_middle_of_its_box():
 
 
 def test_a_batch_holds_each_face_as_opencv_resizes_it():
-    faces = crop_faces(IMAGE, [[5, 5, 45, 45], [10, 10, 11, 11], [30, 30, 46, 46]], padding=0)
+    faces = crop_faces(IMAGE, [[5, 5, 37, 37], [10, 10, 11, 11], [30, 30, 46, 46]], padding=0)
     batch = to_input(faces, 16)
     assert batch.dtype == np.float32
     np.testing.assert_array_equal(batch[0], cv2.resize(faces[0], (16, 16), interpolation=cv2.INTER_AREA))

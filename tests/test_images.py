@@ -19,6 +19,7 @@ from utils.images import (
     resize_image,
     write_image,
 )
+from utils.paths import EXAMPLES_DIR
 
 LOSSLESS = (".png", ".bmp", ".tiff", ".webp")
 ROUNDING = 2  # grey levels between two decoders of one JPEG
@@ -199,3 +200,12 @@ def test_a_crop_is_a_copy_of_at_least_one_pixel():
     crop_image(image, (0, 0, 9, 9))[:] = 0
     np.testing.assert_array_equal(image, draw_image())
     np.testing.assert_array_equal(crop_image(image, (5.2, 7.8, 5.4, 7.9)), image[8:9, 5:6])
+
+
+@pytest.mark.parametrize("side", [20, 37, 64, 112, 150])
+def test_shrinking_a_photograph_looks_as_by_area(side):
+    image = read_image(EXAMPLES_DIR / "astronaut.jpg")
+    by_area = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    gap = np.abs(resize_image(image, (side, side)).astype(int) - by_area)
+    without_care = np.abs(cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST).astype(int) - by_area)
+    assert gap.mean() < without_care.mean() / 2
