@@ -9,7 +9,6 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from utils import calibration, evaluate, plots
-from utils.classes import CLASS_NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +76,3 @@ def test_heat_is_laid_over_the_whole_face():
     ax = plots.plot_heat([np.zeros((32, 32, 3), np.uint8)], [np.eye(4)], ["a"])
     below = ax.figure.axes[1]
     assert below.images[1].get_extent() == below.images[0].get_extent()
-
-
-def test_every_class_has_a_colour_of_its_own():
-    palette = plots.class_palette()
-    assert set(palette) == set(CLASS_NAMES) and len(set(palette.values())) == len(CLASS_NAMES)

@@ -11,7 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from utils.classes import CLASS_COLORS, CLASS_NAMES
+from utils.classes import CLASS_NAMES
 
 _BELOW = {"fontsize": 7, "y": 0, "pad": -3, "va": "top"}  # a title as a caption under the picture
 
@@ -144,8 +144,3 @@ def plot_heat(images: Sequence[np.ndarray], heats: Sequence[np.ndarray], caption
         ax.set_axis_off()
     figure.tight_layout(pad=0.4)
     return axes[0, 0]
-
-
-def class_palette() -> dict[str, str]:
-    """The colour of each class, the same in figures as on pictures."""
-    return {name: "#{:02x}{:02x}{:02x}".format(*CLASS_COLORS[name]) for name in CLASS_COLORS}
