@@ -19,9 +19,8 @@ import numpy as np
 import pandas as pd
 
 from utils import classic, classifier, crops, dataset
-from utils.classes import CLASS_NAMES
 from utils.images import read_image
-from utils.labels import BOX_COLUMNS, read_voc
+from utils.labels import read_voc
 from utils.masks import classify_faces, load_classifier
 from utils.paths import EXAMPLES_DIR, ROOT
 
@@ -73,8 +72,7 @@ def bench_process(rounds: int = 5) -> None:
 
 def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
     """Time to the classic recipe's validation accuracy on the same images: cached head, then fine-tuning."""
-    table = pd.read_csv(labels)
-    table = table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
+    table = classic.select_whole_images(pd.read_csv(labels))
     train, val = (table[table.split == name] for name in ("train", "val"))
     pictures = [classic.load_whole_images(part, data) for part in (train, val)]
     _, history = classic.train_classic(*pictures, run_dir)

@@ -9,6 +9,7 @@ def test_the_classes_a_person_is_told_are_all_but_no_face():
     assert (*MASK_CLASSES, CLASS_NAMES[NO_FACE]) == CLASS_NAMES
     assert CLASS_NAMES[NO_FACE] == "no_face"
     assert set(CLASS_COLORS) == set(CLASS_NAMES)
+    assert len(set(CLASS_COLORS.values())) == len(CLASS_NAMES)
 
 
 @pytest.mark.parametrize("name", CLASS_NAMES)

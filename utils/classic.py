@@ -36,9 +36,14 @@ def build_classic(weights: str | None = "imagenet") -> keras.Model:
     return keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(head), name="classic")
 
 
+def select_whole_images(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a label table that the tutorials train on: whole web pictures of two classes."""
+    return table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
+
+
 def load_whole_images(table: pd.DataFrame, root: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """What the tutorials train on: whole web pictures of two classes, (N, 224, 224, 3) uint8, and (N,) class ids."""
-    part = table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
+    """The pictures of ``select_whole_images``, (N, 224, 224, 3) uint8, and their (N,) class ids."""
+    part = select_whole_images(table)
     images = np.empty((len(part), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
     for position, file in enumerate(tqdm(part.file, desc="reading pictures", unit="image")):
         images[position] = resize_image(read_image(Path(root) / file), (INPUT_SIZE, INPUT_SIZE))

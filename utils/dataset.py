@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,27 +40,29 @@ class Crops:
         return len(self.images)
 
 
-def load_crops(table: pd.DataFrame, root: str | Path) -> Crops:
-    """Read the faces of a label table, each image once, with a progress bar."""
-    images: list[np.ndarray | None] = [None] * len(table)
-    places = table.reset_index(drop=True)
-    for file, rows in tqdm(places.groupby("file", sort=False), desc="reading faces", unit="image"):
+def _cut_faces(table: pd.DataFrame, root: str | Path, padding: float) -> Iterator[tuple[int, np.ndarray]]:
+    """(row, face) of a label table, file by file, so that each is read once; a row without a box is its whole image."""
+    rows_of_file = table.reset_index(drop=True).groupby("file", sort=False)
+    for file, rows in tqdm(rows_of_file, desc="reading faces", unit="image"):
         image = read_image(Path(root) / file)
-        for position, box in zip(rows.index, rows[BOX_COLUMNS].to_numpy(), strict=True):
-            face = image if np.isnan(box).any() else crop_faces(image, box, CONTEXT)[0]
-            images[position] = limit_size(face, MAX_SIDE)
-    view = np.where(places[BOX_COLUMNS].isna().any(axis=1), 1.0, (1 + 2 * PADDING) / (1 + 2 * CONTEXT))
-    return Crops(images, view, places.class_name.map(CLASS_NAMES.index).to_numpy(np.int64))
+        for row, box in zip(rows.index, rows[BOX_COLUMNS].to_numpy(), strict=True):
+            yield row, image if np.isnan(box).any() else crop_faces(image, box, padding)[0]
+
+
+def load_crops(table: pd.DataFrame, root: str | Path) -> Crops:
+    """Read the faces of a label table with their context, each image once, with a progress bar."""
+    images: list[np.ndarray | None] = [None] * len(table)
+    for row, face in _cut_faces(table, root, CONTEXT):
+        images[row] = limit_size(face, MAX_SIDE)
+    view = np.where(table[BOX_COLUMNS].isna().any(axis=1), 1.0, (1 + 2 * PADDING) / (1 + 2 * CONTEXT))
+    return Crops(images, view, table.class_name.map(CLASS_NAMES.index).to_numpy(np.int64))
 
 
 def load_inference_faces(table: pd.DataFrame, root: str | Path) -> list[np.ndarray]:
     """The faces of a label table exactly as inference cuts them out; a row without a box is its whole image."""
     faces: list[np.ndarray | None] = [None] * len(table)
-    places = table.reset_index(drop=True)
-    for file, rows in places.groupby("file", sort=False):
-        image = read_image(Path(root) / file)
-        for position, box in zip(rows.index, rows[BOX_COLUMNS].to_numpy(), strict=True):
-            faces[position] = image if np.isnan(box).any() else crop_faces(image, box)[0]
+    for row, face in _cut_faces(table, root, PADDING):
+        faces[row] = face
     return faces
 
 
