@@ -45,7 +45,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, metavar="DIR", help="annotated copies (default: output/; for a camera or stream, none)")
     add("--json", metavar="FILE", help="every face found; - is standard output")
     add("--csv", metavar="FILE", help="the same as a table; - is standard output")
-    add("--detector", choices=DETECTORS, default="yunet", help="what finds the faces (default: yunet)")
+    add("--detector", choices=DETECTORS, default="ssd", help="what finds the faces (default: ssd, the project's own)")
     add("--min-confidence", type=share, default=0.5, metavar="SHARE", help="that a box is a face (default: 0.5)")
     add("--model", type=Path, default=CLASSIFIER_FILE, metavar="FILE", help="another mask classifier")
     add("--no-show", action="store_true", help="open no window, even where there is a display")
@@ -76,7 +76,9 @@ def main(argv: list[str] | None = None) -> int:
             raise SourceError("There is no display for the webcam's window: name pictures with --image, or a --video.")
         for target in (args.json, args.csv, output):
             check_writable(target, folder=target is output)
-        detector, classifier = load_models(args.detector, args.min_confidence, args.model)
+        # A video must keep up: no tiles for what is small and far away.
+        options = {"tiled": False} if video and args.detector == "ssd" else {}
+        detector, classifier = load_models(args.detector, args.min_confidence, args.model, **options)
     except (FileNotFoundError, ValueError) as error:  # its sentence names the file and what to do
         report.fail(str(error))
         return 2

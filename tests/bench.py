@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,12 @@ import numpy as np
 import pandas as pd
 
 from utils import classic, classifier, crops, dataset
-from utils.images import read_image
+from utils.detect import detect_masks, load_models
+from utils.faces import load_detector
+from utils.images import list_images, read_image
 from utils.labels import read_voc
 from utils.masks import classify_faces, load_classifier
-from utils.paths import EXAMPLES_DIR, ROOT
+from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
 
 
 def time_in_turns(ours: Callable, baseline: Callable, rounds: int, calls: int = 1) -> tuple[float, float]:
@@ -57,6 +60,31 @@ def bench_classifier(rounds: int = 6, calls: int = 10) -> None:
 
     times = time_in_turns(lambda: classify_faces(ours, faces), call_baseline, rounds, calls)
     print_row("classify 5 faces, against Keras predict at 224", *times, rounds * calls)
+
+
+def bench_pictures(rounds: int = 4) -> None:
+    """A photograph, pixels to judged faces, against the classic pipeline: res10 at 300 and Keras `predict` at 224."""
+    scenes = SHARED_DIR / "data" / "scenes" / "images"
+    files = list_images(scenes if scenes.is_dir() else EXAMPLES_DIR)[:40]
+    images, models, baseline = [read_image(file) for file in files], load_models(), classic.build_classic(weights=None)
+    try:
+        find = load_detector("res10")
+    except FileNotFoundError as error:
+        print(f"Not measured, for want of the classic detector: {error}")
+        return
+
+    def call_baseline(image: np.ndarray) -> None:
+        faces = crops.crop_faces(image, find(image).xyxy)
+        if faces:
+            baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
+
+    def call_each(call: Callable) -> list[float]:
+        return [timeit.timeit(partial(call, image), number=1) for image in images]
+
+    seconds = [(call_each(lambda image: detect_masks(image, *models)), call_each(call_baseline)) for _ in range(rounds)]
+    ours, theirs = np.median(np.array(seconds)[1:], axis=(0, 2))  # the first round warms up
+    name = f"find and judge the faces of a photograph ({len(images)} photographs), against res10 and Keras predict"
+    print_row(name, ours, theirs, (rounds - 1) * len(images))
 
 
 def bench_process(rounds: int = 5) -> None:
@@ -109,6 +137,7 @@ def main() -> None:
     parser.add_argument("--run-dir", type=Path, default=None, help="keep the classic training here")
     arguments = parser.parse_args()
     bench_classifier()
+    bench_pictures()
     bench_process()
     if arguments.train:
         with tempfile.TemporaryDirectory() as folder:

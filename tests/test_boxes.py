@@ -4,7 +4,19 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.boxes import Detections, as_boxes, box_area, box_iou, clip_boxes, nms, sample_background, square_boxes
+from utils.boxes import (
+    Detections,
+    as_boxes,
+    box_area,
+    box_iou,
+    box_overlap,
+    clip_boxes,
+    nms,
+    sample_background,
+    square_boxes,
+    tile_boxes,
+    vote_boxes,
+)
 
 SIDE = 40  # of the canvas that pixels are counted on
 
@@ -35,6 +47,13 @@ def test_area_and_iou_are_those_of_counted_pixels():
     np.testing.assert_array_equal(box_area(boxes), [pixels.sum() for pixels in painted])
     expected = [[(a & b).sum() / max(1, (a | b).sum()) for b in painted] for a in painted]
     np.testing.assert_allclose(box_iou(boxes, boxes), expected, atol=1e-6)
+
+
+def test_overlap_is_the_share_of_the_smaller_that_lies_in_the_other():
+    boxes = draw_boxes(np.random.default_rng(4), 60)
+    painted = [paint(box) for box in boxes]
+    expected = [[(a & b).sum() / max(1, min(a.sum(), b.sum())) for b in painted] for a in painted]
+    np.testing.assert_allclose(box_overlap(boxes, boxes), expected, atol=1e-6)
 
 
 def test_a_box_turned_inside_out_has_no_area():
@@ -77,6 +96,19 @@ def test_nms_keeps_what_opencv_keeps(iou_threshold):
         assert kept.tolist() == np.ravel(expected).tolist()
 
 
+@pytest.mark.parametrize("overlap", [box_iou, box_overlap])
+def test_of_boxes_that_overlap_the_surest_stays(overlap):
+    rng = np.random.default_rng(5)
+    boxes, confidence = draw_boxes(rng, 80), rng.uniform(0, 1, 80)
+    kept = nms(boxes, confidence, 0.5, overlap)
+    assert 1 < len(kept) < 80
+    assert (np.diff(confidence[kept]) < 0).all()
+    shared = overlap(boxes, boxes) > 0.5
+    for index in range(80):
+        surer = kept[confidence[kept] > confidence[index]]
+        assert shared[index, surer].any() == (index not in kept)
+
+
 def test_of_equal_boxes_nms_keeps_the_most_confident():
     assert nms([[0, 0, 5, 5]] * 3, [0.5, 0.9, 0.7]).tolist() == [1]
 
@@ -105,6 +137,38 @@ def test_detections_of_different_lengths_are_refused(arrays):
         Detections(*arrays)
 
 
+TILED = {
+    "a pixel": ((1, 1), 64, 0.2),
+    "smaller than a tile": ((50, 40), 64, 0.2),
+    "as large as a tile": ((64, 64), 64, 0.2),
+    "a pixel larger": ((65, 64), 64, 0.2),
+    "a strip": ((500, 3), 64, 0.2),
+    "a column": ((3, 500), 64, 0.5),
+    "many": ((333, 257), 64, 0.2),
+    "no overlap": ((256, 128), 64, 0.0),
+    "a side that is no whole number": ((301, 207), 62.7, 0.3),
+}
+
+
+@pytest.mark.parametrize(("resolution_wh", "side", "overlap"), TILED.values(), ids=TILED.keys())
+def test_tiles_cover_every_pixel_and_overlap_enough(resolution_wh, side, overlap):
+    width, height = resolution_wh
+    tiles = tile_boxes(resolution_wh, side, overlap)
+    np.testing.assert_array_equal(tiles, tiles.round())
+    np.testing.assert_array_equal(tiles, clip_boxes(tiles, resolution_wh))
+    covered = np.zeros((height, width), bool)
+    for x_min, y_min, x_max, y_max in tiles.astype(int):
+        assert (x_max - x_min, y_max - y_min) == pytest.approx((min(width, side), min(height, side)), abs=1)
+        covered[y_min:y_max, x_min:x_max] = True
+    assert covered.all()
+    assert len(np.unique(tiles, axis=0)) == len(tiles)
+    assert tiles.tolist() == sorted(tiles.tolist(), key=lambda tile: (tile[1], tile[0]))  # row by row
+    for axis, length in enumerate(resolution_wh):
+        starts, step = np.unique(tiles[:, axis]), side * (1 - overlap)
+        assert (np.diff(starts) <= step + 1).all()
+        assert len(starts) == 1 or side + (len(starts) - 2) * step < length  # one tile less would not reach
+
+
 def test_background_lies_inside_and_touches_no_face():
     rng = np.random.default_rng(3)
     faces = np.array([[10, 10, 40, 45], [70.5, 20.2, 90.1, 60.9]])
@@ -126,3 +190,10 @@ def test_background_may_be_nothing(faces, count):
 
 def test_an_image_smaller_than_the_smallest_background_has_none():
     assert sample_background([], (7, 90), 5, np.random.default_rng(0), (8, 20)).shape == (0, 4)
+
+
+def test_boxes_vote_by_weight_and_those_without_area_stay():
+    boxes = np.array([[0, 0, 10, 10], [2, 0, 12, 10], [50, 50, 60, 60], [70, 70, 70, 80]], np.float32)
+    moved = vote_boxes(boxes[[0, 2, 3]], boxes, np.array([3, 1, 1, 1]))
+    np.testing.assert_allclose(moved, [[0.5, 0, 10.5, 10], [50, 50, 60, 60], [70, 70, 70, 80]])
+    assert vote_boxes(as_boxes([]), as_boxes([]), np.zeros(0)).shape == (0, 4)

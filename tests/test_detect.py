@@ -19,10 +19,6 @@ BLOCKS = [(name, (10 + 50 * place, 20, 40 + 50 * place, 60)) for place, name in 
 
 @pytest.fixture(scope="module")
 def models():
-    try:
-        detect.load_detector("yunet")
-    except FileNotFoundError as error:
-        pytest.skip(f"{error} It is in neither folder of models.")
     return load_models()
 
 
@@ -68,9 +64,10 @@ def test_a_person_is_never_told_no_face():
 
 
 def test_the_detector_and_its_confidence_are_the_ones_asked_for(monkeypatch):
-    monkeypatch.setattr(detect, "load_detector", lambda *asked: ("detector", *asked))
+    monkeypatch.setattr(detect, "load_detector", lambda *asked, **options: ("detector", *asked, options))
     monkeypatch.setattr(detect, "load_classifier", lambda path: ("classifier", path))
-    assert load_models("res10", 0.7, "a.onnx") == (("detector", "res10", 0.7), ("classifier", "a.onnx"))
+    assert load_models("res10", 0.7, "a.onnx") == (("detector", "res10", 0.7, {}), ("classifier", "a.onnx"))
+    assert load_models(tiled=False)[0] == ("detector", "ssd", 0.5, {"tiled": False})
 
 
 @pytest.mark.parametrize("file", ANNOTATED)

@@ -10,7 +10,7 @@ import pytest
 
 from utils import paths
 from utils.download import MODEL_FILES, DownloadError, ModelFile, fetch_model, main
-from utils.faces import RES10_FILES, YUNET_FILE
+from utils.opencv_detectors import RES10_FILES, YUNET_FILE
 
 CONTENT = bytes(range(256)) * 500
 OTHER = b"<html>not what was asked for</html>"

@@ -99,21 +99,6 @@ def test_threshold_table_counts_both_costs():
     assert table.iloc[0].to_dict() == {"threshold": 0.5, "faces_lost": 0.5, "mistakes_kept": 0.5}
 
 
-@pytest.mark.parametrize(
-    ("found", "true", "expected"),
-    [
-        ([], [], []),
-        ([[0, 0, 10, 10]], [], [-1]),
-        ([[0, 0, 10, 10], [0, 0, 10, 10]], [[0, 0, 10, 10]], [0, -1]),  # one face is found once
-        ([[0, 0, 10, 10], [20, 0, 30, 10]], [[20, 0, 30, 10], [1, 0, 11, 10]], [1, 0]),
-        ([[0, 0, 10, 10]], [[8, 8, 18, 18]], [-1]),
-    ],
-    ids=["nothing", "no truth", "twice", "crossed", "apart"],
-)
-def test_boxes_take_the_truth_they_overlap(found, true, expected):
-    assert evaluate.match_boxes(found, true).tolist() == expected
-
-
 def test_slices_by_source_and_width():
     table = pd.DataFrame(
         {"source": ["scenes"] * 3 + ["faces"], "x_min": [0, 0, 0, np.nan], "x_max": [15, 16, 90, np.nan]}

@@ -8,18 +8,31 @@ import pytest
 UTILS = Path(__file__).resolve().parent.parent / "utils"
 LAYERS = {
     1: {"boxes", "classes", "images", "paths"},
-    2: {"crops", "labels", "groups", "evaluate", "plots"},
+    2: {
+        *("anchors", "crops", "opencv_detectors"),  # to run
+        *("labels", "groups", "evaluate", "plots", "photometry", "training", "export"),  # to train
+    },
     3: {
         *("calibration", "faces", "masks", "draw", "records", "sources", "tracks", "window", "download"),  # to run
-        *("collect", "convert", "dataset", "classifier", "classic", "detector"),  # to train
+        *(
+            "collect",
+            "convert",
+            "dataset",
+            "mosaics",
+            "classifier",
+            "classic",
+            "detector",
+            "evaluate_boxes",
+        ),  # to train
     },
-    4: {"detect", "monitor", "prepare"},
+    4: {"detect", "monitor", "prepare", "pseudo_labels", "trials"},
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}
 ONLY_IN = {
-    "tensorflow": {"dataset", "classifier", "classic", "detector"},
-    "keras": {"dataset", "classifier", "classic", "detector"},
-    "tf2onnx": {"classifier", "detector"},
+    "tensorflow": {"dataset", "mosaics", "training", "classifier", "classic", "detector"},
+    "keras": {"export", "training", "classifier", "classic", "detector"},
+    "onnx": {"export"},
+    "tf2onnx": {"export"},
     "matplotlib": {"plots"},
     "seaborn": {"plots"},
     "icrawler": {"collect"},

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from utils.classes import CLASS_NAMES
 from utils.crops import to_input
-from utils.masks import BATCH, classify_faces, load_classifier
+from utils.masks import BATCH, blend_probabilities, classify_faces, load_classifier
 
 INPUT_SIZE = 8
 WEIGHTS = np.random.default_rng(0).normal(0, 0.02, (3, len(CLASS_NAMES))).astype(np.float32)
@@ -106,3 +106,15 @@ def test_a_missing_model_is_named_in_a_sentence(tmp_path):
     for path in (tmp_path / "net.onnx", tmp_path):
         with pytest.raises(FileNotFoundError, match=f"The model file {path} is missing: "):
             load_classifier(path)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0, [0.6, 0.2, 0.1, 0.1]), (1, [0.09, 0.81, 0.0, 0.1])])
+def test_a_share_of_nothing_or_all_is_one_opinion_and_no_face_is_the_classifiers(share, expected):
+    judged, other = np.array([[0.6, 0.2, 0.1, 0.1]], np.float32), np.array([[0.1, 0.9, 0.0, 0.0]], np.float32)
+    np.testing.assert_allclose(blend_probabilities(judged, other, share), [expected], atol=1e-4)
+
+
+def test_two_opinions_meet_at_their_geometric_mean():
+    judged, other = np.array([[0.8, 0.2, 0, 0]], np.float32), np.array([[0.2, 0.8, 0, 0]], np.float32)
+    np.testing.assert_allclose(blend_probabilities(judged, other, 0.5), [[0.5, 0.5, 0, 0]], atol=1e-4)
+    assert blend_probabilities(np.zeros((0, 4)), np.zeros((0, 4)), 0.5).shape == (0, 4)

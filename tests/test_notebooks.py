@@ -23,6 +23,12 @@ CHAPTERS = {  # the sections that a notebook must have, in this order; others ma
     "03-detect_face_using_mask": [
         *("Two models", "One image, step by step", "A folder", "Where it fails", "How fast", "From the command line"),
     ],
+    "04-train_face_detector": [
+        *("Photographs with boxes", "Faces that nobody labelled", "More faces than anyone drew"),
+        *("Views, small and large", "The model", "Training three sizes", "Training the one to ship"),
+        *("From logits to confidence", "Who decides the class", "Eight bits", "The test set, once"),
+        *("What it misses", "Saving and exporting"),
+    ],
 }
 TAGS = {"parameters", "keep_output"}
 # Shares, measures and decimals: what a cell should print instead. "95 % interval" is a name, not a measurement.

@@ -76,3 +76,22 @@ def test_heat_is_laid_over_the_whole_face():
     ax = plots.plot_heat([np.zeros((32, 32, 3), np.uint8)], [np.eye(4)], ["a"])
     below = ax.figure.axes[1]
     assert below.images[1].get_extent() == below.images[0].get_extent()
+
+
+def test_sizes_say_how_many_and_their_median():
+    table = pd.DataFrame({"x_min": [0, 0, 10], "x_max": [8, 16, 74]})
+    ax = plots.plot_sizes({"train": table})
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train: 3 faces, median 16 px"]
+    assert ax.get_xscale() == "log" and "pixels" in ax.get_xlabel()
+
+
+def test_a_dot_marks_where_the_threshold_cuts_the_curve():
+    curve = pd.DataFrame({"confidence": [0.9, 0.6, 0.3], "recall": [0.2, 0.4, 0.6], "precision": [1.0, 0.9, 0.7]})
+    ax = plots.plot_precision_recall({"ssd": curve})
+    line, dot = ax.lines
+    np.testing.assert_allclose(line.get_xydata(), curve[["recall", "precision"]])
+    np.testing.assert_allclose(dot.get_xydata(), [[0.4, 0.9]])
+
+
+def test_a_history_without_accuracy_has_one_curve_to_draw():
+    assert len(plots.plot_history(pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]}))) == 1

@@ -20,6 +20,7 @@ from utils import detect, faces, monitor, paths
 from utils.boxes import box_iou
 from utils.images import read_image
 from utils.labels import read_voc
+from utils.opencv_detectors import RES10_FILES, YUNET_FILE
 
 SCRIPT = paths.ROOT / "03-detect_face_using_mask.py"
 BLOCK = ("with_mask", (20, 40, 60, 90))
@@ -29,7 +30,7 @@ IMAGE = draw_blocks(BLOCK)
 @pytest.fixture
 def run(script, fake_classifier, monkeypatch, tmp_path, capsys):
     """Call the script in a folder of its own with the stand-ins: (exit code, its images or None, stdout, stderr)."""
-    monkeypatch.setattr(script, "load_models", lambda *asked: (find_blocks, fake_classifier))
+    monkeypatch.setattr(script, "load_models", lambda *asked, **options: (find_blocks, fake_classifier))
     monkeypatch.setattr(script, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
 
@@ -69,16 +70,18 @@ def test_images_of_a_folder_give_copies_json_a_table_and_a_summary(run, tmp_path
 
 def test_the_defaults_are_those_of_the_contract(script):
     args = script.parse_arguments(["--image", "a.jpg"])
-    assert (args.detector, args.min_confidence, args.model) == ("yunet", 0.5, script.CLASSIFIER_FILE)
+    assert (args.detector, args.min_confidence, args.model) == ("ssd", 0.5, script.CLASSIFIER_FILE)
     assert (args.json, args.csv, args.no_show, args.video) == (None, None, False, None)
-    assert set(faces.DETECTORS) >= {"yunet", "res10"}
+    assert set(faces.DETECTORS) == {"ssd", "yunet", "res10"}
 
 
 def test_without_output_copies_go_to_output_and_nothing_else_is_written(
     script, fake_classifier, tmp_path, monkeypatch, capsys
 ):
     asked = []
-    monkeypatch.setattr(script, "load_models", lambda *given: asked.append(given) or (find_blocks, fake_classifier))
+    monkeypatch.setattr(
+        script, "load_models", lambda *given, **options: asked.append(given) or (find_blocks, fake_classifier)
+    )
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "a.png")
     argv = ["--image", "a.png", "--no-show", "--detector", "res10", "--min-confidence", "0.25", "--model", "my.onnx"]
@@ -207,15 +210,17 @@ def test_a_bad_classifier_is_named_in_one_sentence(script, tmp_path, monkeypatch
 def test_a_bad_detector_is_named_with_how_to_get_it(script, tmp_path, monkeypatch, capfd, detector, content):
     for folder in ("MODEL_DIR", "SHARED_DIR"):
         monkeypatch.setattr(paths, folder, tmp_path)
+    shipped = tmp_path / faces.DETECTOR_FILE.name
+    monkeypatch.setitem(faces.DETECTORS, "ssd", partial(faces.SSD, path=shipped))
     if content:
-        for name in (faces.YUNET_FILE, *faces.RES10_FILES):
+        for name in (shipped.name, YUNET_FILE, *RES10_FILES):
             (tmp_path / name).write_bytes(content)
     save(tmp_path / "good.png")
     argv = ["--image", tmp_path / "good.png", "--no-show", "--detector", detector, "--output", tmp_path / "copies"]
     assert script.main([str(argument) for argument in argv]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert "run `make models`" in err
+    assert ("restore" if detector == "ssd" else "run `make models`") in err
 
 
 ARGUMENTS = {
@@ -255,7 +260,7 @@ def test_without_a_source_the_webcam_is_watched_but_not_filmed(script, fake_clas
         video.is_live = True
         return video
 
-    monkeypatch.setattr(script, "load_models", lambda *given: (find_blocks, fake_classifier))
+    monkeypatch.setattr(script, "load_models", lambda *given, **options: (find_blocks, fake_classifier))
     monkeypatch.setattr(script, "has_display", lambda: True)
     monkeypatch.setattr(script, "Video", open_video)
     monkeypatch.setattr(script.Window, "show", lambda self, image, wait=False: shown.append(image) or len(shown) < 3)
@@ -285,7 +290,7 @@ def test_ctrl_c_writes_what_was_done(run, script, fake_classifier, tmp_path, mon
             raise KeyboardInterrupt
         return find_blocks(image)
 
-    monkeypatch.setattr(script, "load_models", lambda *asked: (find_until_the_second, fake_classifier))
+    monkeypatch.setattr(script, "load_models", lambda *asked, **options: (find_until_the_second, fake_classifier))
     code, images, out, _ = run("--image", *pictures)
     assert (code, len(images)) == (1, 1)
     assert out.rstrip().endswith("stopped before the end.")
@@ -304,10 +309,6 @@ def test_a_process_of_its_own_tells_of_wrong_paths_and_imports_nothing_heavy(tmp
 
 
 def test_a_process_of_its_own_finds_the_three_classes_and_says_nothing_else(tmp_path):
-    try:
-        paths.find_model(faces.YUNET_FILE)
-    except FileNotFoundError as error:
-        pytest.skip(f"{error} It is in neither folder of models.")
     name, resolution_wh, truth = read_voc(paths.EXAMPLES_DIR / "annotations" / "three_classes.xml")
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[64] = 9  # a rendering intent that does not exist: libpng warns, and reads the picture all the same

@@ -105,12 +105,46 @@ def nms(xyxy: np.ndarray, confidence: np.ndarray, threshold: float = 0.45, overl
         threshold: a box that overlaps a kept one by more is dropped.
         overlap: ``box_iou``, or ``box_overlap`` to drop parts of a face too.
     """
-    shared = overlap(xyxy, xyxy)
-    kept: list[int] = []
-    for index in np.argsort(-np.asarray(confidence), kind="stable"):
-        if not (shared[index, kept] > threshold).any():
-            kept.append(int(index))
+    xyxy, kept = as_boxes(xyxy), []
+    order = np.argsort(-np.asarray(confidence), kind="stable")
+    while order.size:
+        kept.append(int(order[0]))
+        rest = order[1:]
+        order = rest[overlap(xyxy[order[:1]], xyxy[rest])[0] <= threshold]
     return np.array(kept, dtype=np.int64)
+
+
+def vote_boxes(xyxy: np.ndarray, voters: np.ndarray, weights: np.ndarray, min_iou: float = 0.5) -> np.ndarray:
+    """Boxes moved to the weighted mean of all that overlap them (box voting: Gidaris and Komodakis, 2015).
+
+    Args:
+        xyxy: (N, 4) boxes to move.
+        voters: (M, 4) boxes, those of ``xyxy`` among them.
+        weights: (M,) above 0.
+        min_iou: how much a voter must overlap.
+    """
+    votes = (box_iou(xyxy, voters) >= min_iou) * np.asarray(weights)
+    total = votes.sum(axis=1, keepdims=True)  # 0 where a box has no area
+    return as_boxes(np.where(total > 0, votes @ as_boxes(voters) / np.maximum(total, 1e-12), as_boxes(xyxy)))
+
+
+def tile_boxes(resolution_wh: tuple[int, int], side: float, overlap: float = 0.2) -> np.ndarray:
+    """Square tiles, evenly spaced, that cover an image.
+
+    Args:
+        resolution_wh: width and height of the image.
+        side: of a tile in pixels; one that is larger than the image is cut at its edges.
+        overlap: the share of its side that a tile has in common with the next, at least.
+
+    Returns:
+        (N, 4) float32 boxes of whole pixels, row by row.
+    """
+    starts = []
+    for length in resolution_wh:
+        count = 1 + max(0, int(np.ceil((length - side) / (side * (1 - overlap)))))
+        starts.append(np.linspace(0, max(0, length - side), count).round())
+    x, y = (grid.ravel() for grid in np.meshgrid(*starts))
+    return clip_boxes(np.stack([x, y, x + side, y + side], axis=1).round(), resolution_wh)
 
 
 def sample_background(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 import pandas as pd
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from utils import export
 from utils.classes import CLASS_NAMES
+from utils.training import train_epochs
 
 FROZEN_UP_TO = "block_5_expand"  # the first layer that is fine-tuned: edges and textures are right as ImageNet has them
 AVERAGED = 6  # epochs at the end whose weights are averaged (Izmailov et al., "Averaging Weights", 2018)
@@ -120,33 +120,20 @@ def fine_tune(
     Returns:
         The model and the history: ``epoch, loss, accuracy, val_loss, val_accuracy, seconds``.
     """
-    run_dir = Path(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint, log = run_dir / "checkpoint.keras", run_dir / "history.csv"
-    history = []
-    if checkpoint.exists():
-        model = keras.models.load_model(checkpoint)
-        done = int(model.optimizer.iterations) // steps_per_epoch  # the history may be one epoch ahead
-        history = pd.read_csv(log).to_dict("records")[:done]
-    else:
-        compile_fine_tuning(unfreeze(model), epochs * steps_per_epoch, rate, min(150, epochs * steps_per_epoch // 4))
-    bar = tqdm(range(len(history), epochs), desc="fine-tuning", unit="epoch", initial=len(history), total=epochs)
-    for epoch in bar:
-        started = time.perf_counter()
-        model.get_layer("dropout").seed_generator.state.assign([0, epoch])  # the files do not keep the state of chance
-        steps = make_steps(epoch * steps_per_epoch, steps_per_epoch)
-        logs = model.fit(steps, epochs=1, verbose=0, shuffle=False).history
+    total = epochs * steps_per_epoch
+    compile_fine_tuning(unfreeze(model), total, rate, min(150, total // 4))
+
+    def validate(model: keras.Model) -> dict[str, float]:
         values = model.evaluate(*validation, batch_size=64, verbose=0, return_dict=True)
-        row = {"epoch": epoch + 1, "loss": logs["loss"][0], "accuracy": logs["accuracy"][0]}
-        row |= {f"val_{name}": values[name] for name in ("loss", "accuracy")}
-        history.append(row | {"seconds": time.perf_counter() - started})
-        model.save_weights(run_dir / f"epoch_{epoch + 1:03d}.weights.h5")
-        pd.DataFrame(history).to_csv(run_dir / "new.csv", index=False)
-        (run_dir / "new.csv").replace(log)  # whole or not at all
-        model.save(run_dir / "new.keras")
-        (run_dir / "new.keras").replace(checkpoint)  # last: with it, and only with it, the epoch is done
-        bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "val_loss", "val_accuracy")})
-    return average_weights(model, run_dir, range(max(1, epochs - AVERAGED + 1), epochs + 1)), pd.DataFrame(history)
+        return {f"val_{name}": values[name] for name in ("loss", "accuracy")}
+
+    def restore_chance(model: keras.Model, epoch: int) -> None:
+        model.get_layer("dropout").seed_generator.state.assign([0, epoch])  # the files do not keep the state of chance
+
+    model, history = train_epochs(
+        model, make_steps, validate, run_dir, epochs, steps_per_epoch, "fine-tuning", restore_chance
+    )
+    return average_weights(model, run_dir, range(max(1, epochs - AVERAGED + 1), epochs + 1)), history
 
 
 def average_weights(model: keras.Model, run_dir: str | Path, epochs: range) -> keras.Model:
@@ -184,15 +171,6 @@ def grad_cam(model: keras.Model, image: np.ndarray, class_id: int, layer: str = 
 
 def export_onnx(model: keras.Model, path: str | Path, threshold: float, split: str = "") -> Path:
     """Write a calibrated model as ONNX, with its classes, input size and threshold in its metadata."""
-    path = Path(path)
     input_size = model.input_shape[1]
-    signature = [keras.InputSpec(shape=(None, input_size, input_size, 3), dtype="float32", name="pixels")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx still asks NumPy for np.object
-        model.export(path, format="onnx", input_signature=signature, verbose=False)
-    exported = onnx.load(path)
     metadata = {"class_names": json.dumps(CLASS_NAMES), "input_size": str(input_size), "threshold": str(threshold)}
-    metadata["split"] = split
-    onnx.helper.set_model_props(exported, metadata)
-    onnx.save(exported, path)
-    return path
+    return export.export_onnx(model, path, (input_size, input_size), {**metadata, "split": split})

@@ -17,6 +17,8 @@ from utils.classes import CLASS_NAMES
 from utils.crops import PADDING, crop_faces
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
+from utils.photometry import change_light, spoil
+from utils.training import without_autotune
 
 CONTEXT = 0.5  # padding of the crops in memory: a face turned or shifted shows what was beside it, not a made-up edge
 MAX_SIDE = 224  # pixels a side that are kept in memory
@@ -130,28 +132,6 @@ def _hide_part(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -
     return image
 
 
-def _change_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exposure, gamma, a colour cast, now and then no colour at all."""
-    light = 255 * (image / np.float32(255)) ** np.float32(np.exp(rng.uniform(-0.4, 0.4)))
-    light = light * (rng.uniform(0.6, 1.35) * rng.uniform(0.88, 1.12, 3)).astype(np.float32) + rng.uniform(-25, 25)
-    if rng.random() < 0.1:
-        light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
-    return np.clip(light, 0, 255).astype(np.uint8)
-
-
-def _spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blur, noise and JPEG blocks, as cameras and web sites add them."""
-    if rng.random() < 0.15:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.0))
-    if rng.random() < 0.15:
-        noise = rng.normal(0, rng.uniform(2, 12), image.shape)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
-        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 85))])
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return image
-
-
 def augment(image: np.ndarray, view: float, other: np.ndarray, input_size: int, rng: np.random.Generator) -> np.ndarray:
     """One training view of a face, (S, S, 3) uint8: what other photographs of it could look like.
 
@@ -167,7 +147,7 @@ def augment(image: np.ndarray, view: float, other: np.ndarray, input_size: int, 
     image = _warp(image, view, input_size, rng)
     if rng.random() < 0.15:
         image = _hide_part(image, other, rng)
-    return _spoil(_change_light(image, rng), rng)
+    return spoil(change_light(image, rng), rng)
 
 
 def make_dataset(
@@ -191,4 +171,5 @@ def make_dataset(
         return tf.ensure_shape(image, (input_size, input_size, 3)), tf.ensure_shape(target, (len(CLASS_NAMES),))
 
     numbers = tf.data.Dataset.range(first_step * batch_size, (first_step + steps) * batch_size)
-    return numbers.map(load, num_parallel_calls=2, deterministic=True).batch(batch_size).prefetch(4)
+    batches = numbers.map(load, num_parallel_calls=2, deterministic=True).batch(batch_size).prefetch(4)
+    return batches.with_options(without_autotune())

@@ -11,7 +11,6 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from utils.boxes import as_boxes, box_iou
 from utils.classes import CLASS_NAMES
 
 
@@ -119,17 +118,6 @@ def threshold_table(is_no_face: np.ndarray, probability: np.ndarray, thresholds:
     lost = [(probability[~is_no_face] >= value).mean() for value in thresholds]
     kept = [(probability[is_no_face] < value).mean() for value in thresholds]
     return pd.DataFrame({"threshold": thresholds, "faces_lost": lost, "mistakes_kept": kept})
-
-
-def match_boxes(xyxy: np.ndarray, xyxy_true: np.ndarray, min_iou: float = 0.5) -> np.ndarray:
-    """Which true box each found box takes, in the order given (most confident first): (N,) positions, -1 for none."""
-    iou = box_iou(as_boxes(xyxy), as_boxes(xyxy_true))
-    matched = np.full(len(iou), -1)
-    for row in range(len(iou)):
-        if iou.shape[1] and iou[row].max() >= min_iou:
-            matched[row] = iou[row].argmax()
-            iou[:, matched[row]] = -1
-    return matched
 
 
 def slice_table(table: pd.DataFrame, y_true: np.ndarray, answers: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -2,85 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
+import onnxruntime as ort
 
-from utils.boxes import Detections, as_boxes, box_iou, box_overlap, clip_boxes, nms
+from utils.anchors import grid_points
+from utils.boxes import Detections, as_boxes, box_iou, box_overlap, clip_boxes, nms, tile_boxes, vote_boxes
 from utils.crops import crop_faces as crop_faces  # the crop belongs to faces, for whoever calls from outside
-from utils.images import ImageError, read_image, resize_image
-from utils.paths import find_model
+from utils.images import ImageError, crop_image, read_image, resize_image
+from utils.opencv_detectors import Res10, YuNet
+from utils.paths import MODEL_DIR
 
 Detector = Callable[[np.ndarray], Detections]
-YUNET_FILE = "face_detection_yunet_2026may.onnx"
-RES10_FILES = ("opencv_face_detector_uint8.pb", "opencv_face_detector.pbtxt")
+DETECTOR_FILE = MODEL_DIR / "face_detector.onnx"
+PAD = 114  # grey beside a picture whose sides are no multiples of the net's coarsest stride
+COARSE = 0.25  # a second look, at so much of the size, for faces that nearly fill the picture ...
+LARGE = 0.45  # ... which are those longer than this share of its longer side
+TILED_UNDER = 0.8  # a picture that is made smaller than this is looked at in tiles too
+TINY = 20  # pixels of a face in the whole picture, from which on it is seen there and tiles need not tell of it
+TILE_ODDS = 0.4  # many tiles are many chances to be wrong: what one finds has these odds of its own odds
+OVERLAP = 0.2  # of neighbouring tiles, as a share of their side
+MAX_SIDE = 8  # tiles a row at most: 5,120 pixels, beyond which nothing smaller is looked for
+MAX_ENLARGED = 2.0  # a small picture is enlarged so much at most
 
 
-class YuNet:
-    """OpenCV's YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023).
+def decode_faces(
+    output: np.ndarray,
+    resolution_wh: tuple[int, int],
+    strides: Sequence[int],
+    min_confidence: float = 0.5,
+    calibration: tuple[float, float] = (1.0, 0.0),
+    max_iou: float = 0.4,
+    vote_iou: float = 0.5,
+) -> Detections:
+    """The shipped net's answers to faces: decoded and suppressed here and nowhere else.
 
-    At native size it misses two of five masked faces in scenes; enlarged, it takes a large face for several parts.
-    So it looks at the picture in both sizes, and the surest of boxes that cover each other stays.
+    Args:
+        output: (P, 8) of the net: three class logits, a face logit, distances to four sides in strides.
+        resolution_wh: width and height of the net's input.
+        strides: of the net's levels, fine to coarse.
+        min_confidence: boxes under it are left out.
+        calibration: factor and offset that turn the face logit into one whose sigmoid is the confidence.
+        max_iou: a box that overlaps a surer one by more is left out.
+        vote_iou: a box that stays moves to the mean of all that overlap it so much, weighted by their odds.
+
+    Returns:
+        Detections in pixels of the input, the most confident first; ``y_prob`` is the net's own (N, C), whose column
+        ``no_face`` is 0.
+    """
+    confidence = 1 / (1 + np.exp(-(calibration[0] * output[:, 3] + calibration[1])))
+    chosen = np.flatnonzero(confidence >= min_confidence)
+    points, stride_of = grid_points(resolution_wh, strides)
+    points, distance = points[chosen], output[chosen, 4:] * stride_of[chosen, None]
+    xyxy = clip_boxes(np.concatenate([points - distance[:, :2], points + distance[:, 2:]], axis=1), resolution_wh)
+    odds = np.exp(output[chosen, :3] - output[chosen, :3].max(axis=1, keepdims=True))
+    y_prob = np.pad(odds / odds.sum(axis=1, keepdims=True), [(0, 0), (0, 1)])
+    found = Detections(xyxy, confidence[chosen].astype(np.float32), y_prob.astype(np.float32))
+    kept = nms(found.xyxy, found.confidence, max_iou)
+    odds = found.confidence / np.maximum(1 - found.confidence, 1e-6)
+    return replace(found[kept], xyxy=vote_boxes(found.xyxy[kept], found.xyxy, odds, vote_iou))
+
+
+class SSD:
+    """The project's own one-stage detector, trained on masked faces (``utils.detector``, notebook 04).
+
+    A picture is looked at whole, its longer side at ``side`` pixels, and once more, smaller, for a face that fills it,
+    larger than any that the net has learned. One that is larger is looked at in tiles of its
+    own size too, for faces that would be too small; a tile's edge cuts larger ones, which the whole shows.
     """
 
     def __init__(
-        self, min_confidence: float = 0.5, scales: tuple[float, ...] = (1.0, 2.0), max_side: int = 1280
+        self, min_confidence: float = 0.5, tiled: bool = True, side: int = 0, path: str | Path = DETECTOR_FILE
     ) -> None:
-        path = str(find_model(YUNET_FILE))
+        options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors only
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"The model file {path} is missing: restore it with `git checkout` or train it.")
         try:
-            self._net = cv2.FaceDetectorYN.create(path, "", (320, 320), min_confidence, 0.45)
-        except cv2.error as error:
-            raise ValueError(f"The model file {path} is damaged: delete it and run `make models`.") from error
-        self.scales, self.max_side = scales, max_side
+            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            self.strides, self.calibration = (tuple(json.loads(metadata[key])) for key in ("strides", "calibration"))
+            self.side = side or int(metadata["side"])
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise ValueError(f"The model file {path} is damaged or no face detector: restore or train it.") from error
+        self.min_confidence, self.tiled = min_confidence, tiled
 
     def _detect(self, image: np.ndarray, scale: float) -> Detections:
         height, width = image.shape[:2]
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        self._net.setInputSize(size)
-        _, found = self._net.detect(cv2.cvtColor(resize_image(image, size), cv2.COLOR_RGB2BGR))
-        if found is None:
-            return Detections.empty()
-        xyxy = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1) / scale
-        return Detections(clip_boxes(xyxy, (width, height)), found[:, 14].astype(np.float32))
-
-    def __call__(self, image: np.ndarray) -> Detections:
-        limit = self.max_side / max(image.shape[:2])
-        passes = [self._detect(image, scale) for scale in sorted({min(scale, limit) for scale in self.scales})]
-        if len(passes) == 1:
-            return passes[0]
-        xyxy = np.concatenate([found.xyxy for found in passes])
-        confidence = np.concatenate([found.confidence for found in passes])
-        return Detections(xyxy, confidence)[nms(xyxy, confidence, 0.45, box_overlap)]
-
-
-class Res10:
-    """OpenCV's ResNet-10 SSD of 2017 at 300 x 300, the detector of the classic pipeline: kept to compare with."""
-
-    def __init__(self, min_confidence: float = 0.5) -> None:
-        paths = [str(find_model(name)) for name in RES10_FILES]
-        try:
-            self._net = cv2.dnn.readNetFromTensorflow(*paths)
-        except cv2.error as error:
-            raise ValueError(f"The model file {paths[0]} is damaged: delete it and run `make models`.") from error
-        self.min_confidence = min_confidence
+        coarsest = self.strides[-1]
+        padded_wh = tuple(-(-side // coarsest) * coarsest for side in size)
+        pixels = np.full((1, padded_wh[1], padded_wh[0], 3), PAD, np.float32)
+        pixels[0, : size[1], : size[0]] = resize_image(image, size)
+        (output,) = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
+        found = decode_faces(output[0], padded_wh, self.strides, self.min_confidence, self.calibration)
+        xyxy = found.xyxy * np.tile(np.array([width, height], np.float32) / size, 2)
+        return replace(found, xyxy=clip_boxes(xyxy, (width, height)))
 
     def __call__(self, image: np.ndarray) -> Detections:
         height, width = image.shape[:2]
-        # The means are the ones the net was trained with, in BGR order.
-        self._net.setInput(cv2.dnn.blobFromImage(image, 1.0, (300, 300), (104.0, 177.0, 123.0), swapRB=True))
-        found = self._net.forward()[0, 0]
-        found = found[found[:, 2] >= self.min_confidence]
-        xyxy = clip_boxes(found[:, 3:7] * np.array([width, height, width, height]), (width, height))
-        return Detections(xyxy, found[:, 2].astype(np.float32))[nms(xyxy, found[:, 2])]
+        scale = min(self.side / max(height, width), MAX_ENLARGED)
+        coarse = self._detect(image, scale * COARSE)
+        large = (coarse.xyxy[:, 2:] - coarse.xyxy[:, :2]).max(axis=1) > LARGE * max(height, width)
+        large &= coarse.confidence >= max(0.5, self.min_confidence)  # a doubtful one must not hide the faces within
+        passes = [coarse[large], self._detect(image, scale)]
+        if self.tiled and scale < TILED_UNDER:
+            native = min(1.0, MAX_SIDE * self.side / max(height, width))
+            for tile in tile_boxes((width, height), self.side / native, OVERLAP):
+                found = self._detect_tile(image, tile, native)
+                sides = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1)
+                passes.append(found[sides * scale < TINY])
+        if sum(map(bool, map(len, passes))) < 2:
+            return max(passes, key=len)
+        xyxy, confidence, y_prob = (
+            np.concatenate([getattr(found, name) for found in passes]) for name in ("xyxy", "confidence", "y_prob")
+        )
+        rank = confidence + (np.arange(len(confidence)) < len(passes[0]))  # what lies in a large face is a part of it
+        return Detections(xyxy, confidence, y_prob)[nms(xyxy, rank, 0.6, box_overlap)]
+
+    def _detect_tile(self, image: np.ndarray, tile: np.ndarray, scale: float) -> Detections:
+        """The faces wholly inside a tile: one that its edge cuts is whole in the next, or in the picture."""
+        found = self._detect(crop_image(image, tile), scale)
+        xyxy = found.xyxy + np.tile(tile[:2], 2)
+        inner = np.concatenate([tile[:2] > 0, tile[2:] < image.shape[1::-1]])  # edges with a picture beyond
+        cut = (np.abs(xyxy - tile) < 2 / scale) & inner
+        odds = TILE_ODDS * found.confidence / np.maximum(1 - found.confidence, 1e-6)
+        found = replace(found, xyxy=xyxy, confidence=(odds / (1 + odds)).astype(np.float32))
+        return found[~cut.any(axis=1) & (found.confidence >= self.min_confidence)]
 
 
-DETECTORS: dict[str, Callable[..., Detector]] = {"yunet": YuNet, "res10": Res10}
+DETECTORS: dict[str, Callable[..., Detector]] = {"ssd": SSD, "yunet": YuNet, "res10": Res10}
 
 
-def load_detector(name: str = "yunet", min_confidence: float = 0.5, **options: object) -> Detector:
-    """A detector by name, with its own options: it takes an RGB image and returns ``Detections`` without ``y_prob``.
+def load_detector(name: str = "ssd", min_confidence: float = 0.5, **options: object) -> Detector:
+    """A detector by name, with its own options: it takes an RGB image and returns ``Detections``; the shipped
+    one gives its own ``y_prob``, the others none.
 
     Raises:
         FileNotFoundError: its model file is missing; the sentence says how to get it.

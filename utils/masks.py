@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from utils.classes import CLASS_NAMES
+from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.crops import to_input
 from utils.paths import MODEL_DIR
 
@@ -74,3 +74,21 @@ def classify_faces(classifier: Classifier, faces: Sequence[np.ndarray]) -> np.nd
         batch = to_input(faces[start : start + BATCH], classifier.input_size)
         parts.append(classifier.session.run(None, {classifier.session.get_inputs()[0].name: batch})[0])
     return np.concatenate(parts)
+
+
+def blend_probabilities(y_prob: np.ndarray, y_prob_other: np.ndarray, share: float) -> np.ndarray:
+    """Two opinions of the same faces as one: a weighted geometric mean over the classes that a person is told.
+
+    Args:
+        y_prob: (N, C) the classifier's; its ``no_face`` stays as it is.
+        y_prob_other: (N, C) the detector's own.
+        share: the weight of the other opinion, 0-1.
+
+    Returns:
+        (N, C) float32; rows sum to 1.
+    """
+    told = len(MASK_CLASSES)
+    odds = np.clip(y_prob[:, :told], 1e-6, 1) ** (1 - share) * np.clip(y_prob_other[:, :told], 1e-6, 1) ** share
+    rest = y_prob[:, told:]
+    blended = odds / odds.sum(axis=1, keepdims=True) * (1 - rest.sum(axis=1, keepdims=True))
+    return np.concatenate([blended, rest], axis=1).astype(np.float32)

@@ -72,8 +72,9 @@ def plot_confusion(counts: pd.DataFrame, title: str = "") -> np.ndarray:
 
 def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
     """Learning curves: loss and accuracy by epoch, train and validation, where the table has them."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4))
-    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
+    names = [name for name in ("loss", "accuracy") if name in history]
+    figure, axes = plt.subplots(1, len(names), figsize=(5 * len(names), 3.4), squeeze=False)
+    for ax, name in zip(axes[0], names, strict=True):
         for column, label in ((name, "train, augmented"), (f"val_{name}", "validation")):
             if column in history:
                 sns.lineplot(history, x="epoch", y=column, label=label, marker="o", markersize=4, ax=ax)
@@ -81,7 +82,35 @@ def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
         sns.despine(ax=ax)
     figure.suptitle(title)
     figure.tight_layout()
-    return axes
+    return axes[0]
+
+
+def plot_sizes(tables: dict[str, pd.DataFrame]) -> Axes:
+    """Widths of labelled faces in pixels on a logarithmic axis, a curve a table, its median in the legend."""
+    _, ax = plt.subplots(figsize=(7, 3.2))
+    for name, table in tables.items():
+        width = (table.x_max - table.x_min).rename("width")
+        label = f"{name}: {len(width)} faces, median {width.median():.0f} px"
+        sns.ecdfplot(x=width, ax=ax, label=label)
+    ax.set(xscale="log", xlabel="width of a face, pixels", ylabel="share that is narrower")
+    ax.set_xticks([4, 8, 16, 32, 64, 128, 256], ["4", "8", "16", "32", "64", "128", "256"])
+    ax.legend()
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_precision_recall(curves: dict[str, pd.DataFrame], min_confidence: float = 0.5) -> Axes:
+    """Curves of ``evaluate_boxes.precision_recall``, with a dot where ``min_confidence`` cuts each."""
+    _, ax = plt.subplots(figsize=(5.6, 4.4))
+    for name, curve in curves.items():
+        (line,) = ax.plot(curve.recall, curve.precision, label=name, drawstyle="steps-post")
+        kept = curve[curve.confidence >= min_confidence].tail(1)
+        ax.plot(kept.recall, kept.precision, "o", color=line.get_color())
+    ax.set(xlabel="recall: share of the labelled faces found", ylabel="precision: share of the boxes that are faces")
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), title=f"dots: confidence {min_confidence}")
+    ax.legend(loc="lower left")
+    sns.despine(ax=ax)
+    return ax
 
 
 def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
