@@ -290,3 +290,9 @@ def test_the_fitted_confidence_is_half_where_f1_is_best_and_keeps_the_order():
     fitted = matched.assign(confidence=1 / (1 + np.exp(-(factor * logit + offset))))
     assert count_outcomes(fitted, 0.5)["f1"] == pytest.approx(best, abs=1e-3)
     assert max(count_outcomes(fitted, share)["f1"] for share in np.linspace(0.02, 0.98, 97)) < best + 2e-3
+
+
+@pytest.mark.parametrize("names", [[], ["with_mask"], [None, None]], ids=["no boxes", "hits alone", "mistakes alone"])
+def test_without_hits_and_mistakes_a_confidence_stays_as_it_is(names):
+    matched = pd.DataFrame({"confidence": [0.7] * len(names), "class_true": names, "class_found": names})
+    assert evaluate_boxes.fit_confidence(matched)[:2] == (1.0, 0.0)

@@ -141,9 +141,12 @@ def fit_confidence(matched: pd.DataFrame) -> tuple[float, float, float]:
     """Factor and offset that make of a raw confidence's logit one that means something, and the best F1.
 
     The factor is that of a logistic regression of hits (Platt, 1999); the offset puts the confidence of one half where
-    the F1 of the boxes, whatever they were judged to be, is best.
+    the F1 of the boxes, whatever they were judged to be, is best. Without both hits and mistakes there is nothing to
+    fit: 1 and 0.
     """
     boxes = matched[matched.confidence.notna()]
+    if boxes.class_true.notna().nunique() < 2:
+        return 1.0, 0.0, count_outcomes(matched.assign(class_found=matched.class_true), 0.5)["f1"]
     confidence = boxes.confidence.clip(1e-6, 1 - 1e-6)
     logit = np.log(confidence / (1 - confidence)).to_numpy(float)
     factor = LogisticRegression(C=1e3).fit(logit[:, None], boxes.class_true.notna()).coef_[0, 0]

@@ -51,7 +51,7 @@ def score_judge(judge: Judge, labels: pd.DataFrame, root: str | Path) -> dict[st
         found[file] = judge(image)
         seconds.append(time.perf_counter() - started)
     matched = match_faces(found, labels)
-    judged = matched.class_found.notna().any()
+    judged = any(detections.y_prob is not None for detections in found.values())
     told = matched if judged else matched.assign(class_found=matched.class_true)
     scores = {"ap": average_precision(matched), "f1": count_outcomes(told, 0.5)["f1"]}
     seen = matched[(matched.confidence >= 0.5) & matched.class_true.notna()]
