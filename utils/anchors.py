@@ -10,6 +10,7 @@ import numpy as np
 from utils.boxes import as_boxes, box_area
 
 REACH = 6  # a point of stride s answers for faces whose longer side is under 6 s; the coarsest for all above
+PAD = 114  # grey where a net sees more than the picture has, in training and in use
 RADIUS = 1.5  # strides from a face's centre within which a point answers for it (FCOS's centre sampling)
 
 

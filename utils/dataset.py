@@ -18,7 +18,7 @@ from utils.crops import PADDING, crop_faces
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
 from utils.photometry import change_light, spoil
-from utils.training import without_autotune
+from utils.training import draw_batches
 
 CONTEXT = 0.5  # padding of the crops in memory: a face turned or shifted shows what was beside it, not a made-up edge
 MAX_SIDE = 224  # pixels a side that are kept in memory
@@ -160,16 +160,10 @@ def make_dataset(
     """
     cumulative = np.cumsum(weights)
 
-    def draw(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng((seed, int(number)))
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         chosen, other = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], 2), side="right")
         image = augment(crops.images[chosen], crops.view[chosen], crops.images[other], input_size, rng)
         return image.astype(np.float32), np.eye(len(CLASS_NAMES), dtype=np.float32)[crops.class_id[chosen]]
 
-    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, target = tf.numpy_function(draw, [number], [tf.float32, tf.float32], stateful=False)
-        return tf.ensure_shape(image, (input_size, input_size, 3)), tf.ensure_shape(target, (len(CLASS_NAMES),))
-
-    numbers = tf.data.Dataset.range(first_step * batch_size, (first_step + steps) * batch_size)
-    batches = numbers.map(load, num_parallel_calls=2, deterministic=True).batch(batch_size).prefetch(4)
-    return batches.with_options(without_autotune())
+    shapes = (input_size, input_size, 3), (len(CLASS_NAMES),)
+    return draw_batches(draw, shapes, batch_size, first_step, steps, seed)

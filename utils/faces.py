@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from utils.anchors import grid_points
+from utils.anchors import PAD, grid_points
 from utils.boxes import Detections, as_boxes, box_iou, box_overlap, clip_boxes, nms, tile_boxes, vote_boxes
 from utils.crops import crop_faces as crop_faces  # the crop belongs to faces, for whoever calls from outside
 from utils.images import ImageError, crop_image, read_image, resize_image
@@ -19,7 +19,6 @@ from utils.paths import MODEL_DIR
 
 Detector = Callable[[np.ndarray], Detections]
 DETECTOR_FILE = MODEL_DIR / "face_detector.onnx"
-PAD = 114  # grey beside a picture whose sides are no multiples of the net's coarsest stride
 COARSE = 0.25  # a second look, at so much of the size, for faces that nearly fill the picture ...
 LARGE = 0.45  # ... which are those longer than this share of its longer side
 TILED_UNDER = 0.8  # a picture that is made smaller than this is looked at in tiles too

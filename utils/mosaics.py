@@ -12,15 +12,14 @@ import pandas as pd
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from utils.anchors import assign_faces, grid_points
+from utils.anchors import PAD, assign_faces, grid_points
 from utils.boxes import as_boxes, box_area
 from utils.classes import MASK_CLASSES
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
 from utils.photometry import change_light, spoil
-from utils.training import without_autotune
+from utils.training import draw_batches
 
-PAD = 114  # grey, as inference pads
 MAX_SIDE = 640  # pixels of a photograph that are kept in memory
 SCALES = (0.5, 2.4)  # of a photograph in a view of its own; in a mosaic's quarter it is 0.7 of that
 SMALLEST = 5.0  # pixels: a face smaller than this in a view is neither asked for nor punished
@@ -179,18 +178,11 @@ def make_views(
     """
     cumulative = np.cumsum(weights)
 
-    def draw(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng((seed, int(number)))
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         chosen = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], 4), side="right")
         photos = [photographs[position] for position in chosen]
         view = make_mosaic(photos, size, rng) if rng.random() < 0.4 else cut_view(photos[0], size, rng)
         return spoil(change_light(view.image, rng), rng).astype(np.float32), encode_targets(view, strides)
 
-    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, target = tf.numpy_function(draw, [number], [tf.float32, tf.float32], stateful=False)
-        count = sum((size // stride) ** 2 for stride in strides)
-        return tf.ensure_shape(image, (size, size, 3)), tf.ensure_shape(target, (count, TARGETS))
-
-    numbers = tf.data.Dataset.range(first_step * batch_size, (first_step + steps) * batch_size)
-    batches = numbers.map(load, num_parallel_calls=2, deterministic=True).batch(batch_size).prefetch(4)
-    return batches.with_options(without_autotune())
+    shapes = (size, size, 3), (sum((size // stride) ** 2 for stride in strides), TARGETS)
+    return draw_batches(draw, shapes, batch_size, first_step, steps, seed)

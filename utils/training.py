@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tqdm.auto import tqdm
@@ -29,6 +30,38 @@ class KeepWeights(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.model.set_weights(self.weights)
+
+
+def draw_batches(
+    draw: Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]],
+    shapes: tuple[tuple[int, ...], tuple[int, ...]],
+    batch_size: int,
+    first_step: int,
+    steps: int,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches of examples that are drawn as they are needed, on both cores, in a stated order.
+
+    Example number i of a training is drawn from ``(seed, i)`` alone, so that a training taken up again at
+    ``first_step`` sees what it would have seen.
+
+    Args:
+        draw: a source of chance to an input and its target, float32.
+        shapes: of both.
+        batch_size, first_step, steps: what part of the training's examples to give.
+        seed: of the training.
+    """
+
+    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        types = [tf.float32, tf.float32]
+        drawn = tf.numpy_function(
+            lambda i: draw(np.random.default_rng((seed, int(i)))), [number], types, stateful=False
+        )
+        return tuple(tf.ensure_shape(part, shape) for part, shape in zip(drawn, shapes, strict=True))
+
+    numbers = tf.data.Dataset.range(first_step * batch_size, (first_step + steps) * batch_size)
+    batches = numbers.map(load, num_parallel_calls=2, deterministic=True).batch(batch_size).prefetch(4)
+    return batches.with_options(without_autotune())
 
 
 def train_epochs(
