@@ -131,14 +131,16 @@ def test_a_view_leaves_its_photograph_as_it_was():
     np.testing.assert_array_equal(photo.xyxy, before[1])
 
 
-def test_a_mosaic_is_four_views_side_by_side():
-    photos, half = list(PHOTOGRAPHS.values())[:4], SIZE // 2
+@pytest.mark.parametrize("cells", [1, 2, 4])
+def test_a_mosaic_is_views_side_by_side(cells):
+    photos, side = (list(PHOTOGRAPHS.values()) * 3)[: cells**2], SIZE // cells
+    corners = [(column * side, row * side) for row in range(cells) for column in range(cells)]
     for seed in range(40):
         mosaic, rng = make_mosaic(photos, SIZE, np.random.default_rng(seed)), np.random.default_rng(seed)
         assert mosaic.image.shape == (SIZE, SIZE, 3)
-        views, corners = [cut_view(photo, half, rng) for photo in photos], [(0, 0), (half, 0), (0, half), (half, half)]
+        views = [cut_view(photo, side, rng) for photo in photos]
         for view, (x, y) in zip(views, corners, strict=True):
-            np.testing.assert_array_equal(mosaic.image[y : y + half, x : x + half], view.image)
+            np.testing.assert_array_equal(mosaic.image[y : y + side, x : x + side], view.image)
         for name in ("xyxy", "ignored"):
             parts = [getattr(view, name) + np.tile(at, 2) for view, at in zip(views, corners, strict=True)]
             np.testing.assert_allclose(getattr(mosaic, name), np.concatenate(parts), rtol=1e-5)

@@ -21,7 +21,8 @@ from utils.photometry import change_light, spoil
 from utils.training import draw_batches
 
 MAX_SIDE = 640  # pixels of a photograph that are kept in memory
-SCALES = (0.5, 2.4)  # of a photograph in a view of its own; in a mosaic's quarter it is 0.7 of that
+SCALES = (0.5, 2.4)  # of a photograph in a view of its own; in a cell of a mosaic as much smaller as its side's root
+CELLS = {1: 0.5, 2: 0.3, 4: 0.2}  # a side of a mosaic, and how many of the views are such mosaics
 SMALLEST = 5.0  # pixels: a face smaller than this in a view is neither asked for nor punished
 TARGETS = len(MASK_CLASSES) + 6  # of each point: its class, is it a face, four distances, does it count
 
@@ -70,6 +71,7 @@ def _choose_scale(photo: Photograph, face: int, size: int, rng: np.random.Genera
     low, high = (bound * (size / 320) ** 0.5 for bound in SCALES)
     side = (photo.xyxy[face, 2:] - photo.xyxy[face, :2]).max()
     high = min(high, size / side)  # a face as large as the view, at most
+    low = min(low, size / 4 / side)  # and a quarter of it, at least: portraits become the small faces that crowds lack
     low = min(max(low, 7 / side), high)
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
@@ -113,13 +115,15 @@ def cut_view(photo: Photograph, size: int, rng: np.random.Generator) -> Photogra
 
 
 def make_mosaic(photos: Sequence[Photograph], size: int, rng: np.random.Generator) -> Photograph:
-    """Four views side by side: smaller faces, more of them, and edges that are no faces (YOLOv4's mosaic)."""
-    half = size // 2
+    """Views side by side: smaller faces, more of them, and edges that are no faces (YOLOv4's mosaic, of 1, 4, 9 ...)."""
+    cells = round(len(photos) ** 0.5)
+    side = size // cells
     image = np.empty((size, size, 3), np.uint8)
-    parts = [cut_view(photo, half, rng) for photo in photos]
-    corners = np.array([[0, 0], [half, 0], [0, half], [half, half]], np.float32)
-    for part, (x, y) in zip(parts, corners.astype(int), strict=True):
-        image[y : y + half, x : x + half] = part.image
+    parts = [cut_view(photo, side, rng) for photo in photos]
+    corners = [np.array([column * side, row * side], np.float32) for row in range(cells) for column in range(cells)]
+    for part, corner in zip(parts, corners, strict=True):
+        x, y = corner.astype(int)
+        image[y : y + side, x : x + side] = part.image
     xyxy = [part.xyxy + np.tile(corner, 2) for part, corner in zip(parts, corners, strict=True)]
     ignored = [part.ignored + np.tile(corner, 2) for part, corner in zip(parts, corners, strict=True)]
     class_id = np.concatenate([part.class_id for part in parts])
@@ -179,9 +183,9 @@ def make_views(
     cumulative = np.cumsum(weights)
 
     def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        chosen = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], 4), side="right")
-        photos = [photographs[position] for position in chosen]
-        view = make_mosaic(photos, size, rng) if rng.random() < 0.4 else cut_view(photos[0], size, rng)
+        cells = rng.choice(list(CELLS), p=list(CELLS.values()))
+        chosen = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], cells**2), side="right")
+        view = make_mosaic([photographs[position] for position in chosen], size, rng)
         return spoil(change_light(view.image, rng), rng).astype(np.float32), encode_targets(view, strides)
 
     shapes = (size, size, 3), (sum((size // stride) ** 2 for stride in strides), TARGETS)
