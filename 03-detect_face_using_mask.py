@@ -11,10 +11,11 @@ from pathlib import Path
 
 from utils.detect import detect_masks, load_models
 from utils.faces import DETECTORS
+from utils.files import SourceError, find_images
 from utils.masks import CLASSIFIER_FILE
 from utils.monitor import Report, annotate_images, annotate_video
 from utils.records import STDOUT, RecordError, check_writable, write_csv, write_json
-from utils.sources import SourceError, Video, find_images
+from utils.sources import Video
 from utils.window import Window, has_display
 
 

@@ -7,9 +7,9 @@ import pytest
 
 UTILS = Path(__file__).resolve().parent.parent / "utils"
 LAYERS = {
-    1: {"boxes", "classes", "images", "paths"},
+    1: {"boxes", "classes", "images", "live", "paths"},
     2: {
-        *("anchors", "crops", "opencv_detectors"),  # to run
+        *("anchors", "crops", "files", "opencv_detectors"),  # to run
         *("labels", "groups", "evaluate", "plots", "photometry", "training", "export"),  # to train
     },
     3: {

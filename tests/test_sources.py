@@ -1,7 +1,6 @@
-"""Sources: which files an argument means, where copies go, and the frames of a video as they were written."""
+"""Sources: the frames of a video, a folder and a stream, and sentences for what cannot be read."""
 
-import random
-import re
+import time
 from pathlib import Path
 
 import cv2
@@ -9,19 +8,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import BLOCK_COLORS
-from utils.sources import SourceError, Video, find_images, name_copies, natural_key
-
-NAMES = ["a/2.jpg", "a/10.JPG", "a/b/1.png", "a/b/c d/é.webp", "a/notes.txt", "x[1].jpg"]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    for name in NAMES:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+from tests.mjpeg_server import Stream
+from utils.files import SourceError
+from utils.images import write_image
+from utils.live import LiveReader
+from utils.sources import Video, hide_password
 
 
 def write_video(path: Path, rate: float = 12.5, names=tuple(BLOCK_COLORS), resolution_wh=(64, 48)) -> Path:
@@ -31,94 +22,6 @@ def write_video(path: Path, rate: float = 12.5, names=tuple(BLOCK_COLORS), resol
         writer.write(np.full((*resolution_wh[::-1], 3), BLOCK_COLORS[name][::-1], np.uint8))
     writer.release()
     return path
-
-
-ARGUMENTS = {
-    "nothing": ([], []),
-    "a file": (["a/2.jpg"], ["a/2.jpg"]),
-    "a file that looks like no image": (["a/notes.txt"], ["a/notes.txt"]),
-    "a file that looks like a glob": (["x[1].jpg"], ["x[1].jpg"]),
-    "files in the order given": (["a/10.JPG", "a/2.jpg"], ["a/10.JPG", "a/2.jpg"]),
-    "a folder in natural order": (["a"], ["a/2.jpg", "a/10.JPG", "a/b/1.png", "a/b/c d/é.webp"]),
-    "a glob": (["a/*.[jJ]*"], ["a/2.jpg", "a/10.JPG"]),
-    "a glob passes over what is no image": (["a/[1n]*"], ["a/10.JPG"]),
-    "a glob of folders": (["*/b"], ["a/b/1.png", "a/b/c d/é.webp"]),
-    "a recursive glob": (["**/*.png"], ["a/b/1.png"]),
-    "twice the same": (["a/b", "a/b/1.png", "./a/b/../b/1.png", "a/2.jpg"], ["a/b/1.png", "a/b/c d/é.webp", "a/2.jpg"]),
-}
-
-
-@pytest.mark.parametrize(("arguments", "expected"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
-def test_an_argument_means_its_files(folder, arguments, expected):
-    assert find_images(arguments) == ([Path(name) for name in expected], [])
-
-
-WRONG = {
-    "missing": ("nope.jpg", "There is no file or folder nope.jpg: check the path."),
-    "empty": ("empty", r"empty holds no images \(\.jpg, .*\): check the path."),
-    "no match": ("a/*.gif", r"a/\*\.gif holds no images"),
-}
-
-
-@pytest.mark.parametrize(("argument", "sentence"), WRONG.values(), ids=WRONG.keys())
-def test_an_argument_without_images_is_named_and_the_others_are_done(folder, argument, sentence):
-    files, problems = find_images(["a/2.jpg", argument, "a/b"])
-    assert files == [Path("a/2.jpg"), Path("a/b/1.png"), Path("a/b/c d/é.webp")]
-    assert [bool(re.match(sentence, problem)) for problem in problems] == [True]
-
-
-@pytest.mark.parametrize("arguments", [["."], ["a"], ["**/*.*"], ["a/**"]], ids=str)
-def test_copies_of_an_earlier_run_are_no_sources(folder, arguments):
-    before, _ = find_images(arguments, "a/output")
-    (folder / "a/output").mkdir()
-    (folder / "a/output/2.jpg").touch()
-    assert before and find_images(arguments, "a/output") == (before, [])
-
-
-@pytest.mark.parametrize("argument", ["output", "output/2.jpg", "output/*.jpg", "output/below"])
-def test_but_copies_that_are_asked_for_are(folder, argument):
-    (folder / "output/below").mkdir(parents=True)
-    (folder / "output/2.jpg").touch()
-    (folder / "output/below/3.jpg").touch()
-    files, problems = find_images([argument], "output")
-    assert files and not problems
-
-
-def test_the_order_of_numbers_is_that_of_their_values():
-    numbered = [Path(f"face {number}.jpg") for number in (0, 1, 2, 9, 10, 11, 99, 100)]
-    assert sorted(random.Random(0).sample(numbered, len(numbered)), key=natural_key) == numbered
-    mixed = [Path(name) for name in ("1/b", "b", "a1", "a", "1", "a10b2", "a10b10", "²")]
-    assert sorted(sorted(mixed, key=natural_key, reverse=True), key=natural_key) == sorted(mixed, key=natural_key)
-
-
-COPIES = {
-    "none": ([], []),
-    "the stem is kept": (["x.jpg", "photo é.final.png"], ["x.jpg", "photo é.final.jpg"]),
-    "two folders": (["a/x.jpg", "b/x.jpg"], ["x.jpg", "x_2.jpg"]),
-    "two suffixes": (["x.jpg", "x.png"], ["x.jpg", "x_2.jpg"]),
-    "letters of two heights": (["a/X.jpg", "a/x.jpg"], ["X.jpg", "x_2.jpg"]),
-    "a number that is taken": (["a/x.jpg", "x_2.jpg", "b/x.jpg"], ["x.jpg", "x_2.jpg", "x_3.jpg"]),
-    "a number taken later": (["a/x.jpg", "b/x.jpg", "x_2.jpg"], ["x.jpg", "x_2.jpg", "x_2_2.jpg"]),
-}
-
-
-@pytest.mark.parametrize(("files", "expected"), COPIES.values(), ids=COPIES.keys())
-def test_copies_have_names_of_their_own(tmp_path, files, expected):
-    assert name_copies([Path(file) for file in files], tmp_path) == [tmp_path / name for name in expected]
-
-
-def test_a_copy_replaces_no_source_nor_its_neighbour(tmp_path):
-    for name in ("x.jpg", "y.jpg", "y.png"):
-        (tmp_path / name).touch()
-    copies = name_copies([tmp_path / "x.jpg", tmp_path / "y.png"], tmp_path)
-    assert [copy.name for copy in copies] == ["x_2.jpg", "y_2.jpg"]
-    assert not any(copy.exists() for copy in copies)
-
-
-def test_a_second_run_replaces_the_copies_of_the_first(tmp_path):
-    (tmp_path / "output").mkdir()
-    (tmp_path / "output/x.jpg").touch()
-    assert name_copies([tmp_path / "x.jpg"], tmp_path / "output") == [tmp_path / "output/x.jpg"]
 
 
 @pytest.mark.parametrize("rate", [5.0, 12.5, 30.0])
@@ -163,3 +66,100 @@ def test_a_stream_that_does_not_answer_is_named_in_one_sentence_without_its_pass
     with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/film is not a video that can be read"):
         Video(f"rtsp://{login}127.0.0.1:1/film")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_is_a_film_of_its_images(tmp_path):
+    told = []
+    for number, name in enumerate(BLOCK_COLORS):
+        write_image(tmp_path / f"{number + 8}.png", np.full((48 + 8 * number, 64, 3), BLOCK_COLORS[name], np.uint8))
+    (tmp_path / "9b.jpg").write_text("no picture")
+    video = Video(tmp_path, told.append)
+    frames = list(video)
+    assert (video.is_live, video.frame_count, len(told), "9b.jpg" in told[0]) == (False, 5, 1, True)
+    assert {image.shape for _, _, image in frames} == {(48, 64, 3)}  # the first one's, for one film
+    for (_, _, image), color in zip(frames, BLOCK_COLORS.values(), strict=True):
+        np.testing.assert_array_equal(image[24, 32], color)
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    with pytest.raises(SourceError, match=rf"{tmp_path} holds no images"):
+        Video(tmp_path)
+
+
+def test_a_film_that_is_cut_off_gives_its_frames_and_is_told(tmp_path):
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(100):
+        writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    video, frames = Video(path), []
+    with pytest.raises(SourceError, match=rf"^{path} ends after \d+ of 100 frames: it is cut off"):
+        frames.extend(number for number, _, _ in video)
+    assert 30 < len(frames) < 60
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("film.mp4", "film.mp4"),
+        ("rtsp://host/film", "rtsp://host/film"),
+        ("rtsp://user:secret@host/film", "rtsp://host/film"),
+        ("rtsp://user:se@cret@host/film", "rtsp://host/film"),
+        ("rtsp://user:se/cret@host/film", "rtsp://host/film"),
+        ("http://secret@host:80/a?b=c", "http://host:80/a?b=c"),
+    ],
+)
+def test_no_password_is_shown(address, shown):
+    assert hide_password(address) == shown
+
+
+def test_a_stream_gives_its_newest_frame_and_none_twice():
+    images = [np.full((48, 64, 3), value, np.uint8) for value in range(0, 250, 10)]
+    with Stream(images, rate=50) as stream:
+        video, seen, times = Video(stream.address), [], []
+        assert (video.is_live, video.frame_count) == (True, None)
+        for number, time_s, image in video:
+            seen.append(int(image.mean().round(-1)))
+            times.append(time_s)
+            if number == 3:
+                time.sleep(0.3)  # a judge that is slow
+            if number == 12:
+                break
+    assert np.all(np.diff(times) > 0)
+    steps = np.diff(seen)[:12] % 250
+    assert steps[3] >= 80  # what came meanwhile is passed over
+    assert np.median(np.delete(steps, 3)) == 10  # else frame after frame
+
+
+def test_a_stream_that_breaks_five_times_comes_back_and_says_so():
+    image, told, broken = np.full((48, 64, 3), 120, np.uint8), [], 0
+    with Stream([image], rate=50) as stream:
+        video = Video(stream.address.replace("://", "://user:secret@"), told.append)
+        for number, _, frame in video:
+            assert abs(frame.mean() - 120) < 3
+            if number % 10 == 9:
+                if broken == 5:
+                    break
+                stream.kill()
+                stream.start()
+                broken += 1
+    assert video.reader.reopened == 5
+    assert sum("is back" in sentence for sentence in told) == 5
+    assert sum("trying again in" in sentence for sentence in told) >= 5
+    assert not any("secret" in sentence for sentence in told)
+
+
+def test_a_stream_that_stays_away_is_given_up():
+    told = []
+
+    class Gone:
+        def read(self):
+            return False, None
+
+        def release(self):
+            pass
+
+    assert list(LiveReader(Gone, told.append, "The door", patience=1.0, first_wait=0.1)) == []
+    assert told[-1] == "The door gave nothing for 1 s and is given up."
+    assert told[:-1] == [f"The door broke off: trying again in {wait:g} s." for wait in (0.1, 0.2, 0.4)]

@@ -122,6 +122,16 @@ def limit_size(image: np.ndarray, max_side: int) -> np.ndarray:
     return resize_image(image, (max(1, round(width * scale)), max(1, round(height * scale))))
 
 
+def fit_image(image: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
+    """The image resized to lie whole in the middle of (width, height); what it leaves free is black."""
+    scale = min(size / side for size, side in zip(resolution_wh, image.shape[1::-1], strict=True))
+    width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
+    x, y = (resolution_wh[0] - width) // 2, (resolution_wh[1] - height) // 2
+    fitted = np.zeros((*resolution_wh[::-1], 3), np.uint8)
+    fitted[y : y + height, x : x + width] = resize_image(image, (width, height))
+    return fitted
+
+
 def crop_image(image: np.ndarray, box: Iterable[float]) -> np.ndarray:
     """The pixels of one box, at least 1 x 1. What lies outside the image repeats its edge."""
     x_min, y_min, x_max, y_max = (int(round(float(value))) for value in box)

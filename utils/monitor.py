@@ -14,9 +14,10 @@ import numpy as np
 from utils.boxes import Detections
 from utils.classes import MASK_CLASSES
 from utils.draw import draw_detections
+from utils.files import SourceError, name_copies
 from utils.images import ImageError, read_image, write_image
 from utils.records import make_record
-from utils.sources import SourceError, Video, name_copies
+from utils.sources import Video
 from utils.window import Window
 
 Judge = Callable[[np.ndarray], Detections]  # an image to its faces with ``y_prob``, as ``detect_masks`` gives them

@@ -115,7 +115,7 @@ def cut_view(photo: Photograph, size: int, rng: np.random.Generator) -> Photogra
 
 
 def make_mosaic(photos: Sequence[Photograph], size: int, rng: np.random.Generator) -> Photograph:
-    """Views side by side: smaller faces, more of them, and edges that are no faces (YOLOv4's mosaic, of 1, 4, 9 ...)."""
+    """Views side by side: smaller faces, more of them, and edges that are no faces (YOLOv4's mosaic, of any square)."""
     cells = round(len(photos) ** 0.5)
     side = size // cells
     image = np.empty((size, size, 3), np.uint8)

@@ -1,103 +1,39 @@
-"""What there is to look at: the files that an argument means, and the frames of a video, a stream or a camera."""
+"""Moving pictures: the frames of a video file, a folder, a stream or a camera, through one iterator."""
 
 from __future__ import annotations
 
-import glob
 import os
 import re
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from utils.images import IMAGE_SUFFIXES, list_images
+from utils.files import SourceError, find_images
+from utils.images import ImageError, fit_image, read_image
+from utils.live import LiveReader
 
 # FFmpeg writes to the terminal about sources that it cannot read; what a person needs is the sentence of a SourceError.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 DEFAULT_RATE = 25.0  # frames a second, where a source does not tell
+TIMEOUT_MS = 10_000  # for an address to answer, and for its next frame
+CUT_OFF = 0.9  # a file that ends before this share of its frames is cut off; fewer are a matter of counting
 
 
-class SourceError(ValueError):
-    """A source that cannot be read. Its text is one sentence for a person."""
-
-
-def natural_key(path: Path) -> list[tuple[int, int | str]]:
-    """A sorting key that puts ``face2`` before ``face10``."""
-    parts = re.split(r"(\d+)", path.as_posix().casefold())
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
-
-
-def _expand(argument: str, output: Path) -> list[Path]:
-    """The files of one argument: itself, a folder's images, or a glob's; copies made earlier are passed over."""
-    path = Path(argument)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        found = list_images(path)
-    elif glob.has_magic(argument):
-        matches = [Path(match) for match in glob.glob(argument, recursive=True)]
-        found = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
-        found += [image for folder in matches if folder.is_dir() for image in list_images(folder)]
-    else:
-        raise SourceError(f"There is no file or folder {argument}: check the path.")
-    root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts)).resolve()
-    if output not in (root, *root.parents):  # else the copies themselves are asked for
-        found = [file for file in found if output not in file.resolve().parents]
-    if not found:
-        kinds = ", ".join(IMAGE_SUFFIXES)
-        raise SourceError(f"{argument} holds no images ({kinds}): check the path.")
-    return sorted(found, key=natural_key)
-
-
-def find_images(arguments: Iterable[str], output: str | Path = "output") -> tuple[list[Path], list[str]]:
-    """The image files that arguments mean: files as they are, the images of folders and of globs in natural order.
-
-    Args:
-        arguments: files, folders (with the folders below them) or globs, ``**`` included.
-        output: the folder of annotated copies; those of an earlier run are not taken for sources.
-
-    Returns:
-        The files, each once, and a sentence for each argument that means none.
-    """
-    files: dict[Path, Path] = {}
-    problems = []
-    for argument in arguments:
-        try:
-            for file in _expand(argument, Path(output).resolve()):
-                files.setdefault(file.resolve(), file)
-        except SourceError as error:
-            problems.append(str(error))
-    return list(files.values()), problems
-
-
-def name_copies(files: Sequence[Path], folder: str | Path, suffix: str = ".jpg") -> list[Path]:
-    """A path in ``folder`` for the annotated copy of each file: its stem, numbered where another has it already.
-
-    No two copies share a name, and none replaces a source or its neighbours.
-    """
-    folder = Path(folder)
-    taken = set()
-    if folder.is_dir() and any(file.parent.resolve() == folder.resolve() for file in files):
-        taken = {path.name.casefold() for path in folder.iterdir()}
-    copies, numbers = [], {}
-    for file in files:
-        stem = file.stem
-        name, number = f"{stem}{suffix}", numbers.get(stem, 1)
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}_{number}{suffix}"
-        taken.add(name.casefold())
-        numbers[stem] = number
-        copies.append(folder / name)
-    return copies
+def hide_password(text: str) -> str:
+    """An address without the name and password in it; all before its last ``@`` goes, whatever a password holds."""
+    return re.sub(r"://.*@", "://", text)
 
 
 class Video:
-    """The frames of a video file, a stream or a camera, in order: iterate over it once.
+    """The frames of a source in order: iterate over it once.
+
+    No frame of a file or a folder is skipped. A stream or camera is read in a thread of its own, and who is slower
+    than it gets its newest frame; where it breaks, it is reopened (``utils.live``).
 
     Attributes:
         name: what it is called in records, without the password of an address.
@@ -105,49 +41,106 @@ class Video:
         is_live: whether it has no end of its own.
         rate: frames a second.
         frame_count: how many, None where unknown.
+        reader: of a live source, once it is read; it counts the frames skipped and the times reopened.
     """
 
-    def __init__(self, source: str | int) -> None:
-        """Open a file, an address such as ``rtsp://...``, or a camera by its number.
+    def __init__(self, source: str | int | Path, tell: Callable[[str], None] = lambda sentence: None) -> None:
+        """Open a file, a folder of images, an address such as ``rtsp://...``, or a camera by its number.
+
+        Args:
+            source: what to open.
+            tell: takes a sentence about each break of a live source, and about each image that cannot be read.
 
         Raises:
             SourceError: there is no such source, or it cannot be read.
         """
-        source = str(source)
-        self.name = re.sub(r"://[^/@]*@", "://", source)
-        is_camera, is_address = self.name.isdecimal(), "://" in self.name
-        if not (is_camera or is_address or Path(self.name).is_file()):
+        self._source, self._tell, self.reader = str(source), tell, None
+        self.name = hide_password(self._source)
+        self._is_camera, is_address = self.name.isdecimal(), "://" in self.name
+        self.path, self.is_live = Path(self.name), self._is_camera
+        self.rate, self.frame_count, self._capture = DEFAULT_RATE, None, None
+        if not (self._is_camera or is_address) and Path(self.name).is_dir():
+            files, problems = find_images([self.name])
+            if problems:
+                raise SourceError(problems[0])
+            self._files, self.frame_count = files, len(files)
+            return
+        self._files = None
+        if not (self._is_camera or is_address or Path(self.name).is_file()):
             raise SourceError(f"There is no video {self.name}: check the path.")
-        self._capture = cv2.VideoCapture(int(source) if is_camera else source)
+        self._capture = self._open()
         if not self._capture.isOpened():
-            if is_camera:
-                raise SourceError(f"Camera {self.name} cannot be opened: plug it in, or name a picture with --image.")
-            raise SourceError(f"{self.name} is not a video that can be read: check the address or save it as MP4.")
+            raise SourceError(self._say_why())
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.frame_count = count if count > 0 and not is_camera else None
-        self.is_live = is_camera or (is_address and self.frame_count is None)
+        self.frame_count = count if count > 0 and not self._is_camera else None
+        self.is_live = self._is_camera or (is_address and self.frame_count is None)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate < 1000 else DEFAULT_RATE
-        stem = f"camera_{self.name}" if is_camera else re.sub(r"\W+", "_", self.name.split("://")[-1])
-        self.path = Path(stem) if is_camera or is_address else Path(self.name)
+        if self._is_camera or is_address:
+            self.path = Path(
+                f"camera_{self.name}" if self._is_camera else re.sub(r"\W+", "_", self.name.split("://")[1])
+            )
+
+    def _open(self) -> cv2.VideoCapture:
+        if self._is_camera:
+            return cv2.VideoCapture(int(self._source))
+        if "://" not in self._source:
+            return cv2.VideoCapture(self._source)
+        waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
+        return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, waits)
+
+    def _say_why(self) -> str:
+        if not self._is_camera:
+            return f"{self.name} is not a video that can be read: check the address or save it as MP4."
+        if sys.platform.startswith("linux") and Path(f"/dev/video{self.name}").exists():
+            return f"Camera {self.name} cannot be opened: close the program that uses it, or allow this one to."
+        return f"Camera {self.name} cannot be opened: plug it in, or name a picture with --image."
 
     def __iter__(self) -> Iterator[tuple[int, float, np.ndarray]]:
         """(frame number from 0, seconds from the start, (H, W, 3) uint8 RGB image) of each frame.
 
         Raises:
-            SourceError: not one frame can be read.
+            SourceError: not one frame can be read, or a file ends long before it should.
         """
-        started, number = time.monotonic(), 0
+        number = -1
+        frames = self._read_live if self.is_live else self._read_folder if self._files else self._read_file
+        for number, (time_s, image) in enumerate(frames()):
+            yield number, time_s, image
+        if number < 0:
+            raise SourceError(f"{self.name} holds no frame that can be read: check it, or save it as MP4.")
+        if not self.is_live and self._capture and number + 1 < CUT_OFF * (self.frame_count or 0):
+            raise SourceError(f"{self.name} ends after {number + 1} of {self.frame_count} frames: it is cut off.")
+
+    def _read_file(self) -> Iterator[tuple[float, np.ndarray]]:
+        number = 0
         try:
             while True:
                 good, frame = self._capture.read()
                 if not good:
-                    break
+                    return
                 position = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                time_s = time.monotonic() - started if self.is_live else position or number / self.rate
-                yield number, time_s, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                yield position or number / self.rate, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
                 number += 1
         finally:
             self._capture.release()
-        if number == 0:
-            raise SourceError(f"{self.name} holds no frame that can be read: check it, or save it as MP4.")
+
+    def _read_folder(self) -> Iterator[tuple[float, np.ndarray]]:
+        first = None
+        for number, file in enumerate(self._files):
+            try:
+                image = read_image(file)
+            except ImageError as error:
+                self._tell(str(error))
+                continue
+            first = first or image.shape[1::-1]
+            yield number / self.rate, fit_image(image, first)
+
+    def _read_live(self) -> Iterator[tuple[float, np.ndarray]]:
+        captures = iter([self._capture])  # the one that is open already comes first
+        self.reader = LiveReader(lambda: next(captures, None) or self._open(), self._tell, self.name)
+        started = time.monotonic()
+        try:
+            for arrived, frame in self.reader:
+                yield max(0.0, arrived - started), cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        finally:
+            self.reader.close()

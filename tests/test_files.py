@@ -1,0 +1,109 @@
+"""Files: which ones an argument means, and where copies go."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from utils.files import find_images, name_copies, natural_key
+
+NAMES = ["a/2.jpg", "a/10.JPG", "a/b/1.png", "a/b/c d/é.webp", "a/notes.txt", "x[1].jpg"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+ARGUMENTS = {
+    "nothing": ([], []),
+    "a file": (["a/2.jpg"], ["a/2.jpg"]),
+    "a file that looks like no image": (["a/notes.txt"], ["a/notes.txt"]),
+    "a file that looks like a glob": (["x[1].jpg"], ["x[1].jpg"]),
+    "files in the order given": (["a/10.JPG", "a/2.jpg"], ["a/10.JPG", "a/2.jpg"]),
+    "a folder in natural order": (["a"], ["a/2.jpg", "a/10.JPG", "a/b/1.png", "a/b/c d/é.webp"]),
+    "a glob": (["a/*.[jJ]*"], ["a/2.jpg", "a/10.JPG"]),
+    "a glob passes over what is no image": (["a/[1n]*"], ["a/10.JPG"]),
+    "a glob of folders": (["*/b"], ["a/b/1.png", "a/b/c d/é.webp"]),
+    "a recursive glob": (["**/*.png"], ["a/b/1.png"]),
+    "twice the same": (["a/b", "a/b/1.png", "./a/b/../b/1.png", "a/2.jpg"], ["a/b/1.png", "a/b/c d/é.webp", "a/2.jpg"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "expected"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
+def test_an_argument_means_its_files(folder, arguments, expected):
+    assert find_images(arguments) == ([Path(name) for name in expected], [])
+
+
+WRONG = {
+    "missing": ("nope.jpg", "There is no file or folder nope.jpg: check the path."),
+    "empty": ("empty", r"empty holds no images \(\.jpg, .*\): check the path."),
+    "no match": ("a/*.gif", r"a/\*\.gif holds no images"),
+}
+
+
+@pytest.mark.parametrize(("argument", "sentence"), WRONG.values(), ids=WRONG.keys())
+def test_an_argument_without_images_is_named_and_the_others_are_done(folder, argument, sentence):
+    files, problems = find_images(["a/2.jpg", argument, "a/b"])
+    assert files == [Path("a/2.jpg"), Path("a/b/1.png"), Path("a/b/c d/é.webp")]
+    assert [bool(re.match(sentence, problem)) for problem in problems] == [True]
+
+
+@pytest.mark.parametrize("arguments", [["."], ["a"], ["**/*.*"], ["a/**"]], ids=str)
+def test_copies_of_an_earlier_run_are_no_sources(folder, arguments):
+    before, _ = find_images(arguments, "a/output")
+    (folder / "a/output").mkdir()
+    (folder / "a/output/2.jpg").touch()
+    assert before and find_images(arguments, "a/output") == (before, [])
+
+
+@pytest.mark.parametrize("argument", ["output", "output/2.jpg", "output/*.jpg", "output/below"])
+def test_but_copies_that_are_asked_for_are(folder, argument):
+    (folder / "output/below").mkdir(parents=True)
+    (folder / "output/2.jpg").touch()
+    (folder / "output/below/3.jpg").touch()
+    files, problems = find_images([argument], "output")
+    assert files and not problems
+
+
+def test_the_order_of_numbers_is_that_of_their_values():
+    numbered = [Path(f"face {number}.jpg") for number in (0, 1, 2, 9, 10, 11, 99, 100)]
+    assert sorted(random.Random(0).sample(numbered, len(numbered)), key=natural_key) == numbered
+    mixed = [Path(name) for name in ("1/b", "b", "a1", "a", "1", "a10b2", "a10b10", "²")]
+    assert sorted(sorted(mixed, key=natural_key, reverse=True), key=natural_key) == sorted(mixed, key=natural_key)
+
+
+COPIES = {
+    "none": ([], []),
+    "the stem is kept": (["x.jpg", "photo é.final.png"], ["x.jpg", "photo é.final.jpg"]),
+    "two folders": (["a/x.jpg", "b/x.jpg"], ["x.jpg", "x_2.jpg"]),
+    "two suffixes": (["x.jpg", "x.png"], ["x.jpg", "x_2.jpg"]),
+    "letters of two heights": (["a/X.jpg", "a/x.jpg"], ["X.jpg", "x_2.jpg"]),
+    "a number that is taken": (["a/x.jpg", "x_2.jpg", "b/x.jpg"], ["x.jpg", "x_2.jpg", "x_3.jpg"]),
+    "a number taken later": (["a/x.jpg", "b/x.jpg", "x_2.jpg"], ["x.jpg", "x_2.jpg", "x_2_2.jpg"]),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), COPIES.values(), ids=COPIES.keys())
+def test_copies_have_names_of_their_own(tmp_path, files, expected):
+    assert name_copies([Path(file) for file in files], tmp_path) == [tmp_path / name for name in expected]
+
+
+def test_a_copy_replaces_no_source_nor_its_neighbour(tmp_path):
+    for name in ("x.jpg", "y.jpg", "y.png"):
+        (tmp_path / name).touch()
+    copies = name_copies([tmp_path / "x.jpg", tmp_path / "y.png"], tmp_path)
+    assert [copy.name for copy in copies] == ["x_2.jpg", "y_2.jpg"]
+    assert not any(copy.exists() for copy in copies)
+
+
+def test_a_second_run_replaces_the_copies_of_the_first(tmp_path):
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output/x.jpg").touch()
+    assert name_copies([tmp_path / "x.jpg"], tmp_path / "output") == [tmp_path / "output/x.jpg"]

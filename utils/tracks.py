@@ -1,0 +1,144 @@
+"""Who is who between the frames of a video, and what each one wears by the votes of the last second.
+
+ByteTrack's idea (Zhang et al., 2022) in a few lines: boxes that are sure find their tracks first, then boxes that are
+unsure find those that are left, so that a face turning away is not lost; and C-BIoU's (Yang et al., 2023): overlap is
+measured between enlarged boxes, so that a small face that moves quickly still meets its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from utils.boxes import Detections, as_boxes, box_iou
+
+ENLARGED = 0.4  # of its size that a box grows by on each side before overlaps are measured
+MIN_IOU = 0.1  # of enlarged boxes, to be the same face
+MEMORY = 1.0  # seconds that a face may be hidden and still be the same, and over which it votes
+SMOOTHING = 0.2  # the share that a new measurement has in a track's velocity
+DOUBT = 0.8  # of overlap that each second out of sight costs: who was just seen is likelier than who is hidden there
+INERTIA = 0.12  # the share of all votes that the present label has besides, so that a tie does not flicker
+CONFIRMED = 3  # times seen before a track counts: a detector's mistake is seldom made twice
+
+
+@dataclass(eq=False)
+class Track:
+    """One face over time.
+
+    Attributes:
+        xyxy: (4,) where it was seen last, pixels.
+        time_s: when that was.
+        velocity: (2,) of its centre, pixels a second.
+        votes: (seconds, weight, (C,) probabilities) of the last second.
+        hits: how often it was seen.
+        track_id: its number from 1, 0 until it counts.
+        class_id: its present label.
+    """
+
+    xyxy: np.ndarray
+    time_s: float
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    votes: deque = field(default_factory=deque)
+    hits: int = 0
+    track_id: int = 0
+    class_id: int | None = None
+
+    def predict(self, time_s: float) -> np.ndarray:
+        """(4,) where it should be by now."""
+        return self.xyxy + np.tile(self.velocity * (time_s - self.time_s), 2)
+
+    def see(self, xyxy: np.ndarray, time_s: float, weight: float, y_prob: np.ndarray) -> None:
+        """Take in a box that is this face."""
+        passed = time_s - self.time_s
+        if self.hits and passed > 0:
+            moved = (xyxy[:2] + xyxy[2:] - self.xyxy[:2] - self.xyxy[2:]) / 2
+            share = SMOOTHING if self.hits > 1 else 1.0
+            self.velocity = (1 - share) * self.velocity + share * moved / passed
+        self.xyxy, self.time_s, self.hits = np.asarray(xyxy, float), time_s, self.hits + 1
+        self.votes.append((time_s, weight, y_prob))
+        while self.votes[0][0] < time_s - MEMORY:
+            self.votes.popleft()
+
+    def vote(self) -> np.ndarray:
+        """(C,) the mean of its probabilities, each weighted with its detection's confidence."""
+        _, weights, probabilities = zip(*self.votes, strict=True)
+        y_prob = np.average(probabilities, axis=0, weights=weights)
+        if self.class_id is not None:
+            y_prob[self.class_id] += INERTIA
+            y_prob /= 1 + INERTIA
+        self.class_id = int(y_prob.argmax())
+        return y_prob
+
+
+def _enlarge(xyxy: np.ndarray) -> np.ndarray:
+    size = xyxy[:, 2:] - xyxy[:, :2]
+    return np.concatenate([xyxy[:, :2] - ENLARGED * size, xyxy[:, 2:] + ENLARGED * size], axis=1)
+
+
+def match_greedily(
+    first: np.ndarray, second: np.ndarray, doubt: np.ndarray | float = 0.0, min_iou: float = MIN_IOU
+) -> list[tuple[int, int]]:
+    """Pairs of boxes that overlap most, best first, each box in one pair at most.
+
+    Args:
+        first, second: (N, 4) and (M, 4) boxes, compared enlarged.
+        doubt: (N,) overlap that is taken off for the order alone.
+        min_iou: pairs that overlap less are none.
+    """
+    iou = box_iou(_enlarge(as_boxes(first)), _enlarge(as_boxes(second)))
+    worth = iou - np.reshape(doubt, (-1, 1))
+    pairs, order = [], np.argsort(-worth, axis=None, kind="stable")
+    rows, columns = set(), set()
+    for row, column in zip(*np.unravel_index(order, iou.shape), strict=True):
+        if iou[row, column] >= min_iou and row not in rows and column not in columns:
+            pairs.append((int(row), int(column)))
+            rows.add(row)
+            columns.add(column)
+    return pairs
+
+
+class Tracker:
+    """Follows faces from frame to frame.
+
+    Attributes:
+        count: how many faces there have been.
+    """
+
+    def __init__(self, sure: float = 0.5) -> None:
+        """Args: sure: the confidence from which on a box may begin a track; what is less sure only keeps one alive."""
+        self.sure, self.count = sure, 0
+        self._tracks: list[Track] = []
+
+    def update(self, detections: Detections, time_s: float) -> Detections:
+        """One frame's faces: those that are tracks by now, with ``track_id`` and the votes of the last second.
+
+        Args:
+            detections: with ``y_prob`` (N, C); also boxes under ``sure``, where the detector gives them.
+            time_s: the frame's moment, seconds; frames may be dropped between two calls.
+        """
+        self._tracks = [track for track in self._tracks if time_s - track.time_s <= MEMORY]
+        seen: dict[int, Track] = {}
+        sure = detections.confidence >= self.sure
+        for part in (np.flatnonzero(sure), np.flatnonzero(~sure)):
+            idle = [track for track in self._tracks if track not in seen.values()]
+            predicted = as_boxes([track.predict(time_s) for track in idle])
+            doubt = np.array([DOUBT * (time_s - track.time_s) for track in idle])
+            seen |= {part[j]: idle[i] for i, j in match_greedily(predicted, detections.xyxy[part], doubt)}
+        for index in np.flatnonzero(sure):
+            if index not in seen:
+                seen[index] = Track(detections.xyxy[index], time_s)
+                self._tracks.append(seen[index])
+        for index, track in seen.items():
+            y_prob = detections.y_prob[index]
+            track.see(detections.xyxy[index], time_s, float(detections.confidence[index]), y_prob)
+            if track.hits == CONFIRMED:
+                self.count += 1
+                track.track_id = self.count
+        shown = [index for index in sorted(seen) if seen[index].track_id]
+        y_prob = np.array([seen[index].vote() for index in shown], np.float32)
+        track_id = np.array([seen[index].track_id for index in shown], np.int64)
+        chosen = detections[shown]
+        y_prob = y_prob.reshape(len(shown), detections.y_prob.shape[1])
+        return Detections(chosen.xyxy, chosen.confidence, y_prob, track_id)
