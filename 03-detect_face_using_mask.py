@@ -6,16 +6,27 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from utils.alerts import Alerts
+from utils.annotate import annotate_images
+from utils.census import INTERVAL_COLUMNS, TRACK_COLUMNS, Census
 from utils.detect import detect_masks, load_models
+from utils.distance import FIELD_OF_VIEW
 from utils.faces import DETECTORS
 from utils.files import SourceError, find_images
+from utils.images import ImageError, write_image
+from utils.json_stream import JsonStream
 from utils.masks import CLASSIFIER_FILE
-from utils.monitor import Report, annotate_images, annotate_video
-from utils.records import STDOUT, RecordError, check_writable, write_csv, write_json
+from utils.monitor import Monitor, watch_video
+from utils.records import STDOUT, check_writable, write_csv, write_json, write_table
+from utils.report import Report
 from utils.sources import Video
+from utils.tracks import Tracker
 from utils.window import Window, has_display
 
 
@@ -35,20 +46,50 @@ def share(text: str) -> float:
     return value
 
 
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line, checked."""
-    camera = "Without --image and --video: webcam 0 in a window; q or Esc ends it."
+    camera = "Without --image and --video: webcam 0 in a window; q or Esc ends it, space pauses, s keeps a picture."
     parser = ArgumentParser(description=__doc__, epilog=camera, allow_abbrev=False)
     add = parser.add_argument
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--image", nargs="+", metavar="PATH", help="images, folders or globs such as 'photos/**/*.jpg'")
-    source.add_argument("--video", metavar="SOURCE", help="a file, an rtsp:// or http:// address, or a camera's number")
+    source.add_argument(
+        "--video", metavar="SOURCE", help="a file, a folder, an rtsp:// or http:// address, or a camera"
+    )
     add("--output", type=Path, metavar="DIR", help="annotated copies (default: output/; for a camera or stream, none)")
     add("--json", metavar="FILE", help="every face found; - is standard output")
-    add("--csv", metavar="FILE", help="the same as a table; - is standard output")
+    add(
+        "--csv",
+        metavar="FILE",
+        help="the same as a table; of a video, its people, and beside it their shares over time",
+    )
     add("--detector", choices=DETECTORS, default="ssd", help="what finds the faces (default: ssd, the project's own)")
     add("--min-confidence", type=share, default=0.5, metavar="SHARE", help="that a box is a face (default: 0.5)")
     add("--model", type=Path, default=CLASSIFIER_FILE, metavar="FILE", help="another mask classifier")
+    add("--blur-faces", action="store_true", help="make faces unrecognisable in copies and in the window")
+    film = parser.add_argument_group("with --video or a camera")
+    film.add_argument(
+        "--interval", type=positive, default=60.0, metavar="SECONDS", help="of a row of shares (default: 60)"
+    )
+    film.add_argument(
+        "--alert", metavar="COMMAND", help="run once a person without a mask: 'notify-send {class} {track}'"
+    )
+    film.add_argument("--distance", type=positive, metavar="METRES", help="mark faces closer to each other than this")
+    film.add_argument(
+        *("--field-of-view", "--fov"),
+        type=positive,
+        default=FIELD_OF_VIEW,
+        metavar="DEGREES",
+        help="for it (default: 65)",
+    )
     add("--no-show", action="store_true", help="open no window, even where there is a display")
     args = parser.parse_args(argv)
     if args.json == args.csv == STDOUT:
@@ -56,48 +97,84 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def keep_picture(folder: Path, report: Report, image: np.ndarray) -> None:
+    """Save what the window shows, as its key s asks."""
+    try:
+        report.warn(f"Kept {write_image(folder / f'snapshot_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}.jpg', image)}.")
+    except ImageError as error:
+        report.warn(str(error))
+
+
+def make_monitor(args: argparse.Namespace, report: Report) -> Monitor:
+    """What watches a video, from the arguments."""
+    # Boxes under the threshold keep a face that is known already, and begin none. No tiles: a video must keep up.
+    options = {"tiled": False} if args.detector == "ssd" else {}
+    detector, classifier = load_models(args.detector, args.min_confidence / 2, args.model, **options)
+    judge = partial(detect_masks, detector=detector, classifier=classifier)
+    alerts = None if args.alert is None else Alerts(args.alert, report.warn)
+    return Monitor(
+        *(judge, Tracker(args.min_confidence), Census(args.interval), alerts),
+        *(args.distance, args.field_of_view, args.blur_faces),
+    )
+
+
+def watch(args: argparse.Namespace, report: Report, window: Window | None) -> list[Path]:
+    """Watch a video or a camera, and write its tables."""
+    video = Video(args.video or 0, report.warn)
+    output = args.output if video.is_live else args.output or Path("output")  # nobody is filmed unasked
+    intervals = (
+        Path(args.csv).with_name(f"{Path(args.csv).stem}-intervals.csv") if args.csv not in (None, STDOUT) else None
+    )
+    for target in (args.json, args.csv, output):
+        check_writable(target, folder=target is output)
+    monitor = make_monitor(args, report)
+    stream = JsonStream(args.json) if args.json else None
+    copies = watch_video(video, monitor, output, report, window, stream)
+    report.people = monitor.census.counts
+    if args.csv:
+        write_table(args.csv, monitor.census.list_tracks(), TRACK_COLUMNS)
+    if intervals:
+        write_table(intervals, monitor.census.list_intervals(), INTERVAL_COLUMNS)
+    return copies
+
+
+def look(args: argparse.Namespace, report: Report, window: Window | None) -> list[Path]:
+    """Judge images, and write their tables."""
+    output = args.output or Path("output")
+    files, problems = find_images(args.image, output)
+    for problem in problems:
+        report.fail(problem)
+    if not files:
+        return []
+    for target in (args.json, args.csv, output):
+        check_writable(target, folder=target is output)
+    detector, classifier = load_models(args.detector, args.min_confidence, args.model)
+    judge = partial(detect_masks, detector=detector, classifier=classifier)
+    copies = annotate_images(files, judge, output, report, window, args.blur_faces)
+    if args.json:
+        write_json(args.json, report.records)
+    if args.csv:
+        write_csv(args.csv, report.records)
+    return copies
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the program: 0 is done; 1, some sources failed; 2, the arguments or all sources are wrong."""
     args = parse_arguments(argv)
-    report = Report(keep=bool(args.json or args.csv))
-    window = Window() if has_display() and not args.no_show else None
-    output = args.output or Path("output")
-    files, video = [], None
+    report = Report(keep=bool(args.image and (args.json or args.csv)))
+    keep = partial(keep_picture, args.output or Path("output"), report)
+    window = Window(keep) if has_display() and not args.no_show else None
+    copies = []
     try:
-        if args.image:
-            files, problems = find_images(args.image, output)
-            for problem in problems:
-                report.fail(problem)
-            if not files:
-                return report.exit_code
-        elif args.video or window:
-            video = Video(args.video or 0)
-            output = args.output if video.is_live else output  # nobody is filmed unasked
-        else:
+        if not (args.image or args.video or window):
             raise SourceError("There is no display for the webcam's window: name pictures with --image, or a --video.")
-        for target in (args.json, args.csv, output):
-            check_writable(target, folder=target is output)
-        # A video must keep up: no tiles for what is small and far away.
-        options = {"tiled": False} if video and args.detector == "ssd" else {}
-        detector, classifier = load_models(args.detector, args.min_confidence, args.model, **options)
+        copies = (look if args.image else watch)(args, report, window)
     except (FileNotFoundError, ValueError) as error:  # its sentence names the file and what to do
         report.fail(str(error))
-        return 2
-
-    judge = partial(detect_masks, detector=detector, classifier=classifier)
-    if video:
-        copies = annotate_video(video, judge, output, report, window)
-    else:
-        copies = annotate_images(files, judge, output, report, window)
-    try:
-        if args.json:
-            write_json(args.json, report.records)
-        if args.csv:
-            write_csv(args.csv, report.records)
-    except RecordError as error:
-        report.fail(str(error))
-    to_stdout = STDOUT in (args.json, args.csv)
-    print(report.summary("frame" if video else "image", copies), file=sys.stderr if to_stdout else sys.stdout)
+    if report.counts["images"]:
+        to_stdout = STDOUT in (args.json, args.csv)
+        unit = "image" if args.image else "frame"
+        print(report.summary(unit, copies), file=sys.stderr if to_stdout else sys.stdout)
     return report.exit_code
 
 

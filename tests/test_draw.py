@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from utils import draw as draw_module
 from utils.boxes import Detections
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
-from utils.draw import FACE_COLOR, TEXT_COLOR, draw_detections
+from utils.draw import BLOCKS, FACE_COLOR, TEXT_COLOR, blur_faces, draw_detections, draw_status
 
 GREY = 128
 
@@ -151,3 +152,42 @@ def test_the_colours_of_the_classes_are_told_apart(matrix):
     seen = np.clip(linear @ np.transpose(matrix), 0, 1) ** (1 / 2.2)
     lab = cv2.cvtColor(seen.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
     assert min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 15  # about 2 can just be noticed
+
+
+@pytest.mark.parametrize("side", [12, 60, 300])
+def test_a_blurred_face_has_few_colours_and_the_rest_is_as_it_was(side):
+    image = np.random.default_rng(0).integers(0, 255, (400, 500, 3), np.uint8)
+    box = np.array([50, 40, 50 + side, 40 + side])
+    blurred = blur_faces(image, box[None])
+    changed = np.argwhere((blurred != image).any(axis=2))
+    margin = 0.15 * side + 1
+    assert (changed.min(axis=0) >= box[[1, 0]] - margin).all() and (changed.max(axis=0) < box[[3, 2]] + margin).all()
+    assert len(np.unique(blurred[40 : 40 + side, 50 : 50 + side].reshape(-1, 3), axis=0)) <= BLOCKS**2
+
+
+def test_no_faces_and_faces_beyond_the_edge_can_be_blurred():
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    np.testing.assert_array_equal(blur_faces(image, []), image)
+    np.testing.assert_array_equal(blur_faces(image, [[200, 200, 240, 240]]), image)
+    assert (blur_faces(image, [[-20, -20, 20, 20]])[:20, :20] != image[:20, :20]).any()
+
+
+@pytest.mark.parametrize("resolution_wh", [(60, 40), (640, 480), (1920, 1080)])
+def test_a_status_line_stands_in_the_upper_left_corner(resolution_wh):
+    image = np.full((*resolution_wh[::-1], 3), 200, np.uint8)
+    drawn = draw_status(image, "25 frames/s, 3 people: 2 with_mask, 1 without_mask")
+    changed = np.argwhere((drawn != image).any(axis=2))
+    assert changed.min(axis=0).tolist() == [0, 0]
+    assert changed[:, 0].max() < max(20, resolution_wh[1] / 15)
+    assert (image == 200).all()
+
+
+def test_a_caption_begins_with_the_track_and_ends_with_the_remark(monkeypatch):
+    written = []
+    monkeypatch.setattr(draw_module.cv2, "putText", lambda canvas, text, *rest: written.append(text))
+    found = Detections(
+        np.array([[200, 200, 300, 300], [500, 200, 600, 300]], np.float32),
+        *(np.ones(2, np.float32), np.array([[0.9, 0.1, 0, 0], [0.2, 0.8, 0, 0]], np.float32), np.array([7, 0])),
+    )
+    draw_detections(np.zeros((480, 900, 3), np.uint8), found, ["", "too close"])
+    assert sorted(written) == ["7: with_mask 90 %", "without_mask 80 %, too close"]

@@ -9,23 +9,20 @@ UTILS = Path(__file__).resolve().parent.parent / "utils"
 LAYERS = {
     1: {"boxes", "classes", "images", "live", "paths"},
     2: {
-        *("anchors", "crops", "files", "opencv_detectors"),  # to run
+        *("anchors", "crops", "distance", "files", "opencv_detectors"),  # to run
         *("labels", "groups", "evaluate", "plots", "photometry", "training", "export"),  # to train
     },
     3: {
-        *("calibration", "faces", "masks", "draw", "records", "sources", "tracks", "window", "download"),  # to run
-        *(
-            "collect",
-            "convert",
-            "dataset",
-            "mosaics",
-            "classifier",
-            "classic",
-            "detector",
-            "evaluate_boxes",
-        ),  # to train
+        *("alerts", "census", "draw", "download", "faces", "masks", "records", "report"),  # to run
+        *("sources", "tracks", "video_copy", "window"),
+        *("calibration", "collect", "convert", "dataset", "mosaics", "classifier", "classic"),  # to train
+        *("detector", "evaluate_boxes"),
     },
-    4: {"detect", "monitor", "prepare", "pseudo_labels", "trials"},
+    4: {
+        *("annotate", "detect", "json_stream"),  # to run
+        *("prepare", "pseudo_labels", "trials"),  # to train
+    },
+    5: {"monitor"},
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}
 ONLY_IN = {

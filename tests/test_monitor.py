@@ -1,170 +1,146 @@
-"""The loops: copies, records and problems of images and videos, and how they end."""
+"""The monitor: people of a made video followed, counted, drawn and written down, and how a run ends."""
 
-import cv2
+import json
+
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.conftest import draw_blocks
+from tests.mjpeg_server import Stream
+from tests.test_annotate import FakeWindow, stop_at
 from tests.test_sources import write_video
-from utils.classes import MASK_CLASSES
-from utils.draw import draw_detections
-from utils.images import read_image, write_image
-from utils.monitor import Report, annotate_images, annotate_video
+from utils.alerts import Alerts
+from utils.boxes import Detections
+from utils.census import Census
+from utils.classes import CLASS_NAMES, MASK_CLASSES
+from utils.json_stream import JsonStream
+from utils.monitor import Monitor, watch_video
+from utils.report import Report
 from utils.sources import Video
+from utils.video_copy import VideoCopy
 
-BOX = (20, 40, 60, 90)
+RATE, SIDE = 25.0, (320, 120)
 
 
-class FakeWindow:
-    """A window whose person closes it at the n-th picture."""
-
-    def __init__(self, closed_at: int = 1_000) -> None:
-        self.closed_at, self.shown = closed_at, []
-
-    def show(self, image: np.ndarray, wait: bool = False) -> bool:
-        self.shown.append((image.copy(), wait))
-        return len(self.shown) < self.closed_at
+def draw_street(frame: int) -> np.ndarray:
+    """Two people cross: one with a mask walks to the right, below one without who walks to the left."""
+    right, left = 10 + 2 * frame, 270 - 2 * frame
+    people = [("with_mask", (right, 70, right + 36, 110)), ("without_mask", (left, 10, left + 36, 50))]
+    return draw_blocks(*people, resolution_wh=SIDE)
 
 
 @pytest.fixture
-def files(tmp_path):
-    """One picture a class of a person's, as PNG so that nothing of them is lost."""
-    blocks = {name: draw_blocks((name, BOX)) for name in MASK_CLASSES}
-    return [write_image(tmp_path / f"{name}.png", image) for name, image in blocks.items()]
+def street(tmp_path):
+    """A film of 100 frames with two people."""
+    with VideoCopy(tmp_path / "street.mp4", RATE) as copy:
+        for frame in range(100):
+            copy.add(draw_street(frame), frame / RATE)
+    return copy.path
 
 
-def stop_at(judge, call: int):
-    """The same judge, but at the n-th picture a person presses Ctrl-C."""
-    calls = iter(range(1, 1_000))
-
-    def judge_until(image):
-        if next(calls) == call:
-            raise KeyboardInterrupt
-        return judge(image)
-
-    return judge_until
-
-
-def test_no_files_give_an_empty_report(judge, tmp_path):
-    report = Report()
-    assert annotate_images([], judge, tmp_path, report) == []
-    assert (report.records, report.problems, report.exit_code) == ([], [], 0)
-    assert report.summary("image", []) == "0 images, 0 faces."
+def test_a_film_is_watched_to_its_end(judge, street, tmp_path):
+    report, monitor, seen = Report(), Monitor(judge, census=Census(interval_s=2)), []
+    (copy,) = watch_video(
+        Video(street), monitor, tmp_path / "output", report, on_frame=lambda tracks, time_s: seen.append(time_s)
+    )
+    assert monitor.census.counts == {"with_mask": 1, "without_mask": 1, "mask_worn_incorrectly": 0}
+    assert [row["people"] for row in monitor.census.list_intervals()] == [2, 2]
+    assert [record["frame"] for record in report.records] == list(range(100))
+    assert seen == pytest.approx([frame / RATE for frame in range(100)], abs=2e-3)
+    told = {(face["class_name"], face["track_id"]) for record in report.records[5:] for face in record["faces"]}
+    assert len(told) == 2 and {name for name, _ in told} == {"with_mask", "without_mask"}
+    written = Video(copy)
+    assert (written.rate, written.frame_count) == (pytest.approx(RATE), 100)
+    (_, _, last) = list(written)[-1]
+    assert np.abs(last.astype(int) - draw_street(99)).max() > 60  # drawn on
 
 
-def test_each_image_gives_a_record_and_an_annotated_jpeg(judge, files, tmp_path, capsys):
-    report = Report()
-    copies = annotate_images(files, judge, tmp_path / "new" / "output", report)
-    assert [copy.name for copy in copies] == [f"{name}.jpg" for name in MASK_CLASSES]
-    assert [record["file"] for record in report.records] == [file.as_posix() for file in files]
-    assert [face["class_name"] for record in report.records for face in record["faces"]] == list(MASK_CLASSES)
-    assert [face["box"] for record in report.records for face in record["faces"]] == [list(BOX)] * len(files)
-    for file, copy, name in zip(files, copies, MASK_CLASSES, strict=True):
-        with Image.open(copy) as image:
-            assert (image.format, image.size) == ("JPEG", (160, 120))
-        source = draw_blocks((name, BOX))
-        written, drawn = (image.astype(float) for image in (read_image(copy), draw_detections(source, judge(source))))
-        assert np.abs(written - drawn).mean() < np.abs(written - source).mean() / 3
-        np.testing.assert_array_equal(read_image(file), source)
-    assert "3/3" in capsys.readouterr().err
-
-
-def test_a_single_image_needs_no_progress_bar(judge, files, tmp_path, capsys):
-    annotate_images(files[:1], judge, tmp_path / "output", Report())
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_bad_file_is_told_and_the_others_are_done(judge, files, tmp_path, capsys):
-    (tmp_path / "text.jpg").write_text("no photograph")
-    report = Report()
-    annotate_images([files[0], tmp_path / "text.jpg", files[1]], judge, tmp_path / "output", report)
-    assert [record["file"] for record in report.records] == [file.as_posix() for file in files[:2]]
-    assert len(report.problems) == 1 and "text.jpg" in report.problems[0]
-    assert report.problems[0] in capsys.readouterr().err
-    assert report.exit_code == 1
-
-
-def test_when_every_file_is_bad_the_run_has_failed(judge, tmp_path):
-    report = Report()
-    assert annotate_images([tmp_path / "a.jpg", tmp_path / "b.jpg"], judge, tmp_path / "output", report) == []
-    assert (len(report.problems), report.exit_code) == (2, 2)
-
-
-def test_a_copy_that_cannot_be_written_is_told(judge, files, tmp_path):
-    report = Report()
-    (tmp_path / "output" / f"{MASK_CLASSES[0]}.jpg").mkdir(parents=True)
-    copies = annotate_images(files, judge, tmp_path / "output", report)
-    assert len(copies) == len(files) - 1
-    assert [f"{MASK_CLASSES[0]}.jpg cannot be written" in problem for problem in report.problems] == [True]
-
-
-def test_ctrl_c_keeps_what_was_done(judge, files, tmp_path):
-    report = Report()
-    copies = annotate_images(files, stop_at(judge, 3), tmp_path / "output", report)
-    assert len(copies) == len(report.records) == 2
-    assert report.interrupted and report.exit_code == 1
-    assert report.summary("image", copies).endswith("; stopped before the end.")
-
-
-def test_ctrl_c_before_the_first_leaves_nothing(judge, files, tmp_path):
-    report = Report()
-    assert annotate_images(files, stop_at(judge, 1), tmp_path / "output", report) == []
-    assert (report.records, report.exit_code) == ([], 1)
-
-
-def test_every_image_is_shown_until_the_window_is_closed_and_all_are_done(judge, files, tmp_path):
-    report, window = Report(), FakeWindow(closed_at=2)
-    copies = annotate_images(files, judge, tmp_path / "output", report, window)
-    assert [wait for _, wait in window.shown] == [True, True]
-    assert len(copies) == len(report.records) == len(files)
-
-
-def test_a_video_gives_a_record_a_frame_and_a_copy_at_its_rate(judge, tmp_path):
+def test_the_first_frames_have_their_faces_too(judge, tmp_path):
     report = Report()
     path = write_video(tmp_path / "film é.mp4", rate=12.5, resolution_wh=(160, 120))
-    (copy,) = annotate_video(Video(path), judge, tmp_path / "output", report)
+    (copy,) = watch_video(Video(path), Monitor(judge), tmp_path / "output", report)
     assert copy == tmp_path / "output" / "film é.mp4"
-    assert [record["frame"] for record in report.records] == [0, 1, 2, 3]
     assert [record["time_s"] for record in report.records] == pytest.approx([0, 0.08, 0.16, 0.24])
+    assert [len(record["faces"]) for record in report.records] == [1, 1, 1, 0]
     assert {record["file"] for record in report.records} == {str(path)}
-    told = [[face["class_name"] for face in record["faces"]] for record in report.records]
-    assert told == [[name] for name in MASK_CLASSES] + [[]]
-    written = Video(copy)
-    assert written.rate == pytest.approx(12.5)
-    frames = [image for _, _, image in written]
-    assert {image.shape for image in frames} == {(120, 160, 3)} and len(frames) == 4
-    assert [np.ptp(image, axis=(0, 1)).max() > 60 for image in frames] == [True, True, True, False]  # drawn on, or not
-    assert report.exit_code == 0
-    assert report.summary("frame", [copy]).startswith("4 frames, 3 faces: 1 with_mask, 1 without_mask, 1 mask_worn")
+
+
+def test_records_are_written_as_they_come(judge, street, tmp_path):
+    report = Report(keep=False)
+    watch_video(Video(street), Monitor(judge), None, report, stream=JsonStream(tmp_path / "a.json"))
+    records = json.loads((tmp_path / "a.json").read_text())["images"]
+    assert (len(records), report.records, report.counts["images"]) == (100, [], 100)
+    assert {len(record["faces"]) for record in records} == {2}
+    assert not list(tmp_path.glob("output*"))
+
+
+def test_faces_are_made_unrecognisable_wherever_they_go(judge, tmp_path):
+    image = draw_street(0)
+    pattern = np.random.default_rng(0).integers(-60, 60, image.shape)
+    colourful = (image != 128).any(axis=2, keepdims=True)
+    image = np.clip(image + pattern * colourful, 0, 255).astype(np.uint8)
+    plain, blurred = (Monitor(judge, blur=blur).watch(image, 0.0)[1].astype(int) for blur in (False, True))
+    face = np.s_[75:105, 15:40]
+    assert np.abs(np.diff(plain[face], axis=1)).mean() > 20
+    assert np.abs(np.diff(blurred[face], axis=1)).mean() < 5
+
+
+def test_who_is_too_close_is_counted(judge):
+    monitor, far = Monitor(judge, distance=5.0, field_of_view=60), Monitor(judge, distance=0.01)
+    for frame in range(3):
+        tracks, annotated = monitor.watch(draw_street(30), frame / RATE)
+        _, other = far.watch(draw_street(30), frame / RATE)
+    assert len(tracks) == 2
+    assert monitor.describe(2).endswith("2 people: 1 with_mask, 1 without_mask, 2 too close")
+    assert np.abs(annotated.astype(int) - other).max() > 60
+
+
+def test_someone_without_a_mask_alerts(judge, street):
+    told = []
+    monitor = Monitor(judge, alerts=Alerts("no-such-program {class} {track}", told.append))
+    watch_video(Video(street), monitor, None, Report())
+    assert len(told) == 1  # not the one who wears a mask, and not once a frame
+
+
+def test_a_stream_that_breaks_counts_nobody_twice(judge):
+    report, monitor, breaks = Report(), Monitor(judge), 0
+    with Stream([draw_street(30)], rate=40) as stream:
+
+        def kill_sometimes(tracks: Detections, time_s: float) -> None:
+            nonlocal breaks
+            if report.counts["images"] % 12 == 11 and breaks < 5:
+                stream.kill()
+                stream.start()
+                breaks += 1
+
+        window = FakeWindow(closed_at=80)
+        watch_video(Video(stream.address, report.warn), monitor, None, report, window, on_frame=kill_sometimes)
+    assert (breaks, report.counts["images"], report.exit_code) == (5, 80, 0)
+    assert sum(monitor.census.counts.values()) == 2
 
 
 def test_a_video_beside_its_copy_is_not_replaced(judge, tmp_path):
     path = write_video(tmp_path / "film.mp4")
     content = path.read_bytes()
-    (copy,) = annotate_video(Video(path), judge, tmp_path, Report())
+    (copy,) = watch_video(Video(path), Monitor(judge), tmp_path, Report())
     assert copy.name == "film_2.mp4" and path.read_bytes() == content
 
 
-def test_a_video_without_a_copy(judge, tmp_path):
-    report = Report(keep=False)
-    assert annotate_video(Video(write_video(tmp_path / "film.mp4")), judge, None, report) == []
-    assert (report.records, report.counts["images"]) == ([], 4)
-    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
-
-
 @pytest.mark.parametrize("is_live", [True, False])
-def test_ctrl_c_ends_a_video_whose_copy_can_be_played(judge, tmp_path, is_live):
-    report, video = Report(), Video(write_video(tmp_path / "film.mp4"))
-    video.is_live = is_live
-    (copy,) = annotate_video(video, stop_at(judge, 3), tmp_path / "output", report)
+def test_ctrl_c_ends_a_video_whose_files_are_whole(judge, tmp_path, is_live):
+    report, video = Report(), Video(write_video(tmp_path / "film.mp4", rate=1))
+    if is_live:
+        video._read_live, video.is_live = video._read_file, True
+    stream = JsonStream(tmp_path / "a.json")
+    (copy,) = watch_video(video, Monitor(stop_at(judge, 3)), tmp_path / "output", report, stream=stream)
     assert len(list(Video(copy))) == len(report.records) == 2
+    assert len(json.loads((tmp_path / "a.json").read_text())["images"]) == 2
     assert report.exit_code == (0 if is_live else 1)  # a camera has no other end
 
 
 def test_closing_the_window_ends_a_video(judge, tmp_path):
     report, window = Report(), FakeWindow(closed_at=2)
-    annotate_video(Video(write_video(tmp_path / "film.mp4")), judge, None, report, window)
+    watch_video(Video(write_video(tmp_path / "film.mp4")), Monitor(judge), None, report, window)
     assert [wait for _, wait in window.shown] == [False, False]
     assert (len(report.records), report.exit_code) == (2, 0)
 
@@ -172,33 +148,24 @@ def test_closing_the_window_ends_a_video(judge, tmp_path):
 def test_a_video_without_frames_is_told(judge, tmp_path):
     report = Report()
     (tmp_path / "text.jpg").write_text("no film")
-    assert annotate_video(Video(tmp_path / "text.jpg"), judge, tmp_path / "output", report) == []
+    assert watch_video(Video(tmp_path / "text.jpg"), Monitor(judge), tmp_path / "output", report) == []
     assert len(report.problems) == 1 and report.exit_code == 2
     assert not (tmp_path / "output").exists()
 
 
-def test_a_video_that_cannot_be_written_is_told(judge, tmp_path, monkeypatch):
-    monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda self: False, raising=False)
+def test_a_video_that_cannot_be_written_is_told(judge, street, tmp_path):
     report = Report()
-    assert annotate_video(Video(write_video(tmp_path / "film.mp4")), judge, tmp_path / "output", report) == []
+    (tmp_path / "output" / "street.mp4").mkdir(parents=True)
+    assert watch_video(Video(street), Monitor(judge), tmp_path / "output", report) == []
     assert ["cannot be written" in problem for problem in report.problems] == [True]
 
 
-@pytest.mark.parametrize(
-    ("names", "count", "expected"),
-    [
-        ([], 1, "1 image, 0 faces; annotated copy out/0.jpg."),
-        (["with_mask"], 1, "1 image, 1 face: 1 with_mask; annotated copy out/0.jpg."),
-        (
-            ["without_mask", "with_mask", "with_mask"],
-            2,
-            "2 images, 3 faces: 2 with_mask, 1 without_mask; annotated copies in out/.",
-        ),
-    ],
-)
-def test_the_summary_is_one_line(tmp_path, names, count, expected):
-    report = Report()
-    for number in range(count):
-        report.add({"faces": [{"class_name": name} for name in names if not number]})
-    copies = [tmp_path.relative_to(tmp_path) / "out" / f"{number}.jpg" for number in range(count)]
-    assert report.summary("image", copies) == expected
+def test_the_line_of_counts_of_nobody():
+    nobody = Detections(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, len(CLASS_NAMES)), np.float32)
+    )
+    monitor = Monitor(lambda image: nobody)
+    assert monitor.describe() == "0 people"
+    tracks, annotated = monitor.watch(np.full((120, 160, 3), 200, np.uint8), 0.0)
+    assert (len(tracks), annotated.shape) == (0, (120, 160, 3))
+    assert monitor.census.counts == dict.fromkeys(MASK_CLASSES, 0)

@@ -16,11 +16,12 @@ from PIL import Image, ImageCms
 from tests.conftest import draw_blocks, find_blocks
 from tests.test_ground import HEAVY
 from tests.test_sources import write_video
-from utils import detect, faces, monitor, paths
+from utils import detect, faces, paths
 from utils.boxes import box_iou
 from utils.images import read_image
 from utils.labels import read_voc
 from utils.opencv_detectors import RES10_FILES, YUNET_FILE
+from utils.sources import Video
 
 SCRIPT = paths.ROOT / "03-detect_face_using_mask.py"
 BLOCK = ("with_mask", (20, 40, 60, 90))
@@ -232,6 +233,7 @@ ARGUMENTS = {
     "a confidence over 1": (["--image", "a.jpg", "--min-confidence", "50"], "50 is not between 0 and 1"),
     "a confidence that is no number": (["--image", "a.jpg", "--min-confidence", "high"], "high"),
     "two things to standard output": (["--image", "a.jpg", "--csv", "-", "--json", "-"], "standard output"),
+    "a distance of nothing": (["--video", "a.mp4", "--distance", "0"], "0 is not above 0"),
     "no such video": (["--video", "film.mp4"], "There is no video film.mp4"),
     "no such camera": (["--video", "97"], "Camera 97 cannot be opened"),
 }
@@ -254,10 +256,10 @@ def test_wrong_arguments_are_told_in_one_sentence(script, tmp_path, monkeypatch,
 def test_without_a_source_the_webcam_is_watched_but_not_filmed(script, fake_classifier, tmp_path, monkeypatch, capsys):
     asked, shown = [], []
 
-    def open_video(source):
+    def open_video(source, tell):
         asked.append(source)
-        video = monitor.Video(write_video(tmp_path / "webcam.mp4"))
-        video.is_live = True
+        video = Video(write_video(tmp_path / "webcam.mp4"))
+        video._read_live, video.is_live = video._read_file, True
         return video
 
     monkeypatch.setattr(script, "load_models", lambda *given, **options: (find_blocks, fake_classifier))
@@ -267,19 +269,25 @@ def test_without_a_source_the_webcam_is_watched_but_not_filmed(script, fake_clas
     monkeypatch.chdir(tmp_path)
     assert script.main([]) == 0
     assert (asked, len(shown)) == ([0], 3)
-    assert capsys.readouterr().out == "3 frames, 3 faces: 1 with_mask, 1 without_mask, 1 mask_worn_incorrectly.\n"
+    assert capsys.readouterr().out.startswith("3 frames, ")
     assert [path.name for path in tmp_path.iterdir()] == ["webcam.mp4"]
 
 
 def test_a_video_gives_frames_with_their_moments_and_an_annotated_copy(run, tmp_path):
-    write_video(tmp_path / "film é.mp4", rate=10)
-    code, frames, out, _ = run("--video", "film é.mp4", "--csv", "faces.csv")
-    assert code == 0 and out.startswith("4 frames, 3 faces")
+    names = ["with_mask"] * 12 + ["no_face"] * 2
+    write_video(tmp_path / "film é.mp4", rate=10, names=names)
+    code, frames, out, _ = run("--video", "film é.mp4", "--csv", "people.csv", "--interval", "1")
+    assert code == 0
+    assert out.startswith("14 frames, 1 person: 1 with_mask; annotated copy copies")
     assert [(frame["file"], frame["frame"], frame["time_s"]) for frame in frames] == [
-        ("film é.mp4", number, pytest.approx(number / 10)) for number in range(4)
+        ("film é.mp4", number, pytest.approx(number / 10)) for number in range(14)
     ]
-    assert pd.read_csv("faces.csv").frame.tolist() == [0, 1, 2]
-    assert len(list(monitor.Video(tmp_path / "copies" / "film é.mp4"))) == 4
+    assert [face.get("track_id", 0) for frame in frames for face in frame["faces"]] == [0, 0, *[1] * 10]
+    (person,) = pd.read_csv("people.csv").to_dict("records")
+    assert (person["track_id"], person["first_s"], person["last_s"]) == (1, 0.2, 1.1)
+    shares = pd.read_csv("people-intervals.csv")
+    assert (shares.people.tolist(), shares.share_with_mask.tolist()) == ([1, 1], [1.0, 1.0])
+    assert len(list(Video(tmp_path / "copies" / "film é.mp4"))) == 14
 
 
 def test_ctrl_c_writes_what_was_done(run, script, fake_classifier, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.boxes import Detections, box_iou
-from utils.tracks import CONFIRMED, MEMORY, Tracker, match_greedily
+from utils.tracks import CONFIRMED, MEMORY, OUTAGE, Tracker, match_greedily
 
 RATE = 25.0  # frames a second
 MASKED, BARE = np.array([0.9, 0.1, 0, 0]), np.array([0.1, 0.9, 0, 0])
@@ -34,6 +34,8 @@ def follow(paths, noise=0.0, seed=0, drop=0.0, confidence=None, y_prob=None):
         judged = np.array([MASKED if y_prob is None else y_prob(i, frame, rng) for i in shown], np.float32)
         found = tracker.update(Detections(boxes, sure, judged.reshape(-1, 4)), frame / RATE)
         for box, track_id, row in zip(found.xyxy, found.track_id, found.y_prob, strict=True):
+            if not track_id:
+                continue
             nearest = shown[int(box_iou(box[None], boxes)[0].argmax())]
             answers[nearest][frame] = (int(track_id), row)
     return answers, tracker
@@ -88,6 +90,15 @@ def test_who_comes_back_later_is_counted_again():
     gone = MEMORY + 0.2
     path = make_path((100, 100), (0, 0), seconds=4, hidden=[(1.0, 1.0 + gone)])
     assert follow([path])[1].count == 2
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.3, 1), (3.0, 1), (OUTAGE - 1, 1), (OUTAGE + 1, 2)])
+def test_a_stream_that_breaks_ages_nobody_unless_it_is_long_away(seconds, count):
+    tracker, path = Tracker(), make_path((100, 100), (0, 0), seconds=4)
+    for frame, box in path.items():
+        faces = Detections(box[None].astype(np.float32), np.ones(1, np.float32), MASKED[None].astype(np.float32))
+        tracker.update(faces, frame / RATE + (seconds if frame > 50 else 0))
+    assert tracker.count == count
 
 
 def test_what_is_seen_too_seldom_is_nobody():

@@ -52,6 +52,11 @@ KEYS = {
     "q in a film": ([ord("q")], False, False),
     "no key in a film": ([-1], False, True),
     "another key": ([-1, -1, ord(" ")], True, True),
+    "space in a film waits for the next key": ([ord(" "), -1, -1, ord("x")], False, True),
+    "space in a film, and again": ([ord(" "), -1, ord(" ")], False, True),
+    "q while it waits": ([ord(" "), -1, ord("q")], False, False),
+    "s in a film goes on": ([ord("s")], False, True),
+    "s before a picture stays": ([ord("s"), -1, ord("x")], True, True),
     "q after a while": ([-1, -1, ord("q")], True, False),
 }
 
@@ -61,6 +66,16 @@ def test_q_and_esc_end_and_other_keys_go_on(make_screen, keys, wait, stays):
     screen = make_screen(keys)
     assert Window().show(IMAGE, wait) is stays
     assert (screen.asked, screen.is_open) == (len(keys), stays)
+
+
+def test_s_keeps_the_picture_that_is_shown(make_screen):
+    make_screen([-1, ord("s"), ord("x"), ord("s")])
+    kept = []
+    shown = Window(kept.append)
+    shown.show(IMAGE, wait=True)
+    assert len(kept) == 1 and kept[0] is IMAGE
+    shown.show(IMAGE[:9])
+    assert len(kept) == 2 and kept[1].shape == (9, *IMAGE.shape[1:])
 
 
 @pytest.mark.parametrize("wait", [True, False])

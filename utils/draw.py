@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -14,6 +15,7 @@ TEXT_COLOR = (0, 0, 0)  # black stands out from every class's colour, white does
 FACE_COLOR = (86, 180, 233)  # a face that nobody has judged yet
 TEXT_SHARE, MIN_TEXT = 1 / 30, 11  # height of the letters: a share of the image's shorter side, pixels at least
 TEXT_WEIGHT = 500
+BLOCKS = 6  # a side of a blurred face: fewer pixels than any face was ever recognised by
 
 
 @cache
@@ -40,7 +42,35 @@ def _list_captions(box: list[int], texts: tuple[str, ...], resolution_wh: tuple[
     return captions
 
 
-def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
+def blur_faces(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+    """A copy of an image whose faces cannot be recognised: each, with a margin, is made of a few flat squares."""
+    canvas = np.ascontiguousarray(image).copy()
+    boxes = as_boxes(xyxy)
+    margin = 0.15 * (boxes[:, 2:] - boxes[:, :2])
+    boxes = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
+    for x_min, y_min, x_max, y_max in clip_boxes(boxes, canvas.shape[1::-1]).round().astype(int).tolist():
+        if x_max > x_min and y_max > y_min:
+            face = cv2.resize(canvas[y_min:y_max, x_min:x_max], (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA)
+            size = (x_max - x_min, y_max - y_min)
+            canvas[y_min:y_max, x_min:x_max] = cv2.resize(face, size, interpolation=cv2.INTER_NEAREST)
+    return canvas
+
+
+def draw_status(image: np.ndarray, text: str) -> np.ndarray:
+    """A copy of an image with a line of text in its upper left corner, as large as the width allows."""
+    canvas = np.ascontiguousarray(image).copy()
+    height, width = canvas.shape[:2]
+    size = max(MIN_TEXT, round(min(width, height) * TEXT_SHARE))
+    while size > MIN_TEXT and cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)[2] + size > width:
+        size -= 1
+    _, top, text_width, text_height = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)
+    band = canvas[: text_height + size // 2, : text_width + size]
+    band[:] = band // 3  # dark, and still transparent
+    cv2.putText(canvas, text, (size // 2, size // 4 - top), (255, 255, 255), _font(), size, TEXT_WEIGHT)
+    return canvas
+
+
+def draw_detections(image: np.ndarray, detections: Detections, remarks: Sequence[str] | None = None) -> np.ndarray:
     """A copy of an image with a box and a caption such as "with_mask 97 %" for each face, in its class's colour.
 
     Lines and letters grow with the image. A caption never leaves it and covers no other face and no other caption:
@@ -48,7 +78,9 @@ def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
 
     Args:
         image: (H, W, 3) uint8 RGB, left as it is.
-        detections: with ``y_prob``; without, boxes are drawn with the detector's confidence.
+        detections: with ``y_prob``; without, boxes are drawn with the detector's confidence. Where they have a
+            ``track_id`` above 0, a caption begins with it: "3: with_mask 97 %".
+        remarks: more words for each face's caption, where it has room.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -73,7 +105,12 @@ def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
     written: list[tuple] = []
     for index in order:  # the most confident has the first choice
         percent = f"{round(100 * float(shares[index]))} %"
-        captions = _list_captions(boxes[index].tolist(), (f"{names[index]} {percent}", percent), resolution_wh)
+        texts = [f"{names[index]} {percent}", percent]
+        if detections.track_id is not None and detections.track_id[index]:
+            texts = [f"{detections.track_id[index]}: {text}" for text in texts]
+        if remarks is not None and remarks[index]:
+            texts = [f"{text}, {remarks[index]}" for text in texts] + texts
+        captions = _list_captions(boxes[index].tolist(), tuple(texts), resolution_wh)
         others = np.delete(boxes, index, axis=0)
         taken = np.concatenate([others, as_boxes(written)])
         free = ~(box_iou([xyxy for *_, xyxy in captions], taken) > 0).any(axis=1)

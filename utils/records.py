@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -48,7 +48,8 @@ def make_record(
 
     Returns:
         ``{"file", "width", "height", "faces": [{"box": [x_min, y_min, x_max, y_max], "confidence", "class_name",
-        "probability", "probabilities": {name: p}}]}``, for a frame also ``frame`` and ``time_s``.
+        "probability", "probabilities": {name: p}}]}``, for a frame also ``frame`` and ``time_s``, and of each face
+        ``track_id`` where faces are followed.
     """
     record: dict = {"file": file.as_posix() if isinstance(file, Path) else file}
     if frame is not None:
@@ -56,15 +57,19 @@ def make_record(
     record |= dict(zip(("width", "height"), map(int, resolution_wh), strict=True))
     boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int).tolist()
     y_prob = np.zeros((0, len(CLASS_NAMES))) if detections.y_prob is None else detections.y_prob
+    ids = [None] * len(boxes) if detections.track_id is None else detections.track_id.tolist()
     record["faces"] = [
         {
+            **({"track_id": track_id} if track_id else {}),
             "box": box,
             "confidence": round(float(confidence), 4),
             "class_name": CLASS_NAMES[class_id],
             "probability": round(float(row[class_id]), 4),
             "probabilities": {name: round(float(p), 4) for name, p in zip(CLASS_NAMES, row, strict=True)},
         }
-        for box, confidence, class_id, row in zip(boxes, detections.confidence, decide(y_prob), y_prob, strict=True)
+        for box, confidence, class_id, row, track_id in zip(
+            boxes, detections.confidence, decide(y_prob), y_prob, ids, strict=True
+        )
     ]
     return record
 
@@ -111,17 +116,30 @@ def write_json(target: str | Path, records: Iterable[dict]) -> None:
         file.write(f'{{"images": [\n{lines}\n]}}\n')
 
 
+def write_table(target: str | Path, rows: Iterable[dict], columns: Sequence[str]) -> None:
+    """Write rows as CSV; the target ``-`` is standard output.
+
+    Raises:
+        RecordError: the target cannot be written.
+    """
+    with _open(target) as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def write_csv(target: str | Path, records: Iterable[dict]) -> None:
     """Write one row a face, columns as ``CSV_COLUMNS``; ``frame`` and ``time_s`` are empty for images.
 
     Raises:
         RecordError: the target cannot be written.
     """
-    with _open(target) as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for record in records:
-            for face in record["faces"]:
-                box = dict(zip(("x_min", "y_min", "x_max", "y_max"), face["box"], strict=True))
-                probabilities = {f"probability_{name}": p for name, p in face["probabilities"].items()}
-                writer.writerow(record | face | box | probabilities)
+    rows = (
+        record
+        | face
+        | dict(zip(("x_min", "y_min", "x_max", "y_max"), face["box"], strict=True))
+        | {f"probability_{name}": p for name, p in face["probabilities"].items()}
+        for record in records
+        for face in record["faces"]
+    )
+    write_table(target, rows, CSV_COLUMNS)

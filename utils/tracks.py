@@ -17,6 +17,8 @@ from utils.boxes import Detections, as_boxes, box_iou
 ENLARGED = 0.4  # of its size that a box grows by on each side before overlaps are measured
 MIN_IOU = 0.1  # of enlarged boxes, to be the same face
 MEMORY = 1.0  # seconds that a face may be hidden and still be the same, and over which it votes
+GAP = 0.4  # seconds between frames from which on nothing was watched: a stream that breaks ages nobody ...
+OUTAGE = 10.0  # ... but for one so long that people have moved on
 SMOOTHING = 0.2  # the share that a new measurement has in a track's velocity
 DOUBT = 0.8  # of overlap that each second out of sight costs: who was just seen is likelier than who is hidden there
 INERTIA = 0.12  # the share of all votes that the present label has besides, so that a tie does not flicker
@@ -110,14 +112,20 @@ class Tracker:
         """Args: sure: the confidence from which on a box may begin a track; what is less sure only keeps one alive."""
         self.sure, self.count = sure, 0
         self._tracks: list[Track] = []
+        self._last_s, self._clock_s = None, 0.0  # of the last frame, and of what was watched
 
     def update(self, detections: Detections, time_s: float) -> Detections:
-        """One frame's faces: those that are tracks by now, with ``track_id`` and the votes of the last second.
+        """One frame's faces, each with the votes of its last second, and with ``track_id``, 0 until it counts.
+
+        Boxes under ``sure`` are left out where they are no face that is known.
 
         Args:
             detections: with ``y_prob`` (N, C); also boxes under ``sure``, where the detector gives them.
             time_s: the frame's moment, seconds; frames may be dropped between two calls.
         """
+        passed = 0.0 if self._last_s is None else time_s - self._last_s
+        self._last_s, self._clock_s = time_s, self._clock_s + (passed if passed > OUTAGE else min(passed, GAP))
+        time_s = self._clock_s
         self._tracks = [track for track in self._tracks if time_s - track.time_s <= MEMORY]
         seen: dict[int, Track] = {}
         sure = detections.confidence >= self.sure
@@ -136,7 +144,7 @@ class Tracker:
             if track.hits == CONFIRMED:
                 self.count += 1
                 track.track_id = self.count
-        shown = [index for index in sorted(seen) if seen[index].track_id]
+        shown = sorted(seen)
         y_prob = np.array([seen[index].vote() for index in shown], np.float32)
         track_id = np.array([seen[index].track_id for index in shown], np.int64)
         chosen = detections[shown]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from utils.images import limit_size
 
 MAX_SIDE = 1280  # pixels: larger pictures are shown smaller
 END_KEYS = (ord("q"), 27)  # q and Esc
+PAUSE_KEY, KEEP_KEY = ord(" "), ord("s")
 NO_KEY = 0xFF
 
 
@@ -34,12 +36,16 @@ def has_display() -> bool:
 
 
 class Window:
-    """A window that q, Esc or its own button closes."""
+    """A window that q, Esc or its own button closes; space pauses it, s keeps the picture."""
 
-    title = "Face masks (q or Esc ends, another key goes on)"
+    title = "Face masks (q or Esc ends, space pauses, s keeps a picture)"
+
+    def __init__(self, keep: Callable[[np.ndarray], None] = lambda image: None) -> None:
+        """Args: keep: takes the picture that is shown when s is pressed."""
+        self._keep = keep
 
     def show(self, image: np.ndarray, wait: bool = False) -> bool:
-        """Show an RGB image, and with ``wait`` stay until a key is pressed.
+        """Show an RGB image, and with ``wait``, or once space was pressed, stay until a key is pressed.
 
         Returns:
             False where the person has closed the window.
@@ -50,5 +56,11 @@ class Window:
             if key in END_KEYS or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
                 cv2.destroyAllWindows()
                 return False
-            if key != NO_KEY or not wait:
+            if key == KEEP_KEY:
+                self._keep(image)
+            elif key == PAUSE_KEY and not wait:
+                wait = True
+            elif key != NO_KEY:
+                return True
+            if not wait:
                 return True

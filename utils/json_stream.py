@@ -1,0 +1,69 @@
+"""A video's records written one by one, so that a day of them needs no memory and a crash costs nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from utils.records import STDOUT, RecordError
+
+HEAD, TAIL = b'{"images": [', b"\n]}\n"
+
+
+class JsonStream:
+    """Writes what ``records.write_json`` writes, record by record.
+
+    A file is whole after each record, whatever interrupts the program; a full disk costs the last record alone.
+    """
+
+    def __init__(self, target: str | Path) -> None:
+        """Begin the file; the target ``-`` is standard output.
+
+        Raises:
+            RecordError: the target cannot be written.
+        """
+        self._target, self._count, self._end, self._file = target, 0, 0, None
+        if str(target) != STDOUT:
+            try:
+                self._file = open(target, "wb", buffering=0)
+            except OSError as error:
+                raise RecordError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
+        self._write(HEAD)
+
+    def add(self, record: dict) -> None:
+        """Write one record.
+
+        Raises:
+            RecordError: the disk is full; the file ends with the record before.
+        """
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        self._write((b",\n" if self._count else b"\n") + line)
+        self._count += 1
+
+    def close(self) -> None:
+        """End the file."""
+        if self._file is None:
+            sys.stdout.write(TAIL.decode())
+            sys.stdout.flush()
+        else:
+            self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            sys.stdout.write(data.decode("utf-8", "backslashreplace"))
+            return
+        try:
+            self._write_at_end(data + TAIL)
+            self._end += len(data)
+        except OSError as error:
+            self._file.truncate(self._end)  # which frees the room that the tail needs
+            self._write_at_end(TAIL)
+            raise RecordError(
+                f"{self._target} cannot be written on ({error.strerror}): make room on the disk."
+            ) from error
+
+    def _write_at_end(self, data: bytes) -> None:
+        self._file.seek(self._end)
+        while data:  # a disk that is nearly full takes a part
+            data = data[self._file.write(data) :]
