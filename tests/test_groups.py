@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from tests.small_data import NEAR_DUPLICATES, make_small_data
-from utils import groups
 from utils.classes import CLASS_NAMES
 from utils.groups import (
+    MAX_DISTANCE_FULL,
+    MAX_DISTANCE_TOP,
     difference_hash,
     find_near_duplicates,
     group_near_duplicates,
@@ -17,7 +18,8 @@ from utils.groups import (
     measure_leakage,
     split_by_group,
 )
-from utils.images import limit_size, list_images, read_image, resize_image
+from utils.images import ImageError, limit_size, list_images, read_image, resize_image
+from utils.paths import SHARED_DIR
 
 NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype=int)
 
@@ -35,6 +37,22 @@ def files(small_data):
 @pytest.fixture(scope="module")
 def hashes(small_data, files):
     return hash_images([small_data / file for file in files])
+
+
+def measure_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(first[:, None] ^ second[None]).sum(axis=2, dtype=np.uint16)
+
+
+def compare_each_with_each(hashes: np.ndarray, looseness: float = 1.0, block: int = 1024) -> list[list[int]]:
+    """The pairs by brute force, which is what they mean."""
+    pairs = []
+    for start in range(0, len(hashes), block):
+        a, b = hashes[start : start + block], hashes[start:]
+        full = np.minimum(measure_distance(a[:, 0], b[:, 0]), measure_distance(a[:, 0], b[:, 1]))
+        top = np.minimum(measure_distance(a[:, 2], b[:, 2]), measure_distance(a[:, 2], b[:, 3]))
+        near = (full <= MAX_DISTANCE_FULL * looseness) | (top <= MAX_DISTANCE_TOP * looseness)
+        pairs += (np.argwhere(np.triu(near, 1)) + start).tolist()
+    return pairs
 
 
 def make_table(rng: np.random.Generator, count: int) -> pd.DataFrame:
@@ -112,11 +130,31 @@ def test_a_photo_whose_lower_half_is_another_is_found_by_its_upper_half(small_da
     assert find_near_duplicates(np.stack([hash_image(image), upside_down])).empty
 
 
-def test_pairs_do_not_depend_on_how_many_are_compared_at_once(hashes, monkeypatch):
-    whole = find_near_duplicates(hashes)
-    monkeypatch.setattr(groups, "BLOCK", 7)
-    pd.testing.assert_frame_equal(find_near_duplicates(hashes), whole)
-    assert (whole["first"] < whole["second"]).all()
+@pytest.mark.parametrize("looseness", [0, 0.5, 1, 1.2, 2, 5])
+def test_pairs_are_those_of_each_compared_with_each(hashes, looseness):
+    found = find_near_duplicates(hashes, looseness)
+    assert found.to_numpy().tolist() == compare_each_with_each(hashes, looseness)
+    assert found.index.equals(pd.RangeIndex(len(found)))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not (SHARED_DIR / "data").is_dir(), reason="the photographs in ../shared/data are not here")
+def test_pairs_of_the_public_photographs_are_those_of_each_compared_with_each():
+    """The shipped models' split hangs on them."""
+    hashes = hash_images(list_images(SHARED_DIR / "data"))
+    for looseness in (1.0, 1.2):
+        assert find_near_duplicates(hashes, looseness).to_numpy().tolist() == compare_each_with_each(hashes, looseness)
+
+
+def test_hashes_are_in_the_order_of_the_files(small_data, files, hashes):
+    for number in (0, len(files) // 2, len(files) - 1):
+        np.testing.assert_array_equal(hashes[number], hash_image(read_image(small_data / files[number])))
+
+
+def test_a_file_that_cannot_be_read_is_named(small_data, files, tmp_path):
+    (tmp_path / "text.jpg").write_text("no photograph")
+    with pytest.raises(ImageError, match="text.jpg is not an image"):
+        hash_images([small_data / files[0], tmp_path / "text.jpg", small_data / files[1]])
 
 
 def test_looseness_only_adds_pairs(hashes):

@@ -1,7 +1,5 @@
 """Labels: what is written is read again, what is wrong is named, and corrections do what they say."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +16,6 @@ from utils.labels import (
     read_labels,
     read_voc,
     read_voc_folder,
-    write_class_folders,
     write_voc,
 )
 
@@ -204,17 +201,3 @@ def test_one_box_labelled_twice_is_corrected_twice():
     table = pd.concat([TABLE, TABLE], ignore_index=True)
     corrected = apply_corrections(table, make_corrections(("scenes/a.jpg", 6, "no_face")))
     assert (corrected.class_name == "no_face").tolist() == [False, False, True] * 2
-
-
-def test_written_class_folders_hold_every_whole_image_once(small_data, tmp_path):
-    small_data = shutil.copytree(small_data, tmp_path / "data")
-    write_image(small_data / "faces/with_mask/of another person/30.jpg", PIXEL)
-    table = read_labels(small_data)[0]
-    table["split"] = np.where(table.file.str.contains("2"), "val", "train")
-    whole = table[table.source == "faces"]
-    assert write_class_folders(table, small_data, tmp_path / "folders") == len(whole)
-    for split, rows in whole.groupby("split"):
-        again = read_class_folders(tmp_path / "folders" / split)
-        assert again.class_name.value_counts().to_dict() == rows.class_name.value_counts().to_dict()
-        written = sorted((tmp_path / "folders" / split / file).read_bytes() for file in again.file)
-        assert written == sorted((small_data / file).read_bytes() for file in rows.file)

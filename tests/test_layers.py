@@ -7,22 +7,30 @@ import pytest
 
 UTILS = Path(__file__).resolve().parent.parent / "utils"
 LAYERS = {
-    1: {"boxes", "classes", "images", "live", "paths"},
+    1: {
+        *("boxes", "classes", "images", "live", "paths"),  # to run
+        *("fetch", "hamming", "markdown", "tables", "datasheet_text"),  # to collect
+        *("face_frame", "face_light", "mask_cloth"),
+    },
     2: {
         *("anchors", "crops", "distance", "files", "opencv_detectors"),  # to run
-        *("labels", "groups", "evaluate", "plots", "photometry", "training", "export"),  # to train
+        *("bing", "groups", "hand_labels", "labelimg_app", "labels", "provenance"),  # to collect
+        *("evaluate", "plots", "photometry", "training", "export"),  # to train
     },
     3: {
         *("alerts", "census", "draw", "download", "faces", "masks", "records", "report"),  # to run
         *("sources", "tracks", "video_copy", "window"),
-        *("calibration", "collect", "convert", "dataset", "mosaics", "classifier", "classic"),  # to train
-        *("detector", "evaluate_boxes"),
+        *("agreement", "annotations", "convert", "crawl_folder", "face_table", "inventory", "labelling"),  # to collect
+        *("export_faces", "rebuild", "synthetic_masks", "takedown"),
+        *("additions", "calibration", "dataset", "mosaics", "classifier", "classic", "detector", "evaluate_boxes"),  # to train
     },
     4: {
         *("annotate", "detect", "json_stream"),  # to run
-        *("prepare", "pseudo_labels", "trials"),  # to train
+        *("collect", "extract", "labelimg", "missing", "prepare", "regions", "widgets"),  # to collect
+        *("pseudo_labels", "trials"),  # to train
     },
-    5: {"monitor"},
+    5: {"monitor", "datasheet"},
+    6: {"webcam"},
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}
 ONLY_IN = {

@@ -79,7 +79,10 @@ def test_faces_are_made_unrecognisable_wherever_they_go(judge, tmp_path):
     pattern = np.random.default_rng(0).integers(-60, 60, image.shape)
     colourful = (image != 128).any(axis=2, keepdims=True)
     image = np.clip(image + pattern * colourful, 0, 255).astype(np.uint8)
-    plain, blurred = (Monitor(judge, blur=blur).watch(image, 0.0)[1].astype(int) for blur in (False, True))
+    plain, blurred = (
+        monitor.draw(image, monitor.watch(image, 0.0)).astype(int)
+        for monitor in (Monitor(judge, blur=False), Monitor(judge, blur=True))
+    )
     face = np.s_[75:105, 15:40]
     assert np.abs(np.diff(plain[face], axis=1)).mean() > 20
     assert np.abs(np.diff(blurred[face], axis=1)).mean() < 5
@@ -88,8 +91,9 @@ def test_faces_are_made_unrecognisable_wherever_they_go(judge, tmp_path):
 def test_who_is_too_close_is_counted(judge):
     monitor, far = Monitor(judge, distance=5.0, field_of_view=60), Monitor(judge, distance=0.01)
     for frame in range(3):
-        tracks, annotated = monitor.watch(draw_street(30), frame / RATE)
-        _, other = far.watch(draw_street(30), frame / RATE)
+        image = draw_street(30)
+        tracks = monitor.watch(image, frame / RATE)
+        annotated, other = monitor.draw(image, tracks), far.draw(image, far.watch(image, frame / RATE))
     assert len(tracks) == 2
     assert monitor.describe(2).endswith("2 people: 1 with_mask, 1 without_mask, 2 too close")
     assert np.abs(annotated.astype(int) - other).max() > 60
@@ -166,6 +170,7 @@ def test_the_line_of_counts_of_nobody():
     )
     monitor = Monitor(lambda image: nobody)
     assert monitor.describe() == "0 people"
-    tracks, annotated = monitor.watch(np.full((120, 160, 3), 200, np.uint8), 0.0)
-    assert (len(tracks), annotated.shape) == (0, (120, 160, 3))
+    image = np.full((120, 160, 3), 200, np.uint8)
+    tracks = monitor.watch(image, 0.0)
+    assert (len(tracks), monitor.draw(image, tracks).shape) == (0, (120, 160, 3))
     assert monitor.census.counts == dict.fromkeys(MASK_CLASSES, 0)

@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from utils import calibration, evaluate, plots
+from utils.classes import MASK_CLASSES
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +96,14 @@ def test_a_dot_marks_where_the_threshold_cuts_the_curve():
 
 def test_a_history_without_accuracy_has_one_curve_to_draw():
     assert len(plots.plot_history(pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]}))) == 1
+
+
+def test_shares_stack_to_one_and_people_are_counted():
+    shares = {"share_with_mask": [0.5, "", 1.0], "share_without_mask": [0.25, "", 0.0]}
+    table = pd.DataFrame({"start_s": [0, 10, 20], "end_s": [10, 20, 25], "people": [4, 0, 1], **shares})
+    ax = plots.plot_shares(table.assign(share_mask_worn_incorrectly=[0.25, "", 0.0]))
+    tops = np.array([[bar.get_y() + bar.get_height() for bar in bars] for bars in ax.containers])
+    np.testing.assert_allclose(tops, [[0.5, 0, 1], [0.75, 0, 1], [1, 0, 1]])
+    assert [bar.get_width() for bar in ax.containers[0]] == [10, 10, 5]
+    assert [text.get_text() for text in ax.texts] == ["4", "0", "1"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(MASK_CLASSES)

@@ -7,8 +7,10 @@ its mirror. The upper half has a hash of its own: a mask pasted on a portrait ch
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -19,12 +21,12 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 from tqdm.auto import tqdm
 
+from utils.hamming import find_close_pairs
 from utils.images import read_image
 
 HASH_SIDE = 16
 # Where the histogram of distances has its valley on 5,427 web photographs: below are copies, above are strangers.
 MAX_DISTANCE_FULL, MAX_DISTANCE_TOP = 38, 26
-BLOCK = 1024
 
 
 def difference_hash(grey: np.ndarray) -> np.ndarray:
@@ -41,34 +43,34 @@ def hash_image(image: np.ndarray) -> np.ndarray:
 
 
 def hash_images(files: Sequence[str | Path]) -> np.ndarray:
-    """Hashes (N, 4, 4) of image files, with a progress bar."""
-    hashes = [hash_image(read_image(file)) for file in tqdm(files, desc="hashing", unit="image")]
+    """Hashes (N, 4, 4) of image files in their order, read on all cores, with a progress bar.
+
+    Raises:
+        ImageError: a file cannot be read; it is named. ``convert.find_broken_images`` finds all of them beforehand.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads: OpenCV lets others run while it works
+        hashes = list(tqdm(pool.map(_hash_file, files), total=len(files), desc="hashing", unit="image"))
     return np.array(hashes, np.uint64).reshape(-1, 4, 4)
 
 
-def _distance(hashes_a: np.ndarray, hashes_b: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(hashes_a[:, None] ^ hashes_b[None]).sum(axis=2, dtype=np.uint16)
+def _hash_file(file: str | Path) -> np.ndarray:
+    return hash_image(read_image(file))
 
 
 def find_near_duplicates(hashes: np.ndarray, looseness: float = 1.0) -> pd.DataFrame:
-    """Pairs of images that look alike.
+    """Pairs of images that look alike: all of them, without comparing each image with each (``utils.hamming``).
 
     Args:
         hashes: (N, 4, 4), from ``hash_images``.
         looseness: scales both distance limits; above 1 it finds more, and more of it by chance.
 
     Returns:
-        A table ``first, second`` of positions, first < second.
+        A table ``first, second`` of positions, first < second, sorted. K images all alike are K (K - 1) / 2 rows.
     """
-    pairs = []
-    for start in range(0, len(hashes), BLOCK):  # block by block: memory grows with N, not with its square
-        block, rest = hashes[start : start + BLOCK], hashes[start:]
-        full = np.minimum(_distance(block[:, 0], rest[:, 0]), _distance(block[:, 0], rest[:, 1]))
-        top = np.minimum(_distance(block[:, 2], rest[:, 2]), _distance(block[:, 2], rest[:, 3]))
-        near = (full <= MAX_DISTANCE_FULL * looseness) | (top <= MAX_DISTANCE_TOP * looseness)
-        pairs.append(np.argwhere(np.triu(near, 1)) + start)
-    pairs = np.concatenate([np.zeros((0, 2), int), *pairs])
-    return pd.DataFrame(pairs, columns=["first", "second"])
+    full = find_close_pairs(hashes[:, :2], int(MAX_DISTANCE_FULL * looseness))
+    top = find_close_pairs(hashes[:, 2:], int(MAX_DISTANCE_TOP * looseness))
+    pairs = pd.DataFrame(np.concatenate([full, top]), columns=["first", "second"])
+    return pairs.drop_duplicates().sort_values(["first", "second"], ignore_index=True)
 
 
 def group_near_duplicates(pairs: pd.DataFrame, count: int) -> np.ndarray:

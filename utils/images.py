@@ -56,6 +56,15 @@ def read_image(path: str | Path) -> np.ndarray:
         data = Path(path).read_bytes()  # not cv2.imread, which cannot open accented names on Windows
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}): check the path.") from error
+    return decode_image(data, path)
+
+
+def decode_image(data: bytes, path: object) -> np.ndarray:
+    """The bytes of an image file as ``read_image`` gives them; ``path`` is what an error names.
+
+    Raises:
+        ImageError: they are no image, or are cut off.
+    """
     if _is_truncated(data):
         raise ImageError(f"{path} is cut off before its end: fetch or save it again.")
     buffer = np.frombuffer(data, np.uint8)

@@ -7,8 +7,8 @@ A *label table* has one row a face: ``file`` (POSIX path below the data root), `
 
 from __future__ import annotations
 
-import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -125,8 +125,14 @@ def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd
     return pd.concat([make_label_table([]), *tables], ignore_index=True)
 
 
-def read_labels(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_labels(
+    root: str | Path, readers: Mapping[str, Callable[[Path, Path], tuple[pd.DataFrame, pd.DataFrame]]] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root: each of its folders is either Pascal VOC (has ``annotations/``) or class folders.
+
+    Args:
+        root: the data root.
+        readers: by the name of a file in a folder, what reads it instead: (folder, root) to its table and problems.
 
     Returns:
         The label table, whose ``source`` is the folder's name, and the table of problems (``file``, ``problem``).
@@ -138,9 +144,10 @@ def read_labels(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     if not root.is_dir():
         raise LabelError(f"There is no folder {root}: check the path.")
     tables, problems = [make_label_table([])], []
+    readers = {**(readers or {}), "annotations": read_voc_folder}
     for folder in _list_folders(root):
-        if (folder / "annotations").is_dir():
-            table, bad = read_voc_folder(folder, root)
+        if chosen := [read for name, read in readers.items() if (folder / name).exists()]:
+            table, bad = chosen[0](folder, root)
             tables.append(table)
             problems += bad.to_dict("records")
             continue
@@ -175,18 +182,3 @@ def apply_corrections(table: pd.DataFrame, corrections: pd.DataFrame) -> pd.Data
     kept = merged[(merged._merge == "left_only") | merged.corrected.notna()]
     class_name = kept.class_name.where(kept.corrected.isna(), kept.corrected)
     return kept.assign(class_name=class_name)[table.columns].reset_index(drop=True)
-
-
-def write_class_folders(table: pd.DataFrame, root: str | Path, target: str | Path) -> int:
-    """Copy whole-image faces to ``target/<split>/<class>/``, for tools that want folders; the number copied.
-
-    ``table`` needs ``split``. A copy is named after its whole path, so that no two share a name. Rows with a box, of
-    which an image may have many, are passed over.
-    """
-    root, target = Path(root), Path(target)
-    whole = table[table.x_min.isna()]
-    for row in whole.itertuples():
-        folder = target / row.split / row.class_name
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / row.file, folder / row.file.replace("/", "_"))
-    return len(whole)

@@ -51,8 +51,8 @@ class Monitor:
     blur: bool = False
     _durations: list[float] = field(default_factory=list)
 
-    def watch(self, image: np.ndarray, time_s: float) -> tuple[Detections, np.ndarray]:
-        """One frame: its tracks with votes, and a picture of them with the counts.
+    def watch(self, image: np.ndarray, time_s: float) -> Detections:
+        """One frame's faces, with tracks and votes.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -63,14 +63,17 @@ class Monitor:
         self.census.update(tracks, time_s)
         if self.alerts:
             self.alerts.update(tracks, time_s)
+        self._durations = [*self._durations[-24:], time.perf_counter() - started]
+        return tracks
+
+    def draw(self, image: np.ndarray, tracks: Detections) -> np.ndarray:
+        """A copy of a frame with its faces and the counts drawn on it."""
         remarks, close = None, 0
         if self.distance is not None:
             near = find_close(locate_faces(tracks.xyxy, image.shape[1::-1], self.field_of_view), self.distance)
             remarks, close = ["too close" if one else "" for one in near], int(near.sum())
         annotated = draw_detections(blur_faces(image, tracks.xyxy) if self.blur else image, tracks, remarks)
-        annotated = draw_status(annotated, self.describe(close))
-        self._durations = [*self._durations[-24:], time.perf_counter() - started]
-        return tracks, annotated
+        return draw_status(annotated, self.describe(close))
 
     def describe(self, close: int = 0) -> str:
         """The line of counts, such as "31 frames/s, 3 people: 2 with_mask, 1 without_mask"."""
@@ -112,7 +115,8 @@ def watch_video(
         copy = VideoCopy(name_copies([video.path], output, ".mp4")[0], video.rate, by_time=video.is_live)
     try:
         for number, time_s, image in show_progress(video, desc="detecting", unit="frame", total=video.frame_count):
-            tracks, annotated = monitor.watch(image, time_s)
+            tracks = monitor.watch(image, time_s)
+            annotated = monitor.draw(image, tracks)
             report.add(record := make_record(video.name, image.shape[1::-1], tracks, number, time_s))
             on_frame(tracks, time_s)
             try:

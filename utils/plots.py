@@ -11,7 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from utils.classes import CLASS_NAMES
+from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
 
 _BELOW = {"fontsize": 7, "y": 0, "pad": -3, "va": "top"}  # a title as a caption under the picture
 
@@ -125,6 +125,25 @@ def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
         xlabel="probability said", ylabel="share that was right", xlim=(lowest - 0.02, 1.01), ylim=(lowest - 0.02, 1.01)
     )
     ax.legend(loc="lower right")
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_shares(table: pd.DataFrame) -> Axes:
+    """People over time, a bar an interval (``Census.list_intervals``): the share of each class, and above it how many
+    people there were."""
+    _, ax = plt.subplots(figsize=(9, 3))
+    width = (table.end_s - table.start_s).clip(lower=1e-3)
+    floor = np.zeros(len(table))
+    for name in MASK_CLASSES:
+        share = pd.to_numeric(table[f"share_{name}"]).fillna(0)
+        color = np.array(CLASS_COLORS[name]) / 255
+        ax.bar(table.start_s, share, width, floor, align="edge", color=color, edgecolor="white", label=name)
+        floor += share
+    for row in table.itertuples():
+        ax.annotate(f"{row.people}", ((row.start_s + row.end_s) / 2, 1.02), ha="center", fontsize=7)
+    ax.set(xlabel="seconds; the numbers are people", ylabel="share of people", ylim=(0, 1.12))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     sns.despine(ax=ax)
     return ax
 

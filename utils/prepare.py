@@ -11,12 +11,19 @@ from utils.boxes import sample_background
 from utils.convert import find_broken_images
 from utils.faces import Detector, find_faces
 from utils.groups import find_near_duplicates, group_near_duplicates, hash_images, split_by_group
+from utils.hand_labels import JOURNAL_NAME
+from utils.labelling import read_hand_folder
 from utils.labels import BOX_COLUMNS, apply_corrections, make_label_table, read_labels
 from utils.paths import DATA_DIR
 
 CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"
 MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"
 BACKGROUND_SIZES = (12, 120)  # pixels: what detectors mistake for a face is as small as faces are
+
+
+def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``labels.read_labels``, with folders that were labelled by hand (``hand_labels.csv``) as a third kind."""
+    return read_labels(root, {JOURNAL_NAME: read_hand_folder})
 
 
 def find_background(table: pd.DataFrame, root: str | Path, detector: Detector, seed: int = 0) -> pd.DataFrame:
@@ -72,7 +79,7 @@ def prepare_labels(root: str | Path, detector: Detector, seed: int = 0) -> tuple
     Returns:
         The label table, and the table of problems (``file``, ``problem``).
     """
-    table, problems = read_labels(root)
+    table, problems = read_data(root)
     broken = find_broken_images(Path(root) / file for file in table.file.unique())
     broken["file"] = [Path(file).relative_to(root).as_posix() for file in broken.file]
     table, problems = table[~table.file.isin(broken.file)], pd.concat([problems, broken], ignore_index=True)

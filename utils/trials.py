@@ -15,6 +15,7 @@ from utils.crops import crop_faces
 from utils.evaluate_boxes import SIZES, average_precision, count_outcomes, match_faces
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS
+from utils.masks import Classifier, classify_faces, load_classifier
 
 Judge = Callable[[np.ndarray], Detections]  # an image to its detections: a detector, or ``detect_masks`` with models
 
@@ -30,6 +31,21 @@ def cut_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list
     return [
         crop_faces(read_image(Path(root) / file), [box], padding)[0] for file, box in zip(rows.file, boxes, strict=True)
     ]
+
+
+def judge_rows(rows: pd.DataFrame, root: str | Path, classifier: Classifier | None = None) -> np.ndarray:
+    """What the classifier says of the faces of a table with ``file`` and boxes: (N, C) probabilities.
+
+    Args:
+        rows: the faces; a row without a box is the whole image.
+        root: the data root.
+        classifier: the shipped one by default.
+    """
+    faces = []
+    for file, box in zip(rows.file, rows[BOX_COLUMNS].to_numpy(float), strict=True):
+        image = read_image(Path(root) / file)
+        faces += crop_faces(image, [box]) if np.isfinite(box).all() else [image]
+    return classify_faces(classifier or load_classifier(), faces)
 
 
 def score_judge(judge: Judge, labels: pd.DataFrame, root: str | Path) -> dict[str, float]:

@@ -1,0 +1,181 @@
+"""Collecting at size, as tables: near-duplicates of up to 100,000 photographs, and extraction.
+
+`python tests/bench_collect.py`, with `--only pairs`, `files` or `extraction` for one table alone.
+
+Each row runs in a process of its own, so that its peak memory is its own. `busy` is CPU seconds a second: on a machine
+that does other work too, CPU seconds tell more than seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from utils.convert import find_broken_images
+from utils.extract import extract_faces
+from utils.face_table import read_searched
+from utils.faces import load_detector
+from utils.groups import MAX_DISTANCE_FULL, MAX_DISTANCE_TOP, find_near_duplicates, hash_image, hash_images
+from utils.images import list_images, read_image
+from utils.paths import EXAMPLES_DIR, SHARED_DIR
+
+THUMB = 64  # pixels: several times what a hash looks at
+CHECKED = 2000  # photographs whose pairs are looked for by brute force too
+
+
+def measure(call: Callable[[], object]) -> tuple[object, dict[str, float]]:
+    """What a call gives, and what it took; the peak is that of the whole process so far."""
+    seconds, cpu = time.perf_counter(), time.process_time()
+    result = call()
+    seconds, cpu = time.perf_counter() - seconds, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return result, {"seconds": seconds, "cpu_s": cpu, "busy": cpu / seconds, "peak_mib": peak}
+
+
+def make_hashes(photos: list[Path], count: int, seed: int = 0) -> np.ndarray:
+    """Hashes as those of real photographs, (count, 4, 4): each is of two that are cropped and laid over each other,
+    and a tenth come a second time, half of these mirrored, with noise and another exposure."""
+    rng = np.random.default_rng(seed)
+    thumbs = [cv2.resize(read_image(photo), (THUMB, THUMB), interpolation=cv2.INTER_AREA) for photo in photos]
+
+    def crop(thumb: np.ndarray) -> np.ndarray:
+        side = int(rng.integers(0.6 * THUMB, THUMB + 1))
+        y, x = rng.integers(0, THUMB - side + 1, 2)
+        part = cv2.resize(thumb[y : y + side, x : x + side], (THUMB, THUMB))
+        return part[:, ::-1] if rng.random() < 0.5 else part
+
+    hashes = []
+    while len(hashes) < count:
+        first, second = rng.integers(len(thumbs), size=2)
+        weight = rng.uniform(0.5, 1)
+        picture = (weight * crop(thumbs[first]) + (1 - weight) * crop(thumbs[second])).astype(np.uint8)
+        hashes.append(hash_image(np.ascontiguousarray(picture)))
+        if rng.random() < 0.1:
+            copy = picture[:, ::-1] if rng.random() < 0.5 else picture
+            copy = copy * rng.uniform(0.7, 1.3) + rng.normal(0, rng.uniform(0, 8), copy.shape)
+            hashes.append(hash_image(copy.clip(0, 255).astype(np.uint8)))
+    return np.array(hashes[:count])
+
+
+def find_recall(hashes: np.ndarray, pairs: pd.DataFrame) -> tuple[float, int]:
+    """Of the pairs of some photographs with all after them, by brute force: the share that was found, and how many."""
+    chosen = np.sort(np.random.default_rng(1).permutation(len(hashes))[:CHECKED])
+    found = set(pairs[pairs["first"].isin(chosen)].itertuples(index=False, name=None))
+    wanted = set()
+    for first in chosen.tolist():
+        later = hashes[first + 1 :]
+        full, top = (
+            np.bitwise_count(hashes[first, plain] ^ later[:, plain : plain + 2]).sum(axis=2, dtype=int).min(axis=1)
+            for plain in (0, 2)
+        )
+        near = np.flatnonzero((full <= MAX_DISTANCE_FULL) | (top <= MAX_DISTANCE_TOP))
+        wanted |= {(first, first + 1 + int(second)) for second in near}
+    assert found <= wanted  # nothing is found that brute force does not find
+    return len(found & wanted) / max(1, len(wanted)), len(wanted)
+
+
+def bench_pairs(hashes_file: Path, count: int) -> dict:
+    """One row: hashes to pairs."""
+    hashes = np.load(hashes_file)[:count]
+    find_near_duplicates(hashes[:100])  # makes the masks, once a process
+    pairs, row = measure(lambda: find_near_duplicates(hashes))
+    row["recall"], row["of_pairs"] = find_recall(hashes, pairs)
+    return {"photos": count, "pairs": len(pairs), **row}
+
+
+def bench_files(folder: Path, count: int) -> dict:
+    """One row: files to pairs, each read twice, once to find the broken and once to be hashed."""
+    files = list_images(folder)[:count]
+
+    def check_and_group() -> pd.DataFrame:
+        broken = set(find_broken_images(files).file)
+        return find_near_duplicates(hash_images([file for file in files if str(file) not in broken]))
+
+    pairs, row = measure(check_and_group)
+    return {"files": len(files), "pairs": len(pairs), **row}
+
+
+def bench_extraction(folder: Path, count: int) -> dict:
+    """One row: files to crops and tables."""
+    files, detector = list_images(folder)[:count], load_detector("ssd")
+    with tempfile.TemporaryDirectory() as target:
+        table, row = measure(lambda: extract_faces(folder, detector, target, files))
+        none = int((read_searched(target).faces == 0).sum())
+    return {"files": len(files), "faces": len(table), "none_in": none, **row}
+
+
+def copy_photos(photos: list[Path], folder: Path, count: int) -> None:
+    """So many files, the photographs again and again; links where the disk allows it."""
+    folder.mkdir()
+    for number in range(count):
+        photo = photos[number % len(photos)]
+        target = folder / f"{number:06d}{photo.suffix}"
+        try:
+            os.link(photo, target)
+        except OSError:
+            shutil.copy(photo, target)
+
+
+def run_rows(name: str, place: Path, counts: list[int]) -> pd.DataFrame:
+    """Each row by a process of its own."""
+    rows = []
+    for count in counts:
+        command = [sys.executable, __file__, "--row", name, str(place), str(count)]
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "TQDM_DISABLE": "1"}
+        )
+        rows.append(json.loads(done.stdout))
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=SHARED_DIR / "data", help="a folder of photographs")
+    parser.add_argument("--only", choices=("pairs", "files", "extraction"), help="one table alone")
+    parser.add_argument("--row", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.row:
+        name, place, count = arguments.row
+        call = {"pairs": bench_pairs, "files": bench_files, "extraction": bench_extraction}[name]
+        print(json.dumps(call(Path(place), int(count))))
+        return
+    photos = list_images(arguments.data if arguments.data.is_dir() else EXAMPLES_DIR)
+    scenes = [photo for photo in photos if "scenes" in photo.parts] or photos
+    wanted = {arguments.only} if arguments.only else {"pairs", "files", "extraction"}
+    show = {"index": False, "float_format": "{:.4g}".format}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "pairs" in wanted:
+            np.save(folder / "hashes.npy", make_hashes(photos, 100_000))
+            table = run_rows("pairs", folder / "hashes.npy", [1000, 10_000, 100_000])
+            growth = table.photos * np.log(table.photos)
+            for column in ("seconds", "cpu_s"):
+                table[f"{column}_to_n_log_n"] = table[column] / growth / (table[column] / growth).iloc[0]
+            print(f"Hashes to pairs; recall of all pairs of {CHECKED} photographs with those after them")
+            print(table.to_string(**show), flush=True)
+        if "files" in wanted:
+            copy_photos(photos, folder / "files", 10_000)
+            print("\nFiles to pairs: found broken, hashed, compared")
+            print(run_rows("files", folder / "files", [1000, 10_000]).to_string(**show), flush=True)
+        if "extraction" in wanted:
+            copy_photos(scenes, folder / "scenes", 2000)
+            print("\nExtraction: photographs to crops and tables")
+            print(run_rows("extraction", folder / "scenes", [200, 2000]).to_string(**show), flush=True)
+
+
+if __name__ == "__main__":
+    main()

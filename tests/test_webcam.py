@@ -1,0 +1,127 @@
+"""The webcam in a notebook: the kernel's half by messages, and all of it in a browser with a fake camera."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import PATIENCE_S, open_notebook, run_cell
+from tests.conftest import draw_blocks
+from utils.boxes import box_iou
+from utils.classes import MASK_CLASSES
+from utils.detect import load_judge
+from utils.images import fit_image, read_image
+from utils.labels import read_voc
+from utils.monitor import Monitor
+from utils.paths import EXAMPLES_DIR
+from utils.webcam import Webcam
+
+FRAMES = 60
+
+
+def send(webcam: Webcam, image: np.ndarray | bytes) -> dict:
+    """Send a frame as the browser does: what goes back."""
+    answers = []
+    webcam.send = answers.append
+    jpeg = image if isinstance(image, bytes) else cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    webcam._receive(webcam, {"kind": "frame", "sent": 7.5}, [memoryview(bytes(jpeg))])
+    (answer,) = answers
+    return answer
+
+
+def test_a_frame_comes_back_as_boxes_with_captions_and_counts(judge):
+    webcam = Webcam(Monitor(judge))
+    image = draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 10, 130, 60)))
+    for _ in range(5):
+        answer = send(webcam, image)
+    json.dumps(answer)  # what a message can hold
+    assert (answer["sent"], webcam.frame_count) == (7.5, 5)
+    assert answer["counts"] == [1, 1, 0] and "2 people" in answer["status"]
+    for (x, y, width, height, caption, color, blur), box, class_id in zip(
+        answer["faces"], [(20, 40, 40, 50), (90, 10, 40, 50)], (0, 1), strict=True
+    ):
+        np.testing.assert_allclose((x, y, width, height), box, atol=3)
+        assert re.match(rf"\d: {MASK_CLASSES[class_id]} \d+%", caption)
+        assert (color, blur) == (webcam.classes[class_id][1], False)
+
+
+def test_nobody_and_no_picture(judge):
+    webcam = Webcam(Monitor(judge))
+    assert send(webcam, draw_blocks())["faces"] == []
+    assert "not an image" in send(webcam, b"no picture")["problem"]
+    assert webcam.problem.startswith("The camera's frame")
+    webcam._receive(webcam, {"kind": "problem", "text": "There is no camera."}, [])
+    assert webcam.problem == "There is no camera."
+
+
+CELLS = [
+    """
+    import json
+    from utils.detect import load_judge
+    from utils.monitor import Monitor
+    from utils.webcam import Webcam
+
+    judge, seen = load_judge("ssd", 0.25, tiled=False), []
+
+    def watch(image):
+        found = judge(image)
+        seen.append((image.shape, found.xyxy.tolist()))
+        return found
+
+    webcam = Webcam(Monitor(watch))
+    webcam
+    """,
+    """
+    census = webcam.monitor.census
+    with open("seen.json", "w") as file:
+        json.dump({"seen": seen, "counts": census.counts, "tracks": census.list_tracks()}, file)
+    """,
+]
+
+
+@pytest.fixture
+def camera(tmp_path):
+    """A film for the fake camera, in which an example picture trembles: its file, and the true boxes of its faces."""
+    name, resolution_wh, faces = read_voc(EXAMPLES_DIR / "annotations" / "three_classes.xml")
+    frame = cv2.cvtColor(fit_image(read_image(EXAMPLES_DIR / name), (640, 480)), cv2.COLOR_RGB2BGR)
+    parts = [cv2.imencode(".jpg", np.roll(frame, shift, axis=1))[1].tobytes() for shift in (0, 1, 2, 3, 2, 1)]
+    path = tmp_path / "camera.mjpeg"
+    path.write_bytes(b"".join(parts))
+    scale = min(640 / resolution_wh[0], 480 / resolution_wh[1])
+    corner = (np.array([640, 480]) - scale * np.array(resolution_wh)) / 2
+    return path, np.array([box for _, box in faces]) * scale + np.tile(corner, 2)
+
+
+def test_sixty_frames_in_a_browser_have_their_boxes_in_the_right_place(camera, tmp_path):
+    film, truth = camera
+    (tmp_path / "work").mkdir()
+    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    flags.append(f"--use-file-for-fake-video-capture={film}")
+    cells = ["\n".join(line[4:] for line in cell.splitlines()).strip() for cell in CELLS]
+    with open_notebook(tmp_path / "work", cells, chromium_flags=flags, permissions=["camera"]) as page:
+        run_cell(page, 0)
+        expect(page.locator(".fmd-status")).to_contain_text("ms to the boxes", timeout=1000 * PATIENCE_S)
+        page.wait_for_function("document.querySelector('.fmd-status').textContent.includes('3 people')")
+        for _ in range(200):
+            run_cell(page, 1)
+            if len(json.loads((tmp_path / "work" / "seen.json").read_text())["seen"]) >= FRAMES:
+                break
+        page.locator(".fmd-camera").screenshot(path=tmp_path / "shot.png")
+        page.screenshot(path=tmp_path / "page.png")
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator(".fmd-status")).to_contain_text("Stopped.")
+        run_cell(page, 1)
+    answer = json.loads((tmp_path / "work" / "seen.json").read_text())
+    assert len(answer["seen"]) >= FRAMES
+    assert {tuple(shape) for shape, _ in answer["seen"]} == {(480, 640, 3)}
+    for _, boxes in answer["seen"][:FRAMES]:
+        assert box_iou(truth, np.array(boxes)).max(axis=1).min() > 0.5
+    assert answer["counts"] == dict.fromkeys(MASK_CLASSES, 1)
+    assert sorted(row["class_name"] for row in answer["tracks"]) == sorted(MASK_CLASSES)
+    # The boxes are drawn on the picture in the page, in their classes' colours.
+    shot = cv2.cvtColor(cv2.imread(str(tmp_path / "shot.png")), cv2.COLOR_BGR2RGB).astype(int)
+    found = load_judge("ssd", 0.5, tiled=False)(shot.astype(np.uint8))
+    assert len(found) >= 3
