@@ -39,7 +39,8 @@ notebooks: $(VENV)/.everything ## Run the notebooks at full size in place and ke
 	@$(RUN)pre-commit run nbstripout --all-files >/dev/null || $(RUN)pre-commit run nbstripout --all-files
 
 bench: $(VENV)/.everything ## Print the speed of detection as ratios, both sides in one run
-	@$(RUN)python tests/bench.py
+	@$(RUN)python -m tests.bench
+	@$(RUN)python -m tests.bench_video
 
 models: $(VENV)/.models ## Fetch the face detectors from their upstream, with checksums
 	@$(RUN)python -m utils.download

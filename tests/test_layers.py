@@ -8,7 +8,7 @@ import pytest
 UTILS = Path(__file__).resolve().parent.parent / "utils"
 LAYERS = {
     1: {
-        *("boxes", "classes", "images", "live", "paths"),  # to run
+        *("boxes", "classes", "images", "live", "paths", "sessions"),  # to run
         *("fetch", "hamming", "markdown", "tables", "datasheet_text"),  # to collect
         *("face_frame", "face_light", "mask_cloth"),
     },
@@ -22,7 +22,16 @@ LAYERS = {
         *("sources", "tracks", "video_copy", "window"),
         *("agreement", "annotations", "convert", "crawl_folder", "face_table", "inventory", "labelling"),  # to collect
         *("export_faces", "rebuild", "synthetic_masks", "takedown"),
-        *("additions", "calibration", "dataset", "mosaics", "classifier", "classic", "detector", "evaluate_boxes"),  # to train
+        *(
+            "additions",
+            "calibration",
+            "dataset",
+            "mosaics",
+            "classifier",
+            "classic",
+            "detector",
+            "evaluate_boxes",
+        ),  # to train
     },
     4: {
         *("annotate", "detect", "json_stream"),  # to run

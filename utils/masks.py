@@ -13,6 +13,7 @@ import onnxruntime as ort
 from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.crops import to_input
 from utils.paths import MODEL_DIR
+from utils.sessions import open_session
 
 CLASSIFIER_FILE = MODEL_DIR / "mask_classifier.onnx"
 BATCH = 32  # faces a call of the net, so that a crowd does not fill the memory
@@ -42,17 +43,11 @@ def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or is no mask classifier.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"The model file {path} is missing: restore it with `git checkout` or train it anew.")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors only
+    session, metadata = open_session(path)
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        metadata = session.get_modelmeta().custom_metadata_map
         class_names = tuple(json.loads(metadata["class_names"]))
         classifier = Classifier(session, class_names, int(metadata["input_size"]), float(metadata["threshold"]))
-    except Exception as error:  # ONNX Runtime's errors share no base class
+    except (KeyError, ValueError) as error:
         raise ValueError(f"The model file {path} is damaged or no mask classifier: restore or retrain it.") from error
     if class_names != CLASS_NAMES:
         raise ValueError(f"The model file {path} has the classes {class_names}; this program needs {CLASS_NAMES}.")

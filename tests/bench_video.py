@@ -1,0 +1,176 @@
+"""Video as figures: frames a second against the classic pipeline, latency, memory, and tracks on films whose truth is
+known, in which example heads walk: `python tests/bench_video.py`, or `--only speed`, `latency`, `memory`, `tracks`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from tests.bench import print_row
+from tests.mjpeg_server import Stream
+from tests.small_data import Portrait, draw_background, paste_portrait, read_portraits
+from utils.boxes import Detections, box_iou
+from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
+from utils.detect import load_judge
+from utils.draw import draw_detections
+from utils.faces import load_detector
+from utils.monitor import Monitor
+from utils.sources import Video
+from utils.video_copy import VideoCopy
+
+RATE, SIZE = 25.0, (640, 480)
+WIDTH = 70  # pixels of a face
+# Of each person: class, where the face is at first, its velocity (pixels a second), and when it is hidden (seconds).
+FILMS = {
+    "four stand": [(name, (100 + 140 * i, 240), (0, 0), []) for i, name in enumerate([*MASK_CLASSES, "with_mask"])],
+    "two cross": [("with_mask", (80, 230), (120, 0), []), ("without_mask", (560, 250), (-120, 0), [])],
+    "one leaves, one comes": [
+        ("without_mask", (320, 240), (110, 0), []),
+        ("with_mask", (-440, 240), (110, 0), []),
+    ],
+    "one is hidden for half a second": [("with_mask", (120, 240), (80, 0), [(1.5, 2.0)])],
+    "two cross and one is hidden": [
+        ("mask_worn_incorrectly", (80, 230), (120, 0), []),
+        ("without_mask", (560, 260), (-120, 0), [(1.75, 2.25)]),
+    ],
+}
+
+
+def draw_film(people: list[tuple], seconds: float) -> Iterator[tuple[np.ndarray, dict[int, np.ndarray]]]:
+    """The frames of a film, and in each the box of every person in sight, by number."""
+    portraits = read_portraits()
+    background = draw_background(SIZE, np.random.default_rng(0))
+    heads: list[Portrait] = [portraits[name][number % len(portraits[name])] for number, (name, *_) in enumerate(people)]
+    for frame in range(round(seconds * RATE)):
+        canvas, truth, time_s = background, {}, frame / RATE
+        for number, (_, start, velocity, hidden) in enumerate(people):
+            x, y = np.array(start) + np.array(velocity) * time_s
+            if any(begin <= time_s < end for begin, end in hidden) or not -WIDTH < x < SIZE[0] + WIDTH:
+                continue
+            canvas, box = paste_portrait(canvas, heads[number], (x, y, WIDTH), 4 * np.sin(time_s * 3 + number), False)
+            if WIDTH / 2 < x < SIZE[0] - WIDTH / 2:
+                truth[number] = box
+        noise = np.random.default_rng(frame).normal(0, 4, canvas.shape)
+        yield np.clip(canvas + noise, 0, 255).astype(np.uint8), truth
+
+
+def bench_tracks() -> None:
+    """Who is who, by the shipped models: switches of identity, errors of the count, and flickers of a label."""
+    rows = {}
+    for name, people in FILMS.items():
+        monitor, last, labels, switches = Monitor(load_judge("ssd", 0.25, tiled=False)), {}, {}, 0
+        for frame, (image, truth) in enumerate(draw_film(people, 4.0)):
+            tracks = monitor.watch(image, frame / RATE)
+            if not (truth and len(tracks)):
+                continue
+            overlap = box_iou(np.array(list(truth.values())), tracks.xyxy)
+            for row, number in enumerate(truth):
+                column = int(overlap[row].argmax())
+                track_id = int(tracks.track_id[column])
+                if overlap[row, column] > 0.5 and track_id:
+                    switches += last.get(number, track_id) != track_id
+                    last[number] = track_id
+                    labels.setdefault(track_id, []).append(int(decide(tracks.y_prob)[column]))
+        flickers = [int(np.count_nonzero(np.diff(seen))) for seen in labels.values()]
+        counted = sum(monitor.census.counts.values())
+        rows[name] = {"people": len(people), "counted": counted, "identity switches": switches}
+        rows[name] |= {"most changes of a label": max(flickers, default=0)}
+    print(pd.DataFrame.from_dict(rows, orient="index").to_string(), flush=True)
+
+
+def bench_speed(film: Path) -> None:
+    """Decode to drawn frame, four faces at 640 x 480, against res10, Keras `predict` at 224 and the same drawing."""
+    from utils import classic, crops
+
+    find, baseline = load_detector("res10"), classic.build_classic(weights=None)
+    monitor = Monitor(load_judge("ssd", 0.25, tiled=False))
+
+    def watch_classic(image: np.ndarray) -> None:
+        found = find(image)
+        faces = crops.crop_faces(image, found.xyxy) or [image]
+        y_prob = baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
+        draw_detections(image, Detections(found.xyxy, found.confidence, np.pad(y_prob, [(0, 0), (0, 2)])[: len(found)]))
+
+    seconds: dict[str, list[float]] = {"ours": [], "classic": []}
+    for name in ("ours", "classic") * 3:
+        started = time.perf_counter()
+        for number, time_s, image in Video(film):
+            if name == "ours":
+                monitor.draw(image, monitor.watch(image, time_s))
+            else:
+                watch_classic(image)
+            seconds[name].append(time.perf_counter() - started)
+            started = time.perf_counter()
+            if number == 60:
+                break
+    ours, theirs = (float(np.median(seconds[name][61:])) for name in ("ours", "classic"))  # the first turn warms up
+    print_row("a frame of 640 x 480 with four faces, decoded to drawn", ours, theirs, len(seconds["ours"]) - 61)
+    print(f"{1 / ours:.1f} frames a second", flush=True)
+
+
+def bench_latency(frames: list[np.ndarray]) -> None:
+    """From a live frame's arrival to its boxes, in frame times of a stream of 25 a second."""
+    monitor, waits = Monitor(load_judge("ssd", 0.25, tiled=False)), []
+    with Stream(frames, RATE) as stream:
+        video = Video(stream.address)
+        started = time.monotonic()
+        for number, time_s, image in video:
+            monitor.watch(image, time_s)
+            waits.append(time.monotonic() - started - time_s)
+            if number == 150:
+                break
+    half, most = np.quantile(np.array(waits[10:]) * RATE, [0.5, 0.95])
+    print(f"latency: median {half:.2f} frame times, 95 % under {most:.2f}; {video.reader.skipped} frames passed over")
+
+
+def bench_memory(film: Path) -> None:
+    """Peak memory after 500 and after 10,000 frames, each in a process of its own; boxes come from a stand-in."""
+    for count in (500, 10_000):
+        code = f"from tests.bench_video import watch_many; watch_many({str(film)!r}, {count})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        print(f"memory after {count} frames: {done.stdout.strip()} MB", flush=True)
+
+
+def watch_many(film: str, count: int) -> None:
+    """Watch a film again and again, and print the peak memory in MB."""
+    boxes = np.array([[60 + 140 * i, 200, 130 + 140 * i, 280] for i in range(4)], np.float32)
+    y_prob = np.eye(len(CLASS_NAMES), dtype=np.float32)[[0, 1, 2, 0]]
+    monitor, done = Monitor(lambda image: Detections(boxes, np.ones(4, np.float32), y_prob)), 0
+    while done < count:
+        for _, _, image in Video(film):
+            monitor.draw(image, monitor.watch(image, done / RATE))
+            done += 1
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def main() -> None:
+    """Print every figure, or those of ``--only``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("speed", "latency", "memory", "tracks"))
+    only = parser.parse_args().only
+    cv2.setRNGSeed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        frames = [image for image, _ in draw_film(FILMS["four stand"], 4.0)]
+        with VideoCopy(Path(folder) / "film.mp4", RATE) as copy:
+            for number, image in enumerate(frames):
+                copy.add(image, number / RATE)
+        benches = {"speed": lambda: bench_speed(copy.path), "latency": lambda: bench_latency(frames)}
+        benches |= {"memory": lambda: bench_memory(copy.path), "tracks": bench_tracks}
+        for name, bench in benches.items():
+            if only in (None, name):
+                bench()
+
+
+if __name__ == "__main__":
+    main()
