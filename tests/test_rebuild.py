@@ -139,7 +139,7 @@ def test_what_was_taken_down_does_not_come_back(shared, bing, capsys):
 WRONG = {
     "above the folder": {"file": "../2.jpg"},
     "deep above the folder": {"file": "a/../../2.jpg"},
-    "absolute": {"file": "/tmp/2.jpg"},
+    "absolute": {"file": "/elsewhere/2.jpg"},
     "absolute on Windows": {"file": "C:/2.jpg"},
     "above on Windows": {"file": "..\\2.jpg"},
     "no image": {"file": "a/2.sh"},
