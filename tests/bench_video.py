@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from tests.bench import print_row
+from tests.films import FILMS, RATE, draw_film, follow_people
 from tests.mjpeg_server import Stream
-from tests.small_data import Portrait, draw_background, paste_portrait, read_portraits
-from utils.boxes import Detections, box_iou
-from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
+from utils.boxes import Detections
+from utils.classes import CLASS_NAMES
 from utils.detect import load_judge
 from utils.draw import draw_detections
 from utils.faces import load_detector
@@ -29,63 +28,11 @@ from utils.monitor import Monitor
 from utils.sources import Video
 from utils.video_copy import VideoCopy
 
-RATE, SIZE = 25.0, (640, 480)
-WIDTH = 70  # pixels of a face
-# Of each person: class, where the face is at first, its velocity (pixels a second), and when it is hidden (seconds).
-FILMS = {
-    "four stand": [(name, (100 + 140 * i, 240), (0, 0), []) for i, name in enumerate([*MASK_CLASSES, "with_mask"])],
-    "two cross": [("with_mask", (80, 230), (120, 0), []), ("without_mask", (560, 250), (-120, 0), [])],
-    "one leaves, one comes": [
-        ("without_mask", (320, 240), (110, 0), []),
-        ("with_mask", (-440, 240), (110, 0), []),
-    ],
-    "one is hidden for half a second": [("with_mask", (120, 240), (80, 0), [(1.5, 2.0)])],
-    "two cross and one is hidden": [
-        ("mask_worn_incorrectly", (80, 230), (120, 0), []),
-        ("without_mask", (560, 260), (-120, 0), [(1.75, 2.25)]),
-    ],
-}
-
-
-def draw_film(people: list[tuple], seconds: float) -> Iterator[tuple[np.ndarray, dict[int, np.ndarray]]]:
-    """The frames of a film, and in each the box of every person in sight, by number."""
-    portraits = read_portraits()
-    background = draw_background(SIZE, np.random.default_rng(0))
-    heads: list[Portrait] = [portraits[name][number % len(portraits[name])] for number, (name, *_) in enumerate(people)]
-    for frame in range(round(seconds * RATE)):
-        canvas, truth, time_s = background, {}, frame / RATE
-        for number, (_, start, velocity, hidden) in enumerate(people):
-            x, y = np.array(start) + np.array(velocity) * time_s
-            if any(begin <= time_s < end for begin, end in hidden) or not -WIDTH < x < SIZE[0] + WIDTH:
-                continue
-            canvas, box = paste_portrait(canvas, heads[number], (x, y, WIDTH), 4 * np.sin(time_s * 3 + number), False)
-            if WIDTH / 2 < x < SIZE[0] - WIDTH / 2:
-                truth[number] = box
-        noise = np.random.default_rng(frame).normal(0, 4, canvas.shape)
-        yield np.clip(canvas + noise, 0, 255).astype(np.uint8), truth
-
 
 def bench_tracks() -> None:
     """Who is who, by the shipped models: switches of identity, errors of the count, and flickers of a label."""
-    rows = {}
-    for name, people in FILMS.items():
-        monitor, last, labels, switches = Monitor(load_judge("ssd", 0.25, tiled=False)), {}, {}, 0
-        for frame, (image, truth) in enumerate(draw_film(people, 4.0)):
-            tracks = monitor.watch(image, frame / RATE)
-            if not (truth and len(tracks)):
-                continue
-            overlap = box_iou(np.array(list(truth.values())), tracks.xyxy)
-            for row, number in enumerate(truth):
-                column = int(overlap[row].argmax())
-                track_id = int(tracks.track_id[column])
-                if overlap[row, column] > 0.5 and track_id:
-                    switches += last.get(number, track_id) != track_id
-                    last[number] = track_id
-                    labels.setdefault(track_id, []).append(int(decide(tracks.y_prob)[column]))
-        flickers = [int(np.count_nonzero(np.diff(seen))) for seen in labels.values()]
-        counted = sum(monitor.census.counts.values())
-        rows[name] = {"people": len(people), "counted": counted, "identity switches": switches}
-        rows[name] |= {"most changes of a label": max(flickers, default=0)}
+    judge = load_judge("ssd", 0.25, tiled=False)
+    rows = {name: follow_people(Monitor(judge), people) for name, people in FILMS.items()}
     print(pd.DataFrame.from_dict(rows, orient="index").to_string(), flush=True)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import draw_blocks
+from tests.films import FILMS, follow_people
 from tests.mjpeg_server import Stream
 from tests.test_annotate import FakeWindow, stop_at
 from tests.test_sources import write_video
@@ -13,6 +14,7 @@ from utils.alerts import Alerts
 from utils.boxes import Detections
 from utils.census import Census
 from utils.classes import CLASS_NAMES, MASK_CLASSES
+from utils.detect import load_judge
 from utils.json_stream import JsonStream
 from utils.monitor import Monitor, watch_video
 from utils.report import Report
@@ -63,6 +65,14 @@ def test_the_first_frames_have_their_faces_too(judge, tmp_path):
     assert [record["time_s"] for record in report.records] == pytest.approx([0, 0.08, 0.16, 0.24])
     assert [len(record["faces"]) for record in report.records] == [1, 1, 1, 0]
     assert {record["file"] for record in report.records} == {str(path)}
+
+
+@pytest.mark.parametrize("people", FILMS.values(), ids=FILMS.keys())
+def test_the_shipped_models_follow_people_as_they_are(people):
+    row = follow_people(Monitor(load_judge("ssd", 0.25, tiled=False)), people)
+    assert row["people"] == row["counted"]
+    assert row["identity switches"] == 0
+    assert row["most changes of a label"] <= 1
 
 
 def test_records_are_written_as_they_come(judge, street, tmp_path):
