@@ -11,7 +11,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.boxes import Detections
-from utils.crops import crop_faces
+from utils.crops import PADDING, crop_faces
 from utils.evaluate_boxes import SIZES, average_precision, count_outcomes, match_faces
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS
@@ -26,11 +26,12 @@ def detect_in_files(files: Iterable[str], root: str | Path, judge: Judge) -> dic
 
 
 def cut_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list[np.ndarray]:
-    """The faces of a table with ``file`` and boxes, with their surroundings: for looking at."""
-    boxes = rows[BOX_COLUMNS].to_numpy(float)
-    return [
-        crop_faces(read_image(Path(root) / file), [box], padding)[0] for file, box in zip(rows.file, boxes, strict=True)
-    ]
+    """The faces of a table with ``file`` and boxes, with their surroundings; without a box, the whole image."""
+    boxes, faces = rows[BOX_COLUMNS].to_numpy(float), []
+    for file, box in zip(rows.file, boxes, strict=True):
+        image = read_image(Path(root) / file)
+        faces.append(crop_faces(image, [box], padding)[0] if np.isfinite(box).all() else image)
+    return faces
 
 
 def judge_rows(rows: pd.DataFrame, root: str | Path, classifier: Classifier | None = None) -> np.ndarray:
@@ -41,11 +42,7 @@ def judge_rows(rows: pd.DataFrame, root: str | Path, classifier: Classifier | No
         root: the data root.
         classifier: the shipped one by default.
     """
-    faces = []
-    for file, box in zip(rows.file, rows[BOX_COLUMNS].to_numpy(float), strict=True):
-        image = read_image(Path(root) / file)
-        faces += crop_faces(image, [box]) if np.isfinite(box).all() else [image]
-    return classify_faces(classifier or load_classifier(), faces)
+    return classify_faces(classifier or load_classifier(), cut_rows(rows, root, PADDING))
 
 
 def score_judge(judge: Judge, labels: pd.DataFrame, root: str | Path) -> dict[str, float]:
