@@ -189,6 +189,19 @@ def test_a_split_keeps_groups_whole_and_has_the_shares_asked_for(seed):
     assert not split_by_group(table, folds=10, seed=seed + 1).equals(split)
 
 
+SIDES = {0: set(), 2: {"train"}, 4: {"train"}, 5: {"train", "val", "test"}, 13: {"train", "val", "test"}}
+
+
+@pytest.mark.parametrize(("count", "sides"), SIDES.items())
+def test_a_few_faces_of_many_sources_can_be_split_too(count, sides):
+    number = np.arange(count)
+    table = pd.DataFrame({"group": number // 2, "source": number.astype(str), "class_name": "with_mask"})
+    split = split_by_group(table)
+    assert set(split) == sides and split.index.equals(table.index)
+    assert (split.groupby(table.group).nunique() == 1).all()
+    assert (split == "train").sum() >= count / 3
+
+
 def test_a_random_split_leaks_and_one_by_group_does_not():
     rng = np.random.default_rng(0)
     table = make_table(rng, 200)

@@ -7,14 +7,17 @@ import pytest
 from tests.small_data import NEAR_DUPLICATES, make_small_data
 from utils import prepare
 from utils.boxes import Detections, box_iou, clip_boxes
-from utils.classes import CLASS_NAMES
+from utils.classes import CLASS_NAMES, LabelError
 from utils.faces import load_detector
 from utils.groups import digest_split
-from utils.images import read_image
+from utils.hand_labels import record_label
+from utils.images import read_image, write_image
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table, read_labels
 from utils.masks import load_classifier
 from utils.paths import SHARED_DIR
-from utils.prepare import find_background, group_and_split, prepare_labels
+from utils.prepare import find_background, group_and_split, prepare_labels, read_data
+from utils.provenance import SOURCE_COLUMNS
+from utils.tables import append_rows
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,36 @@ def test_near_duplicates_and_the_faces_of_an_image_are_on_one_side(small_data, t
     assert prepared.groupby("file").group.nunique().max() == 1
     group = prepared.drop_duplicates("file").set_index("file").group
     assert all(group[copy] == group[original] for copy, original in NEAR_DUPLICATES.items())
+
+
+def write_crawl(root, *phrases):
+    """A crawl folder with a photograph a phrase, as a crawl leaves it."""
+    for phrase in phrases:
+        write_image(root / "bing" / phrase / "000001.png", np.zeros((9, 9, 3), np.uint8))
+    rows = [{"file": f"{phrase}/000001.png"} for phrase in phrases]
+    append_rows(root / "bing" / "sources.csv", rows, SOURCE_COLUMNS)
+
+
+def test_what_was_crawled_is_not_labelled_whatever_its_phrase(tmp_path):
+    write_crawl(tmp_path, "mask", "with-mask", "people")  # the first two are names of a class
+    table, problems = read_data(tmp_path)
+    assert table.empty and table.columns.tolist() == COLUMNS
+    assert problems.file.tolist() == ["bing"]
+    assert problems.problem[0].endswith("holds 3 photographs, and none of them is labelled yet.")
+    with pytest.raises(LabelError, match="Nothing in .* is labelled yet: label some faces by hand"):
+        prepare_labels(tmp_path, make_detector())
+
+
+def test_a_crawl_has_the_labels_of_its_journal_and_no_others(tmp_path):
+    write_crawl(tmp_path, "mask", "people")
+    record_label(
+        tmp_path / "bing" / "hand_labels.csv", "bing/people/000001.png", [1, 1, 8, 8], "no_mask", "me", "buttons"
+    )
+    table, problems = read_data(tmp_path)
+    assert table[["file", "class_name"]].to_numpy().tolist() == [["bing/people/000001.png", "without_mask"]]
+    assert problems.empty
+    prepared, _ = prepare_labels(tmp_path, make_detector())
+    assert prepared.split.tolist() == ["train"]
 
 
 @pytest.fixture

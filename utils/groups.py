@@ -82,7 +82,8 @@ def group_near_duplicates(pairs: pd.DataFrame, count: int) -> np.ndarray:
 def split_by_group(table: pd.DataFrame, folds: int = 10, seed: int = 0) -> pd.Series:
     """Split a label table so that no group is on two sides: a fold to test, a fold to val, the rest to train.
 
-    Folds are alike in classes and sources (scikit-learn's ``StratifiedGroupKFold``).
+    Folds are alike in classes and sources (scikit-learn's ``StratifiedGroupKFold``); where too few faces share both, in
+    classes alone. Of few faces the folds are fewer, each then larger; under three groups, all is train.
 
     Args:
         table: a label table with ``group``.
@@ -92,13 +93,35 @@ def split_by_group(table: pd.DataFrame, folds: int = 10, seed: int = 0) -> pd.Se
     Returns:
         A series of "train", "val" and "test" with the table's index.
     """
+    strata = table.source + " " + table.class_name
+    if strata.value_counts().max() < folds:
+        strata = table.class_name
+    folds = min(folds, strata.value_counts().max() if len(table) else 0, table.group.nunique())
+    split = np.full(len(table), "train", object)
+    if folds < 3:
+        return pd.Series(split, index=table.index, name="split", dtype="str")
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # rare faces cannot be in every fold
-        parts = [part for _, part in splitter.split(table, table.source + " " + table.class_name, table.group)]
-    split = np.full(len(table), "train", object)
+        parts = [part for _, part in splitter.split(table, strata, table.group)]
     split[parts[0]], split[parts[1]] = "test", "val"
     return pd.Series(split, index=table.index, name="split", dtype="str")
+
+
+def keep_sides(table: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
+    """The sides of a split that was drawn before, so that a corrected label or a new photograph moves none.
+
+    Args:
+        table: a label table with ``group``.
+        known: ``file, split`` of photographs whose side stands.
+
+    Returns:
+        By row, the side of the known photographs of its group; where they are on several, test goes before val, and
+        val before train. None where the group has no known photograph.
+    """
+    sides = {side: rank for rank, side in enumerate(("train", "val", "test"))}
+    rank = table.file.map(known.set_index("file").split.map(sides))
+    return rank.groupby(table.group).transform("max").map({rank: side for side, rank in sides.items()})
 
 
 def digest_split(table: pd.DataFrame) -> str:

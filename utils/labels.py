@@ -132,7 +132,8 @@ def read_labels(
 
     Args:
         root: the data root.
-        readers: by the name of a file in a folder, what reads it instead: (folder, root) to its table and problems.
+        readers: by the name of a file in a folder, what reads it instead: (folder, root) to its table and problems. In
+            such a folder nothing need be labelled yet; where it has several of the files, the first reader is taken.
 
     Returns:
         The label table, whose ``source`` is the folder's name, and the table of problems (``file``, ``problem``).
@@ -143,20 +144,21 @@ def read_labels(
     root = Path(root)
     if not root.is_dir():
         raise LabelError(f"There is no folder {root}: check the path.")
-    tables, problems = [make_label_table([])], []
+    tables, problems, is_begun = [make_label_table([])], [], False
     readers = {**(readers or {}), "annotations": read_voc_folder}
     for folder in _list_folders(root):
         if chosen := [read for name, read in readers.items() if (folder / name).exists()]:
             table, bad = chosen[0](folder, root)
             tables.append(table)
             problems += bad.to_dict("records")
+            is_begun |= chosen[0] is not read_voc_folder
             continue
         for class_dir in _list_folders(folder):
             try:
                 tables.append(_read_class_folder(class_dir, root))
             except LabelError as error:
                 problems.append({"file": class_dir.relative_to(root).as_posix(), "problem": str(error)})
-    if not sum(map(len, tables)):
+    if not (sum(map(len, tables)) or is_begun):
         raise LabelError(f"{root} holds no labelled images: it needs folders of classes or of Pascal VOC files.")
     return pd.concat(tables, ignore_index=True), pd.DataFrame(problems, columns=["file", "problem"])
 

@@ -8,22 +8,33 @@ import numpy as np
 import pandas as pd
 
 from utils.boxes import sample_background
+from utils.classes import LabelError
 from utils.convert import find_broken_images
 from utils.faces import Detector, find_faces
-from utils.groups import find_near_duplicates, group_near_duplicates, hash_images, split_by_group
+from utils.groups import find_near_duplicates, group_near_duplicates, hash_images, keep_sides, split_by_group
 from utils.hand_labels import JOURNAL_NAME
 from utils.labelling import read_hand_folder
 from utils.labels import BOX_COLUMNS, apply_corrections, make_label_table, read_labels
 from utils.paths import DATA_DIR
+from utils.provenance import SOURCES, read_sources
 
 CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"
 MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"
+SPLIT_FILE = DATA_DIR / "split.csv"
 BACKGROUND_SIZES = (12, 120)  # pixels: what detectors mistake for a face is as small as faces are
 
 
 def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``labels.read_labels``, with folders that were labelled by hand (``hand_labels.csv``) as a third kind."""
-    return read_labels(root, {JOURNAL_NAME: read_hand_folder})
+    """``labels.read_labels``, with crawl folders, which are labelled by hand (``hand_labels.csv``), as a third kind.
+
+    What is crawled and not labelled yet has no rows, whatever its folders are called: a phrase is no label.
+    """
+    return read_labels(root, {JOURNAL_NAME: read_hand_folder, SOURCES: _read_unlabelled})
+
+
+def _read_unlabelled(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    problem = f"{folder} holds {len(read_sources(folder))} photographs, and none of them is labelled yet."
+    return make_label_table([]), pd.DataFrame([{"file": folder.relative_to(root).as_posix(), "problem": problem}])
 
 
 def find_background(table: pd.DataFrame, root: str | Path, detector: Detector, seed: int = 0) -> pd.DataFrame:
@@ -64,11 +75,15 @@ def find_background(table: pd.DataFrame, root: str | Path, detector: Detector, s
 
 
 def group_and_split(table: pd.DataFrame, root: str | Path, seed: int = 0) -> pd.DataFrame:
-    """The label table with ``group`` and ``split``: near-duplicates together, 80/10/10 by group."""
+    """The label table with ``group`` and ``split``: near-duplicates together, 80/10/10 by group.
+
+    Photographs of the public sets stay where they were drawn once (``data/split.csv``), and so do their near-duplicates.
+    """
     files = sorted(table.file.unique())
     group = group_near_duplicates(find_near_duplicates(hash_images([Path(root) / file for file in files])), len(files))
     table = table.assign(group=table.file.map(dict(zip(files, group, strict=True))))
-    return table.assign(split=split_by_group(table, seed=seed))
+    known = keep_sides(table, pd.read_csv(SPLIT_FILE))
+    return table.assign(split=known.fillna(split_by_group(table, seed=seed)))
 
 
 def prepare_labels(root: str | Path, detector: Detector, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -78,8 +93,13 @@ def prepare_labels(root: str | Path, detector: Detector, seed: int = 0) -> tuple
 
     Returns:
         The label table, and the table of problems (``file``, ``problem``).
+
+    Raises:
+        LabelError: nothing is labelled.
     """
     table, problems = read_data(root)
+    if table.empty:
+        raise LabelError(f"Nothing in {root} is labelled yet: label some faces by hand, then go on from here.")
     broken = find_broken_images(Path(root) / file for file in table.file.unique())
     broken["file"] = [Path(file).relative_to(root).as_posix() for file in broken.file]
     table, problems = table[~table.file.isin(broken.file)], pd.concat([problems, broken], ignore_index=True)
