@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from datetime import datetime
 from functools import partial
@@ -62,7 +63,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--image", nargs="+", metavar="PATH", help="images, folders or globs such as 'photos/**/*.jpg'")
     source.add_argument(
-        "--video", metavar="SOURCE", help="a file, a folder, an rtsp:// or http:// address, or a camera"
+        "--video", metavar="SOURCE", help="a file, a folder, an rtsp:// or http:// address, or a camera's number"
     )
     add("--output", type=Path, metavar="DIR", help="annotated copies (default: output/; for a camera or stream, none)")
     add("--json", metavar="FILE", help="every face found; - is standard output")
@@ -92,6 +93,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--no-show", action="store_true", help="open no window, even where there is a display")
     args = parser.parse_args(argv)
+    if args.video == "":
+        parser.error("--video is empty: name a file, an address or a camera")
     if args.json == args.csv == STDOUT:
         parser.error("--json and --csv cannot both go to standard output")
     return args
@@ -185,8 +188,16 @@ def hush_libraries() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+def end_as_by_ctrl_c() -> None:
+    """Let whatever asks the program to end, such as a service's stop or a terminal that closes, leave whole files."""
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # the last two are of Unix and of Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+
+
 if __name__ == "__main__":
     hush_libraries()
+    end_as_by_ctrl_c()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -62,6 +62,17 @@ def test_intervals_count_who_was_there():
     assert [[row[name] for name in SHARES] for row in rows] == [[0.3333] * 3, [0, 1, 0], ["", "", ""]]
 
 
+def test_who_was_too_close_is_counted_once_an_interval():
+    census = Census(interval_s=10)
+    for time_s in (1.0, 2.0):
+        census.update(
+            make_faces((1, WITH), (2, WITH), (3, WITH), (0, WITH)), time_s, np.array([True, True, False, True])
+        )
+    census.update(make_faces((3, WITH), (1, WITH)), 11.0, np.array([True, False]))
+    census.update(make_faces((3, WITH)), 21.0)
+    assert [row["too_close"] for row in census.list_intervals()] == [2, 1, 0]
+
+
 def test_rows_go_into_csv():
     census = Census()
     census.update(make_faces((1, WITH)), 0.0)

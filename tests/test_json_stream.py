@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
+from utils import json_stream
 from utils.json_stream import JsonStream
 from utils.paths import ROOT
 from utils.records import RecordError, write_json
@@ -44,6 +46,17 @@ def test_standard_output(capsys):
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(RecordError, match=r"nowhere/a\.json cannot be written \(No such file or directory\)"):
         JsonStream(tmp_path / "nowhere" / "a.json")
+
+
+def test_room_is_left_for_the_tables(tmp_path, monkeypatch):
+    free = iter([10**9, json_stream.MIN_FREE - 1])
+    monkeypatch.setattr(json_stream.shutil, "disk_usage", lambda folder: SimpleNamespace(free=next(free)))
+    stream = JsonStream(tmp_path / "a.json")
+    with pytest.raises(RecordError, match=rf"^{tmp_path / 'a.json'} ends after 25 records: the disk is full"):
+        for record in RECORDS:
+            stream.add(record)
+    stream.close()
+    assert read(tmp_path / "a.json") == RECORDS[:25]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process's files are a thing of Unix")

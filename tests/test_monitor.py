@@ -10,6 +10,7 @@ from tests.films import FILMS, follow_people
 from tests.mjpeg_server import Stream
 from tests.test_annotate import FakeWindow, stop_at
 from tests.test_sources import write_video
+from utils import monitor as monitor_module
 from utils.alerts import Alerts
 from utils.boxes import Detections
 from utils.census import Census
@@ -105,6 +106,7 @@ def test_who_is_too_close_is_counted(judge):
         tracks = monitor.watch(image, frame / RATE)
         annotated, other = monitor.draw(image, tracks), far.draw(image, far.watch(image, frame / RATE))
     assert len(tracks) == 2
+    assert [m.census.list_intervals()[0]["too_close"] for m in (monitor, far)] == [2, 0]
     assert monitor.describe(2).endswith("2 people: 1 with_mask, 1 without_mask, 2 too close")
     assert np.abs(annotated.astype(int) - other).max() > 60
 
@@ -184,3 +186,14 @@ def test_the_line_of_counts_of_nobody():
     tracks = monitor.watch(image, 0.0)
     assert (len(tracks), monitor.draw(image, tracks).shape) == (0, (120, 160, 3))
     assert monitor.census.counts == dict.fromkeys(MASK_CLASSES, 0)
+
+
+def test_the_rate_is_that_of_the_frames_that_come(judge, monkeypatch):
+    """Twelve and a half frames a second, of which a tenth of the time is spent on judging."""
+    moments = iter(np.arange(100) * 0.08)
+    monkeypatch.setattr(monitor_module.time, "perf_counter", lambda: next(moments))
+    monitor = Monitor(judge)
+    for frame in range(40):
+        monitor.watch(draw_street(frame), frame * 0.08)
+        assert ("frames/s" in monitor.describe()) is (frame > 0)
+    assert monitor.describe().startswith("12 frames/s, 2 people")

@@ -1,6 +1,9 @@
 """Sources: the frames of a video, a folder and a stream, and sentences for what cannot be read."""
 
+import re
+import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -9,6 +12,7 @@ import pytest
 
 from tests.conftest import BLOCK_COLORS
 from tests.mjpeg_server import Stream
+from utils import sources
 from utils.files import SourceError
 from utils.images import write_image
 from utils.live import LiveReader
@@ -44,14 +48,46 @@ def test_a_video_can_be_left_before_its_end(tmp_path):
     frames.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"no film" * 100, None], ids=["empty", "text", "missing"])
+NO_VIDEO = {
+    "empty": (b"", r"{} is empty: fetch or save it again\.$"),
+    "text": (b"no film" * 100, r"{} (is cut off or no video that|holds no frame that) can be read: check it"),
+    "missing": (None, r"There is no video {}: check the path\.$"),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), NO_VIDEO.values(), ids=NO_VIDEO.keys())
 @pytest.mark.parametrize("name", ["a b.mp4", "a.jpg"])
-def test_what_is_no_video_is_named_in_one_sentence(tmp_path, capfd, content, name):
+def test_what_is_no_video_is_named_in_one_sentence(tmp_path, capfd, content, sentence, name):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SourceError, match=rf"{path}.*: check .*\.$"):
+    with pytest.raises(SourceError, match=sentence.format(re.escape(str(path)))):
         list(Video(path))
+    assert capfd.readouterr() == ("", "")
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_codec(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"XYZW"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "spoil"), [(".mp4", "mp4v", cut_in_half), (".avi", "MJPG", change_codec)],
+    ids=["cut off before its index", "a codec that nobody knows"],
+)  # fmt: skip
+def test_a_video_that_cannot_be_opened_is_named_in_one_sentence(tmp_path, capfd, suffix, codec, spoil):
+    path = tmp_path / f"film{suffix}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (64, 48))
+    for _ in range(50):
+        writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    assert len(list(Video(path))) == 50
+    spoil(path)
+    with pytest.raises(SourceError, match=rf"^{path} is cut off or no video that can be read: check it, or save it"):
+        Video(path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -61,10 +97,26 @@ def test_a_camera_that_is_not_there_is_named_in_one_sentence(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("login", ["", "user:secret@"])
-def test_a_stream_that_does_not_answer_is_named_in_one_sentence_without_its_password(capfd, login):
-    with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/film is not a video that can be read"):
-        Video(f"rtsp://{login}127.0.0.1:1/film")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has a file for each camera")
+def test_a_camera_that_another_program_uses_is_named_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(sources.Path, "exists", lambda path: str(path) == "/dev/video97")
+    with pytest.raises(SourceError, match=r"^Camera 97 cannot be opened: close the program that uses it"):
+        Video(97)
+
+
+ADDRESSES = {
+    "rtsp": ("rtsp://127.0.0.1:1/film", "rtsp://127.0.0.1:1/film does not answer with a video: check the address"),
+    "with a password": ("rtsp://user:secret@127.0.0.1:1/film", "rtsp://127.0.0.1:1/film does not answer"),
+    "http": ("http://user:secret@127.0.0.1:1/film", "http://127.0.0.1:1/film does not answer"),
+    "a slip of the pen": ("htp://127.0.0.1/film", "htp://127.0.0.1/film is no address of a stream"),
+}
+
+
+@pytest.mark.parametrize(("address", "sentence"), ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_a_stream_that_does_not_answer_is_named_in_one_sentence_without_its_password(capfd, address, sentence):
+    with pytest.raises(SourceError, match=f"^{re.escape(sentence)}") as caught:
+        Video(address)
+    assert "secret" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
 
@@ -73,8 +125,9 @@ def test_a_folder_is_a_film_of_its_images(tmp_path):
     for number, name in enumerate(BLOCK_COLORS):
         write_image(tmp_path / f"{number + 8}.png", np.full((48 + 8 * number, 64, 3), BLOCK_COLORS[name], np.uint8))
     (tmp_path / "9b.jpg").write_text("no picture")
-    video = Video(tmp_path, told.append)
-    frames = list(video)
+    video, frames = Video(tmp_path, told.append), []
+    with pytest.raises(SourceError, match=rf"^{tmp_path}: 1 of 5 images could not be read"):
+        frames.extend(video)
     assert (video.is_live, video.frame_count, len(told), "9b.jpg" in told[0]) == (False, 5, 1, True)
     assert {image.shape for _, _, image in frames} == {(48, 64, 3)}  # the first one's, for one film
     for (_, _, image), color in zip(frames, BLOCK_COLORS.values(), strict=True):
@@ -160,6 +213,20 @@ def test_a_stream_that_stays_away_is_given_up():
         def release(self):
             pass
 
-    assert list(LiveReader(Gone, told.append, "The door", patience=1.0, first_wait=0.1)) == []
-    assert told[-1] == "The door gave nothing for 1 s and is given up."
+    reader = LiveReader(Gone, told.append, "The door", patience=1.0, first_wait=0.1)
+    assert list(reader) == [] and reader.given_up
+    assert told[-1] == "The door gave nothing for 1 s."
     assert told[:-1] == [f"The door broke off: trying again in {wait:g} s." for wait in (0.1, 0.2, 0.4)]
+
+
+def test_a_stream_that_breaks_for_good_has_failed_after_its_frames(monkeypatch):
+    monkeypatch.setattr(sources, "LiveReader", partial(LiveReader, patience=0.5, first_wait=0.1))
+    frames = []
+    with Stream([np.full((48, 64, 3), 120, np.uint8)], rate=50) as stream:
+        video = Video(stream.address)
+        with pytest.raises(SourceError, match=rf"^{stream.address} is given up: check that it is switched on"):
+            for frame in video:
+                frames.append(frame)
+                if len(frames) == 5:
+                    stream.kill()
+    assert len(frames) >= 5

@@ -44,8 +44,15 @@ def test_a_frame_comes_back_as_boxes_with_captions_and_counts(judge):
         answer["faces"], [(20, 40, 40, 50), (90, 10, 40, 50)], (0, 1), strict=True
     ):
         np.testing.assert_allclose((x, y, width, height), box, atol=3)
-        assert re.match(rf"\d: {MASK_CLASSES[class_id]} \d+%", caption)
+        assert re.match(rf"\d: {MASK_CLASSES[class_id]} \d+ %$", caption)
         assert (color, blur) == (webcam.classes[class_id][1], False)
+
+
+def test_who_is_too_close_is_marked_and_counted(judge):
+    webcam = Webcam(Monitor(judge, distance=5.0))
+    answer = send(webcam, draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90))))
+    assert [face[4].endswith("%, too close") for face in answer["faces"]] == [True, True]
+    assert answer["status"].endswith(", 2 too close")
 
 
 def test_nobody_and_no_picture(judge):

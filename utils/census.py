@@ -12,7 +12,7 @@ from utils.classes import MASK_CLASSES, decide
 
 SHARES = tuple(f"share_{name}" for name in MASK_CLASSES)
 TRACK_COLUMNS = ("track_id", "first_s", "last_s", "frames", "class_name", "probability", *SHARES)
-INTERVAL_COLUMNS = ("start_s", "end_s", "people", *MASK_CLASSES, *SHARES)
+INTERVAL_COLUMNS = ("start_s", "end_s", "people", *MASK_CLASSES, *SHARES, "too_close")
 
 
 @dataclass
@@ -38,13 +38,23 @@ class Census:
         self.interval_s = interval_s
         self._people: dict[int, Person] = {}
         self._intervals: dict[int, dict[int, int]] = {}  # number of the interval: the class of each track in it
+        self._close: dict[int, set[int]] = {}  # number of the interval: the tracks that were too close to another
         self._last_s = 0.0
 
-    def update(self, detections: Detections, time_s: float) -> None:
-        """Take in a frame's faces, with ``y_prob`` and with ``track_id``, 0 for what does not count."""
-        detections = detections[detections.track_id > 0]
+    def update(self, detections: Detections, time_s: float, close: np.ndarray | None = None) -> None:
+        """Take in a frame.
+
+        Args:
+            detections: its faces, with ``y_prob`` and with ``track_id``, 0 for what does not count.
+            time_s: its moment, seconds.
+            close: (N,) bool, which faces are too close to another.
+        """
+        number, counts = int(time_s // self.interval_s), detections.track_id > 0
+        if close is not None:
+            self._close.setdefault(number, set()).update(detections.track_id[close & counts].tolist())
+        detections = detections[counts]
         self._last_s = max(self._last_s, time_s)
-        interval = self._intervals.setdefault(int(time_s // self.interval_s), {})
+        interval = self._intervals.setdefault(number, {})
         class_ids = decide(detections.y_prob).tolist()
         for track_id, class_id, y_prob in zip(detections.track_id.tolist(), class_ids, detections.y_prob, strict=True):
             person = self._people.setdefault(track_id, Person(time_s))
@@ -74,7 +84,8 @@ class Census:
 
     def list_intervals(self) -> list[dict]:
         """A row an interval, columns as ``INTERVAL_COLUMNS``: how many people it showed, of each class as it left them,
-        and their shares, empty where there was nobody. Intervals in which nothing was watched have no row."""
+        their shares, empty where there was nobody, and how many of them were too close to another at least once.
+        Intervals in which nothing was watched have no row."""
         rows = []
         for number, people in sorted(self._intervals.items()):
             counts = Counter(people.values())
@@ -82,5 +93,6 @@ class Census:
             row |= {"people": len(people)}
             row |= {name: counts[class_id] for class_id, name in enumerate(MASK_CLASSES)}
             shares = [round(counts[class_id] / len(people), 4) if people else "" for class_id in range(len(SHARES))]
-            rows.append(row | dict(zip(SHARES, shares, strict=True)))
+            row |= dict(zip(SHARES, shares, strict=True))
+            rows.append(row | {"too_close": len(self._close.get(number, ()))})
         return rows

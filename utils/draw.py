@@ -23,7 +23,7 @@ def _font() -> cv2.FontFace:
     return cv2.FontFace("sans")
 
 
-def _list_captions(box: list[int], texts: tuple[str, ...], resolution_wh: tuple[int, int]) -> list[tuple]:
+def _list_captions(box: list[int], texts: list[str], resolution_wh: tuple[int, int]) -> list[tuple]:
     """Where each text could stand, the best first (text, size, origin, xyxy): above the box, below, in a tall one."""
     width, height = resolution_wh
     captions = []
@@ -70,6 +70,32 @@ def draw_status(image: np.ndarray, text: str) -> np.ndarray:
     return canvas
 
 
+def _name_faces(detections: Detections) -> tuple[list[str], np.ndarray]:
+    """Each face's class and its probability; before faces are judged "face" and the detector's confidence."""
+    if detections.y_prob is None:
+        return ["face"] * len(detections), detections.confidence
+    class_ids = decide(detections.y_prob)
+    return [CLASS_NAMES[class_id] for class_id in class_ids], detections.y_prob[range(len(class_ids)), class_ids]
+
+
+def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> list[list[str]]:
+    """What can be written at each face, the fullest first: with its remark, its class, its probability alone.
+
+    Args:
+        detections, remarks: as ``draw_detections`` takes them.
+    """
+    texts = []
+    for index, (name, share) in enumerate(zip(*_name_faces(detections), strict=True)):
+        percent = f"{round(100 * float(share))} %"
+        own = [f"{name} {percent}", percent]
+        if detections.track_id is not None and detections.track_id[index]:
+            own = [f"{detections.track_id[index]}: {text}" for text in own]
+        if remarks is not None and remarks[index]:
+            own = [f"{text}, {remarks[index]}" for text in own] + own
+        texts.append(own)
+    return texts
+
+
 def draw_detections(image: np.ndarray, detections: Detections, remarks: Sequence[str] | None = None) -> np.ndarray:
     """A copy of an image with a box and a caption such as "with_mask 97 %" for each face, in its class's colour.
 
@@ -88,11 +114,8 @@ def draw_detections(image: np.ndarray, detections: Detections, remarks: Sequence
     canvas = np.ascontiguousarray(image).copy()
     resolution_wh = canvas.shape[1::-1]
     boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int)
-    if detections.y_prob is None:
-        names, shares = ["face"] * len(boxes), detections.confidence
-    else:
-        names = [CLASS_NAMES[class_id] for class_id in decide(detections.y_prob)]
-        shares = detections.y_prob[range(len(boxes)), decide(detections.y_prob)]
+    colors = [CLASS_COLORS.get(name, FACE_COLOR) for name in _name_faces(detections)[0]]
+    texts = list_texts(detections, remarks)
     line = max(2, round(min(resolution_wh) / 200))
     order = np.argsort(-detections.confidence, kind="stable")
     for index in order[::-1]:  # the most confident lies on top
@@ -100,24 +123,18 @@ def draw_detections(image: np.ndarray, detections: Detections, remarks: Sequence
         width = max(1, min(line, min(x_max - x_min, y_max - y_min) // 8))  # a small face stays visible
         inside = np.s_[y_min + width : y_max - width, x_min + width : x_max - width]
         face = canvas[inside].copy()
-        canvas[y_min:y_max, x_min:x_max] = CLASS_COLORS.get(names[index], FACE_COLOR)
+        canvas[y_min:y_max, x_min:x_max] = colors[index]
         canvas[inside] = face
     written: list[tuple] = []
     for index in order:  # the most confident has the first choice
-        percent = f"{round(100 * float(shares[index]))} %"
-        texts = [f"{names[index]} {percent}", percent]
-        if detections.track_id is not None and detections.track_id[index]:
-            texts = [f"{detections.track_id[index]}: {text}" for text in texts]
-        if remarks is not None and remarks[index]:
-            texts = [f"{text}, {remarks[index]}" for text in texts] + texts
-        captions = _list_captions(boxes[index].tolist(), tuple(texts), resolution_wh)
+        captions = _list_captions(boxes[index].tolist(), texts[index], resolution_wh)
         others = np.delete(boxes, index, axis=0)
         taken = np.concatenate([others, as_boxes(written)])
         free = ~(box_iou([xyxy for *_, xyxy in captions], taken) > 0).any(axis=1)
         if not free.any():
             continue
         text, size, origin, xyxy = captions[int(free.argmax())]
-        canvas[xyxy[1] : xyxy[3], xyxy[0] : xyxy[2]] = CLASS_COLORS.get(names[index], FACE_COLOR)
+        canvas[xyxy[1] : xyxy[3], xyxy[0] : xyxy[2]] = colors[index]
         cv2.putText(canvas, text, origin, TEXT_COLOR, _font(), size, TEXT_WEIGHT)
         written.append(xyxy)
     return canvas

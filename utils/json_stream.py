@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 from utils.records import STDOUT, RecordError
 
+MIN_FREE = 2**20  # bytes left on the disk at which a file is ended, so that there is room for the tables beside it
 HEAD, TAIL = b'{"images": [', b"\n]}\n"
 
 
@@ -35,8 +37,10 @@ class JsonStream:
         """Write one record.
 
         Raises:
-            RecordError: the disk is full; the file ends with the record before.
+            RecordError: the disk is full, or nearly; the file ends with the record before.
         """
+        if self._file and self._count % 25 == 0 and shutil.disk_usage(Path(self._target).parent).free < MIN_FREE:
+            raise RecordError(f"{self._target} ends after {self._count} records: the disk is full.")
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
         self._write((b",\n" if self._count else b"\n") + line)
         self._count += 1

@@ -19,6 +19,7 @@ class LiveReader:
     Attributes:
         skipped: frames that came and went unread.
         reopened: how often the source broke and came back.
+        given_up: whether it stayed away.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class LiveReader:
             patience: seconds without a frame after which the source has ended.
             first_wait: seconds before the first try to reopen.
         """
-        self.skipped = self.reopened = 0
+        self.skipped, self.reopened, self.given_up = 0, 0, False
         self._open, self._tell, self._name, self._patience, self._first_wait = (
             *(open_capture, tell, name, patience, first_wait),
         )
@@ -66,7 +67,8 @@ class LiveReader:
                 capture.release()
                 lost_s = now if lost_s is None else lost_s
                 if now - lost_s + wait > self._patience:
-                    self._tell(f"{self._name} gave nothing for {self._patience:.0f} s and is given up.")
+                    self._tell(f"{self._name} gave nothing for {self._patience:.0f} s.")
+                    self.given_up = True
                     break
                 self._tell(f"{self._name} broke off: trying again in {wait:g} s.")
                 self._stopped.wait(wait)
@@ -83,7 +85,8 @@ class LiveReader:
         """(arrival in seconds on the monotonic clock, (H, W, 3) BGR frame), each frame once, until the end."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._newest is not None or self._ended)
+                while not self._changed.wait_for(lambda: self._newest is not None or self._ended, timeout=0.5):
+                    pass  # on Windows Ctrl-C is heard between two waits alone
                 if self._newest is None:
                     return
                 newest, self._newest = self._newest, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from utils.tracks import Tracker
 from utils.video_copy import VideoCopy
 from utils.window import Window
 
+TOO_CLOSE = "too close"  # of a face that is nearer to another than the distance to keep
+
 
 @dataclass
 class Monitor:
@@ -49,7 +52,7 @@ class Monitor:
     distance: float | None = None
     field_of_view: float = FIELD_OF_VIEW
     blur: bool = False
-    _durations: list[float] = field(default_factory=list)
+    _moments: deque = field(default_factory=lambda: deque(maxlen=26))  # when the last frames came, for their rate
 
     def watch(self, image: np.ndarray, time_s: float) -> Detections:
         """One frame's faces, with tracks and votes.
@@ -58,22 +61,25 @@ class Monitor:
             image: (H, W, 3) uint8 RGB.
             time_s: its moment, seconds.
         """
-        started = time.perf_counter()
+        self._moments.append(time.perf_counter())
         tracks = self.tracker.update(self.judge(image), time_s)
-        self.census.update(tracks, time_s)
+        self.census.update(tracks, time_s, self.find_close(tracks, image.shape[1::-1]))
         if self.alerts:
             self.alerts.update(tracks, time_s)
-        self._durations = [*self._durations[-24:], time.perf_counter() - started]
         return tracks
+
+    def find_close(self, tracks: Detections, resolution_wh: tuple[int, int]) -> np.ndarray:
+        """Which faces are nearer to another than ``distance``: (N,) bool, none where no distance is to be kept."""
+        if self.distance is None:
+            return np.zeros(len(tracks), bool)
+        return find_close(locate_faces(tracks.xyxy, resolution_wh, self.field_of_view), self.distance)
 
     def draw(self, image: np.ndarray, tracks: Detections) -> np.ndarray:
         """A copy of a frame with its faces and the counts drawn on it."""
-        remarks, close = None, 0
-        if self.distance is not None:
-            near = find_close(locate_faces(tracks.xyxy, image.shape[1::-1], self.field_of_view), self.distance)
-            remarks, close = ["too close" if one else "" for one in near], int(near.sum())
+        near = self.find_close(tracks, image.shape[1::-1])
+        remarks = [TOO_CLOSE if one else "" for one in near]
         annotated = draw_detections(blur_faces(image, tracks.xyxy) if self.blur else image, tracks, remarks)
-        return draw_status(annotated, self.describe(close))
+        return draw_status(annotated, self.describe(int(near.sum())))
 
     def describe(self, close: int = 0) -> str:
         """The line of counts, such as "31 frames/s, 3 people: 2 with_mask, 1 without_mask"."""
@@ -82,8 +88,8 @@ class Monitor:
         text = f"{people} {'person' if people == 1 else 'people'}"
         if people:
             text += ": " + ", ".join(f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name])
-        if self._durations:
-            text = f"{len(self._durations) / sum(self._durations):.0f} frames/s, {text}"
+        if len(self._moments) > 1:
+            text = f"{(len(self._moments) - 1) / (self._moments[-1] - self._moments[0]):.0f} frames/s, {text}"
         return text + (f", {close} too close" if close else "")
 
 

@@ -20,6 +20,7 @@ from utils.live import LiveReader
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 DEFAULT_RATE = 25.0  # frames a second, where a source does not tell
+KINDS = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "tcp", "udp", "http", "https", "file")  # of addresses
 TIMEOUT_MS = 10_000  # for an address to answer, and for its next frame
 CUT_OFF = 0.9  # a file that ends before this share of its frames is cut off; fewer are a matter of counting
 
@@ -54,7 +55,7 @@ class Video:
         Raises:
             SourceError: there is no such source, or it cannot be read.
         """
-        self._source, self._tell, self.reader = str(source), tell, None
+        self._source, self._tell, self.reader, self._unread = str(source), tell, None, 0
         self.name = hide_password(self._source)
         self._is_camera, is_address = self.name.isdecimal(), "://" in self.name
         self.path, self.is_live = Path(self.name), self._is_camera
@@ -90,8 +91,15 @@ class Video:
         return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, waits)
 
     def _say_why(self) -> str:
+        if "://" in self.name:
+            kind = self.name.split("://")[0].lower()
+            if kind not in KINDS:
+                return f"{self.name} is no address of a stream: such begin with rtsp:// or http://."
+            return f"{self.name} does not answer with a video: check the address, the network and the password."
+        if not self._is_camera and not self.path.stat().st_size:
+            return f"{self.name} is empty: fetch or save it again."
         if not self._is_camera:
-            return f"{self.name} is not a video that can be read: check the address or save it as MP4."
+            return f"{self.name} is cut off or no video that can be read: check it, or save it as MP4."
         if sys.platform.startswith("linux") and Path(f"/dev/video{self.name}").exists():
             return f"Camera {self.name} cannot be opened: close the program that uses it, or allow this one to."
         return f"Camera {self.name} cannot be opened: plug it in, or name a picture with --image."
@@ -100,7 +108,8 @@ class Video:
         """(frame number from 0, seconds from the start, (H, W, 3) uint8 RGB image) of each frame.
 
         Raises:
-            SourceError: not one frame can be read, or a file ends long before it should.
+            SourceError: not one frame can be read, a file ends long before it should, a stream stays away, or some
+                images of a folder cannot be read; the frames until then have come.
         """
         number = -1
         frames = self._read_live if self.is_live else self._read_folder if self._files else self._read_file
@@ -108,6 +117,10 @@ class Video:
             yield number, time_s, image
         if number < 0:
             raise SourceError(f"{self.name} holds no frame that can be read: check it, or save it as MP4.")
+        if self.reader and self.reader.given_up:
+            raise SourceError(f"{self.name} is given up: check that it is switched on and can be reached.")
+        if self._unread:
+            raise SourceError(f"{self.name}: {self._unread} of {self.frame_count} images could not be read.")
         if not self.is_live and self._capture and number + 1 < CUT_OFF * (self.frame_count or 0):
             raise SourceError(f"{self.name} ends after {number + 1} of {self.frame_count} frames: it is cut off.")
 
@@ -131,6 +144,7 @@ class Video:
                 image = read_image(file)
             except ImageError as error:
                 self._tell(str(error))
+                self._unread += 1
                 continue
             first = first or image.shape[1::-1]
             yield number / self.rate, fit_image(image, first)

@@ -13,8 +13,9 @@ import numpy as np
 import traitlets
 
 from utils.classes import CLASS_COLORS, MASK_CLASSES, decide
+from utils.draw import list_texts
 from utils.images import ImageError, decode_image
-from utils.monitor import Monitor
+from utils.monitor import TOO_CLOSE, Monitor
 
 
 class Webcam(anywidget.AnyWidget):
@@ -54,20 +55,19 @@ class Webcam(anywidget.AnyWidget):
         time_s = now - self._started
         tracks = self.monitor.watch(image, time_s)
         self.frame_count += 1
-        class_ids, faces = decide(tracks.y_prob).tolist(), []
-        for box, class_id, y_prob, track_id in zip(
-            tracks.xyxy.astype(float), class_ids, tracks.y_prob, tracks.track_id.tolist(), strict=True
-        ):
-            caption = f"{MASK_CLASSES[class_id]} {y_prob[class_id]:.0%}"
-            color = self.classes[class_id][1]
-            corner, size = box[:2].tolist(), (box[2:] - box[:2]).tolist()
-            faces.append([*corner, *size, f"{track_id}: {caption}" if track_id else caption, color, self.monitor.blur])
+        class_ids = decide(tracks.y_prob).tolist()
+        near = self.monitor.find_close(tracks, image.shape[1::-1])
+        texts = list_texts(tracks, [TOO_CLOSE if one else "" for one in near])
+        faces = [
+            [*box[:2], *np.subtract(box[2:], box[:2]).tolist(), text[0], self.classes[class_id][1], self.monitor.blur]
+            for box, text, class_id in zip(tracks.xyxy.astype(float).tolist(), texts, class_ids, strict=True)
+        ]
         if int(time_s) != self._second:
             self._second, self._seen = int(time_s), {}
         seen = [pair for pair in zip(tracks.track_id.tolist(), class_ids, strict=True) if pair[0]]
         self._seen |= dict(seen)
         counts = [list(self._seen.values()).count(class_id) for class_id in range(len(MASK_CLASSES))]
-        answer = {"faces": faces, "status": self.monitor.describe(), "sent": sent}
+        answer = {"faces": faces, "status": self.monitor.describe(int(near.sum())), "sent": sent}
         return answer | {"second": self._second, "counts": counts}
 
 

@@ -1,0 +1,123 @@
+"""The script while it runs: a window with a keyboard, and whatever asks it to end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.films import FILMS, RATE, draw_film
+from tests.test_regions import PATIENCE, Display, Person
+from tests.test_regions import display as display  # the fixture
+from utils.classes import CLASS_COLORS, MASK_CLASSES
+from utils.images import read_image
+from utils.paths import ROOT
+from utils.sources import Video
+from utils.video_copy import VideoCopy
+from utils.window import Window
+
+SCRIPT = ROOT / "03-detect_face_using_mask.py"
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Four people who stand, for four minutes: nobody waits for its end."""
+    frames = [image for image, _ in draw_film(FILMS["four stand"], 1.0)]
+    with VideoCopy(tmp_path_factory.mktemp("film") / "film.mp4", RATE) as copy:
+        for number in range(6000):
+            copy.add(frames[number % len(frames)], number / RATE)
+    return copy.path
+
+
+def list_arguments(film: Path) -> list[str]:
+    return [str(SCRIPT), "--video", str(film), "--output", "out", "--json", "a.json", "--csv", "people.csv"]
+
+
+def count_records(folder: Path) -> int:
+    """How many frames the JSON file, whole at every moment, holds so far."""
+    path = folder / "a.json"
+    return len(json.loads(path.read_text())["images"]) if path.exists() and path.stat().st_size else 0
+
+
+def wait_for_records(folder: Path, more_than: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while count_records(folder) <= more_than:
+        assert time.monotonic() < deadline, "No frame is watched."
+        time.sleep(0.1)
+
+
+def check_files(folder: Path) -> None:
+    """The copy can be played, the tables have their people, and all tell of the same frames."""
+    count = count_records(folder)
+    copied = len(list(Video(folder / "out" / "film.mp4")))
+    assert 0 <= count - copied <= 1
+    people, intervals = (pd.read_csv(folder / name) for name in ("people.csv", "people-intervals.csv"))
+    assert (len(people), intervals.people.tolist()) == (4, [4])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_whatever_ends_the_program_its_files_are_whole(film, tmp_path, name):
+    process = subprocess.Popen(
+        [sys.executable, *list_arguments(film), "--no-show"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for_records(tmp_path, more_than=20)
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert (process.returncode, "Traceback" in err) == (1, False)
+    assert out.rstrip().endswith("stopped before the end.")
+    check_files(tmp_path)
+
+
+@pytest.fixture
+def person(display: Display, film: Path, tmp_path: Path):
+    """Somebody who watches the film in a window."""
+    program = f"""
+        import os, runpy, sys
+        os.chdir({str(tmp_path)!r})
+        sys.argv = {list_arguments(film)!r}
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    """
+    person = Person(display.name, program)
+    yield person
+    person.process.kill()
+    person.process.communicate()
+
+
+@pytest.mark.parametrize("key", ["q", "Escape"])
+def test_a_window_pauses_keeps_a_picture_and_ends(person, display, tmp_path, key):
+    title = Window.title.split("(")[0]
+    person.wait(title)
+    wait_for_records(tmp_path, more_than=20)
+    shown = display.read().astype(int)
+    for name in MASK_CLASSES:
+        assert (np.abs(shown - CLASS_COLORS[name]).max(axis=2) < 3).sum() > 200  # boxes and captions are seen
+    person.press("space", title)
+    time.sleep(1.0)
+    paused = count_records(tmp_path)
+    person.press("s", title)
+    time.sleep(1.0)
+    assert count_records(tmp_path) == paused
+    (kept,) = (tmp_path / "out").glob("snapshot_*.jpg")
+    assert read_image(kept).shape == (480, 640, 3)
+    person.press("space", title)
+    wait_for_records(tmp_path, more_than=paused)
+    person.press(key, title)
+    out, err = person.process.communicate(timeout=PATIENCE)
+    assert (person.process.returncode, "Traceback" in err) == (0, False)
+    assert f"Kept {kept.relative_to(tmp_path)}." in err
+    assert "4 people: 2 with_mask, 1 without_mask, 1 mask_worn_incorrectly" in out
+    check_files(tmp_path)
