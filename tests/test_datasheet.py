@@ -13,8 +13,17 @@ from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.datasheet import write_datasheet
 from utils.hand_labels import read_hand_labels, record_label
 from utils.labels import BOX_COLUMNS
-from utils.provenance import COLUMNS, REFUSED, SOURCE_COLUMNS, SOURCES, TAKEN_DOWN, read_refused, read_sources
-from utils.tables import TableError, append_rows, read_rows
+from utils.provenance import (
+    COLUMNS,
+    REFUSED,
+    SOURCE_COLUMNS,
+    SOURCES,
+    TAKEN_DOWN,
+    read_refused,
+    read_sources,
+    read_taken_down,
+)
+from utils.tables import TableError, append_rows
 
 YES, NO, BADLY, NO_FACE = CLASS_NAMES
 PHRASES = {
@@ -102,7 +111,7 @@ def page(tmp_path_factory):
     path = write_datasheet(
         tmp_path_factory.mktemp("new") / "below/DATASHEET.md",
         *tables,
-        PHRASES,
+        {"en-US": PHRASES},
         contact="a@b.org",
         motivation="To *see*.",
     )
@@ -140,8 +149,8 @@ def test_classes_are_counted_by_source_size_and_split(page, tables):
     check_counts(tables["size"], "size", names)
     assert [row["size"] for row in tables["size"]] == [*limits, "whole image", "all"]
     faces = LABELS[LABELS.class_name != NO_FACE]
-    lead = f"**{len(faces)} faces in {len(set(faces.file))} photographs**, 0 of them with two rows"
-    assert lead in page and f"and {len(LABELS) - len(faces)} `no_face` rows" in page
+    lead = f"**{len(faces)} faces in {len(set(faces.file))} photographs**; and "
+    assert lead + f"{len(LABELS) - len(faces)} `no_face` rows" in page and "two rows" not in page
 
 
 def test_a_face_with_two_rows_is_one_face(tmp_path):
@@ -162,7 +171,7 @@ def test_groups_are_counted_and_a_torn_one_is_told(page, tmp_path):
     assert "not split" in plain and "were not looked for" in plain
 
 
-def test_phrases_are_told_with_what_they_brought(page, tables):
+def test_phrases_are_told_with_what_they_brought(page, tables, tmp_path):
     phrase_of = dict(zip("bing/" + SOURCES_TABLE.file, SOURCES_TABLE.phrase, strict=True))
     faces = LABELS[LABELS.class_name != NO_FACE]
     by_phrase = faces.assign(phrase=faces.file.map(phrase_of))
@@ -178,9 +187,12 @@ def test_phrases_are_told_with_what_they_brought(page, tables):
         row = found[phrase]
         assert (row["meant to bring"], *(int(row[name]) for name in ("photographs", "faces", "as meant"))) == numbers
     assert found[PHRASES[YES][0]]["language"] == "de-DE" and found[PHRASES[YES][0]]["filters"] == ""
+    assert found["asked in vain"]["language"] == "en-US"
     assert found[PHRASES[YES][1]]["filters"] == "license: creativecommons, type: photo"
     days = [text[:10] for text in SOURCES_TABLE.fetched_at]
     assert f"Fetched from {min(days)} to {max(days)}." in page
+    one_day = write_datasheet(tmp_path / "a.md", SOURCES_TABLE.assign(fetched_at=days[0])).read_text(encoding="utf-8")
+    assert f"Fetched on {days[0]}." in one_day
     assert "without one photograph: “asked in vain”." in page
     assert f"no labelled face: “{PHRASES[BADLY]}”." in page
     assert "Bing was asked in de-DE, en-US alone; of widely spoken languages not in Arabic," in page
@@ -297,9 +309,17 @@ def test_the_tables_are_taken_as_they_are_read_from_their_files(page, tmp_path):
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     faces, labels, hand = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("faces", "labels", "hand"))
     crawl = read_sources(tmp_path), read_refused(tmp_path)
-    gone = read_rows(tmp_path / TAKEN_DOWN, COLUMNS[TAKEN_DOWN])
+    gone = read_taken_down(tmp_path)
     path = write_datasheet(
-        tmp_path / "a.md", *crawl, faces, labels, hand, gone, PHRASES, contact="a@b.org", motivation="To *see*."
+        tmp_path / "a.md",
+        *crawl,
+        faces,
+        labels,
+        hand,
+        gone,
+        {"en-US": PHRASES},
+        contact="a@b.org",
+        motivation="To *see*.",
     )
     assert path.read_text(encoding="utf-8") == page
 

@@ -225,6 +225,13 @@ def test_a_folder_with_a_journal_is_read_like_the_others(tmp_path):
     assert read_hand_folder(folder, tmp_path)[0].source.tolist() == ["x", "y"]
 
 
+def test_a_photograph_without_a_found_face_has_its_folder_for_a_source(path):
+    for file in ("mine/people/1.jpg", "mine/crowd/2.jpg"):
+        record_label(path, file, [1, 1, 9, 9], "with_mask", "ann", "regions")
+    faces = pd.DataFrame({"file": ["mine/people/1.jpg"], "source": ["people"]})
+    assert to_label_table(read_hand_labels(path), faces)[0].source.tolist() == ["people", "crowd"]
+
+
 @pytest.mark.parametrize(("text", "count"), [("", 0), (HEADER + "\n", 0), ("another,table\n1,2\n", 1)])
 def test_a_folder_without_labels_gives_none(tmp_path, text, count):
     (tmp_path / "hand_labels.csv").write_text(text)

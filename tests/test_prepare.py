@@ -17,7 +17,7 @@ from utils.masks import load_classifier
 from utils.paths import SHARED_DIR
 from utils.prepare import find_background, group_and_split, prepare_labels, read_data
 from utils.provenance import SOURCE_COLUMNS
-from utils.tables import append_rows
+from utils.tables import append_rows, replace_rows
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,28 @@ def test_a_crawl_has_the_labels_of_its_journal_and_no_others(tmp_path):
     assert problems.empty
     prepared, _ = prepare_labels(tmp_path, make_detector())
     assert prepared.split.tolist() == ["train"]
+
+
+def test_a_rebuilt_folder_has_its_labels_and_a_person_may_mend_them(tmp_path):
+    write_crawl(tmp_path, "a", "b", "c")
+    rows = [{"file": f"bing/{name}/000001.png", "source": name, "class_name": "with_mask"} for name in "abc"]
+    boxed = [{**row, **dict(zip(BOX_COLUMNS, (1.1, 1, 8, 8), strict=True))} for row in rows]
+    replace_rows(tmp_path / "bing/labels.csv", pd.DataFrame([rows[0], *boxed[1:]], columns=COLUMNS))
+    table, problems = read_data(tmp_path)
+    pd.testing.assert_frame_equal(table, make_label_table([rows[0], *boxed[1:]]))
+    assert problems.empty
+    record_label(tmp_path / "bing/hand_labels.csv", boxed[2]["file"], [1.1, 1, 8, 8], "no_mask", "me", "mend")
+    table, _ = read_data(tmp_path)
+    classes = {"bing": "without_mask", "a": "with_mask", "b": "with_mask"}
+    assert table.set_index("source").class_name.to_dict() == classes
+
+
+@pytest.mark.parametrize("row", ["bing/a/000001.png,a,hat,,,,", "bing/a/000001.png,a,with_mask,x,1,2,2", "a,b,c"])
+def test_a_rebuilt_folder_whose_labels_make_no_sense_is_a_problem(tmp_path, row):
+    write_crawl(tmp_path, "a")
+    (tmp_path / "bing/labels.csv").write_text(f"{','.join(COLUMNS)}\n{row}\n")
+    table, problems = read_data(tmp_path)
+    assert table.empty and problems.file.tolist() == ["bing/labels.csv"]
 
 
 @pytest.fixture

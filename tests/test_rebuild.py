@@ -136,6 +136,25 @@ def test_what_was_taken_down_does_not_come_back(shared, bing, capsys):
     assert read_images(shared.parent / "other") == {}
 
 
+def test_labels_come_along_for_the_images_that_are_there(shared, bing, capsys):
+    labelled = shared.with_name("labelled.csv")
+    assert rebuild(labelled) == 0
+    assert "Their 3 labels are in" in capsys.readouterr().out
+    labels = read_rows(labelled.parent / "new/labels.csv", ["file", "class_name"])
+    assert labels.file.tolist() == ["new/a/1.jpg", "new/a/1.jpg", "new/a/2.jpg"]
+    assert labels.columns.tolist() == ["file", "class_name"] and set(labels.class_name) == {"with_mask"}
+    (labelled.parent / "new/a/1.jpg").unlink()
+    replace_rows(labelled, read_rows(labelled, SHARED_COLUMNS).assign(url=bing.address("404/1.jpg")))
+    assert rebuild(labelled) == 1
+    labels = read_rows(labelled.parent / "new/labels.csv", ["file", "class_name"])
+    assert labels.file.tolist() == ["new/a/2.jpg"]
+
+
+def test_a_list_without_labels_writes_none(shared, capsys):
+    assert rebuild(shared) == 0
+    assert "Their" not in capsys.readouterr().out and not (shared.parent / "new/labels.csv").exists()
+
+
 WRONG = {
     "above the folder": {"file": "../2.jpg"},
     "deep above the folder": {"file": "a/../../2.jpg"},

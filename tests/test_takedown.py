@@ -7,7 +7,7 @@ import pytest
 
 from tests.test_provenance import add_image
 from utils import takedown
-from utils.provenance import COLUMNS, REFUSED, TAKEN_DOWN, TakenDown, read_sources
+from utils.provenance import COLUMNS, REFUSED, SHARED_COLUMNS, TAKEN_DOWN, TakenDown, read_sources, write_share_list
 from utils.tables import TableError, append_rows, read_rows
 from utils.takedown import remove_source
 
@@ -81,6 +81,14 @@ def test_all_of_a_source_goes_and_nothing_else(root, source, expected):
         assert [file for file in files if file != "others/1.jpg"] == [
             f"bing/{file}" for file, number in FACES.items() if file not in expected for _ in range(number * times)
         ]
+
+
+def test_a_list_that_was_shared_loses_its_rows_by_their_hashes(root):
+    assert write_share_list(root / "bing", root / "bing/share_list.csv") == 4
+    before = read_rows(root / "bing/share_list.csv", SHARED_COLUMNS)
+    removed = remove_source(root / "bing", "a.org", [root / "bing/share_list.csv"])
+    assert removed.rows.tolist() == [1, 1]
+    assert read_rows(root / "bing/share_list.csv", SHARED_COLUMNS).values.tolist() == before[2:].values.tolist()
 
 
 def test_the_rows_that_stay_are_as_they_were(root):

@@ -69,7 +69,8 @@ def _describe_search(sources: pd.DataFrame, phrases: pd.DataFrame) -> list[str]:
     if sources.empty:
         return [*asked, "There is no table of sources, or it is empty: where the photographs are from is not known."]
     days = sources.fetched_at.str[:10].replace("", "an unknown day")
-    text = f"Fetched from {days.min()} to {days.max()}. The last column counts the faces with the class that was meant."
+    when = f"on {days.min()}" if days.nunique() == 1 else f"from {days.min()} to {days.max()}"
+    text = f"Fetched {when}. The last column counts the faces with the class that was meant."
     return [text, *asked]
 
 
@@ -127,7 +128,7 @@ def write_datasheet(
     labels: pd.DataFrame | None = None,
     hand_labels: pd.DataFrame | None = None,
     taken_down: pd.DataFrame | None = None,
-    phrases: Mapping[str, Sequence[str]] | None = None,
+    phrases: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     title: str = "Faces with and without masks",
     motivation: str = "",
     contact: str = "",
@@ -142,8 +143,8 @@ def write_datasheet(
         faces: the faces table of the extraction.
         labels: the label table, perhaps with ``group`` and ``split``.
         hand_labels: from ``read_hand_labels``.
-        taken_down: ``taken_down.csv`` of the crawl folder.
-        phrases: what ``crawl_images`` was asked; phrases that brought nothing are known from here alone.
+        taken_down: from ``provenance.read_taken_down``.
+        phrases: what was asked, by language and class; phrases that brought nothing are known from here alone.
         title: of the data set.
         motivation: why it was made, by whom and who paid, in Markdown.
         contact: where to ask for a picture to be taken out.
@@ -161,11 +162,10 @@ def write_datasheet(
     labels = inventory.join_sources(_complete(labels, COLUMNS), sources)
     asked = inventory.count_phrases(sources, labels, phrases)
     seen, background = inventory.list_faces(labels), (labels.class_name == "no_face").sum()
-    lead = f"**{say_number(len(seen), 'face')} in {say_number(seen.file.nunique(), 'photograph')}**, "
-    lead += (
-        f"{len(labels) - background - len(seen)} of them with two rows in the label table, one for the whole image and "
-    )
-    lead += f"one for its box; and {say_number(background, '`no_face` row')}, of what a detector might take for a face."
+    lead = f"**{say_number(len(seen), 'face')} in {say_number(seen.file.nunique(), 'photograph')}**"
+    if twice := len(labels) - background - len(seen):
+        lead += f", {twice} of them with two rows in the label table, one for the whole image and one for its box"
+    lead += f"; and {say_number(background, '`no_face` row')}, of what a detector might take for a face."
     kept, gone = int((sources.sha256 != "").sum()), taken_down[taken_down.file != ""]
     gaps = find_gaps(labels, asked, few)
     taken = f"{say_number(gone.file.nunique(), 'image')} from {say_number(taken_down.source.nunique(), 'source')}"

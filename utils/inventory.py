@@ -86,14 +86,14 @@ def size_faces(labels: pd.DataFrame) -> pd.Series:
 
 
 def count_phrases(
-    sources: pd.DataFrame, labels: pd.DataFrame, phrases: Mapping[str, Sequence[str]] | None = None
+    sources: pd.DataFrame, labels: pd.DataFrame, phrases: Mapping[str, Mapping[str, Sequence[str]]] | None = None
 ) -> pd.DataFrame:
     """What was asked and what it brought: ``phrase, meant, language, other_filters, photos, faces, as_meant``.
 
     Args:
         sources: from ``describe_sources``.
         labels: from ``join_sources``.
-        phrases: what ``crawl_images`` was asked for; a phrase that brought nothing is known from here alone.
+        phrases: by language and class what was asked; a phrase that brought nothing is known from here alone.
 
     Returns:
         The table; ``as_meant`` counts the faces that were labelled as the phrase was meant to bring.
@@ -108,12 +108,13 @@ def count_phrases(
     )
     table = photos.merge(faces.reset_index(), on=key, how="left")
     asked = [
-        {"phrase": " ".join(phrase.split()), "meant": class_name}
-        for class_name, texts in (phrases or {}).items()
+        {"phrase": " ".join(phrase.split()), "meant": class_name, "language": language}
+        for language, classes in (phrases or {}).items()
+        for class_name, texts in classes.items()
         for phrase in ([texts] if isinstance(texts, str) else texts)
     ]
     missing = [row for row in asked if row["phrase"] not in set(table.phrase)]
-    table = pd.concat([table, pd.DataFrame(missing, columns=["phrase", "meant"])], ignore_index=True)
+    table = pd.concat([table, pd.DataFrame(missing, columns=["phrase", "meant", "language"])], ignore_index=True)
     counts = ["photos", "faces", "as_meant"]
     return table.assign(**table[counts].fillna(0).astype(int)).fillna("")
 

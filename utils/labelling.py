@@ -156,7 +156,7 @@ def to_label_table(hand_labels: pd.DataFrame, faces: pd.DataFrame | None = None)
 
     Args:
         hand_labels: from ``read_hand_labels``.
-        faces: ``file`` and ``source``; without it the source is the first folder of ``file``.
+        faces: ``file`` and ``source``; the source of any other photograph is the folder that holds it.
 
     Returns:
         The label table, and the faces left out because no class has more than half of the labellers: ``file``, the
@@ -168,7 +168,7 @@ def to_label_table(hand_labels: pd.DataFrame, faces: pd.DataFrame | None = None)
         face = {"file": file, **dict(zip(BOX_COLUMNS, box, strict=True))}
         share = labels.class_name.value_counts(normalize=True)
         if share.iloc[0] > 0.5:
-            rows.append({**face, "source": sources.get(file, file.split("/")[0]), "class_name": share.index[0]})
+            rows.append({**face, "source": sources.get(file, Path(file).parent.name), "class_name": share.index[0]})
         else:
             said = ", ".join(f"{row.labeller}: {row.class_name}" for row in labels.itertuples())
             disputed.append({**face, "labels": said})

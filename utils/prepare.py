@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 
 from utils.boxes import sample_background
-from utils.classes import LabelError
+from utils.classes import LabelError, to_class_name
 from utils.convert import find_broken_images
 from utils.faces import Detector, find_faces
 from utils.groups import find_near_duplicates, group_near_duplicates, hash_images, keep_sides, split_by_group
 from utils.hand_labels import JOURNAL_NAME
 from utils.labelling import read_hand_folder
-from utils.labels import BOX_COLUMNS, apply_corrections, make_label_table, read_labels
+from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table, read_labels
 from utils.paths import DATA_DIR
 from utils.provenance import SOURCES, read_sources
+from utils.rebuild import LABELS as REBUILT_LABELS
+from utils.tables import read_rows
 
 CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"
 MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"
@@ -25,16 +27,28 @@ BACKGROUND_SIZES = (12, 120)  # pixels: what detectors mistake for a face is as 
 
 
 def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``labels.read_labels``, with crawl folders, which are labelled by hand (``hand_labels.csv``), as a third kind.
+    """``labels.read_labels``, with crawl folders, labelled by hand or rebuilt with labels, as a third kind.
 
-    What is crawled and not labelled yet has no rows, whatever its folders are called: a phrase is no label.
+    A face that ``hand_labels.csv`` has keeps no label of ``labels.csv``. What is crawled and not labelled yet has no
+    rows, whatever its folders are called: a phrase is no label.
     """
-    return read_labels(root, {JOURNAL_NAME: read_hand_folder, SOURCES: _read_unlabelled})
+    return read_labels(root, dict.fromkeys([JOURNAL_NAME, REBUILT_LABELS, SOURCES], _read_crawl))
 
 
-def _read_unlabelled(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    problem = f"{folder} holds {len(read_sources(folder))} photographs, and none of them is labelled yet."
-    return make_label_table([]), pd.DataFrame([{"file": folder.relative_to(root).as_posix(), "problem": problem}])
+def _read_crawl(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    table, problems = read_hand_folder(folder, root)
+    try:
+        rebuilt = read_rows(folder / REBUILT_LABELS, COLUMNS)[COLUMNS]
+        names = {name: to_class_name(name, folder / REBUILT_LABELS) for name in rebuilt.class_name.unique()}
+        rebuilt = rebuilt.replace({"class_name": names}).replace(dict.fromkeys(BOX_COLUMNS, ""), np.nan)
+        rebuilt = make_label_table(rebuilt.to_dict("records"))
+        table = pd.concat([table, rebuilt]).drop_duplicates(["file", *BOX_COLUMNS], ignore_index=True)
+    except ValueError as error:  # a LabelError or a TableError, or a box that is no number
+        problems.loc[len(problems)] = [f"{folder.name}/{REBUILT_LABELS}", str(error)]
+    if table.empty and problems.empty:
+        count = len(read_sources(folder))
+        problems.loc[0] = [folder.name, f"{folder} holds {count} photographs, and none of them is labelled yet."]
+    return table, problems
 
 
 def find_background(table: pd.DataFrame, root: str | Path, detector: Detector, seed: int = 0) -> pd.DataFrame:
@@ -77,7 +91,7 @@ def find_background(table: pd.DataFrame, root: str | Path, detector: Detector, s
 def group_and_split(table: pd.DataFrame, root: str | Path, seed: int = 0) -> pd.DataFrame:
     """The label table with ``group`` and ``split``: near-duplicates together, 80/10/10 by group.
 
-    Photographs of the public sets stay where they were drawn once (``data/split.csv``), and so do their near-duplicates.
+    Photographs of the public sets stay where they were drawn once (``data/split.csv``), as do their near-duplicates.
     """
     files = sorted(table.file.unique())
     group = group_near_duplicates(find_near_duplicates(hash_images([Path(root) / file for file in files])), len(files))

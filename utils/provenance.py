@@ -59,6 +59,18 @@ def read_refused(folder: str | Path) -> pd.DataFrame:
     return table[~table.url.isin(read_sources(folder).url)].reset_index(drop=True)
 
 
+def read_taken_down(folder: str | Path) -> pd.DataFrame:
+    """What was taken out of a crawl folder, and sources of which it had nothing, whose ``file`` is empty.
+
+    Returns:
+        A table ``source, file, url, page_url, sha256, taken_down_at``, all text.
+
+    Raises:
+        TableError: the file cannot be read.
+    """
+    return read_rows(Path(folder) / TAKEN_DOWN, COLUMNS[TAKEN_DOWN])
+
+
 def write_part(folder: Path, data: bytes) -> Path:
     """Write an image's bytes as ``<sha256>.part`` in the folder that it will lie in."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +135,7 @@ class TakenDown:
     """What must not come back to a crawl folder: addresses and hashes that were taken down, and whole sources."""
 
     def __init__(self, folder: str | Path) -> None:
-        table = read_rows(Path(folder) / TAKEN_DOWN, COLUMNS[TAKEN_DOWN])
+        table = read_taken_down(folder)
         self.files = set(table.file)
         self._known = {*table.url, *table.sha256} - {""}
         self._sources = set(table.source)

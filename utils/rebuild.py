@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 
 from utils.fetch import FetchError, PoliteSession
 from utils.provenance import SHARED_COLUMNS, TakenDown, keep_part, mend_folder, read_sources, write_part
-from utils.tables import TableError, read_rows
+from utils.tables import TableError, read_rows, replace_rows
 
+LABELS = "labels.csv"
 FILE = re.compile(r"[^\x00-\x1f\\:*?\"<>|]+\.(jpg|png|webp)")
 
 
@@ -94,6 +95,26 @@ def _rebuild_image(row: dict, folder: Path, session: PoliteSession, taken_down: 
     return "fetched"
 
 
+def write_labels(path: str | Path, folder: str | Path) -> int:
+    """Write the labels that a list brought along as ``labels.csv`` in the rebuilt folder, of the images that are there.
+
+    Args:
+        path: the list.
+        folder: the rebuilt folder; ``file`` of the labels begins with its name, so that the folder above it is the
+            data root.
+
+    Returns:
+        The number of rows; a list without labels writes none.
+    """
+    folder, table = Path(folder), read_rows(path, SHARED_COLUMNS)
+    if "class_name" not in table:
+        return 0
+    table = table[[(folder / file).is_file() for file in table.file]]
+    labels = table.drop(columns=[name for name in SHARED_COLUMNS if name != "file"])
+    replace_rows(folder / LABELS, labels.assign(file=f"{folder.resolve().name}/" + labels.file))
+    return len(labels)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0: all images are there (but those taken down), 1: some are missing, 2: list or folder is wrong."""
     parser = argparse.ArgumentParser(
@@ -112,6 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     session = PoliteSession(options.contact, options.delay, max(1, options.tries), timeout=options.timeout)
     try:
         table = rebuild_images(read_share_list(options.list), options.folder, session)
+        labels = write_labels(options.list, options.folder)
     except (TableError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -124,6 +146,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{row.file} is missing: {row.outcome} ({row.url}).", file=sys.stderr)
     counts = ", ".join(f"{number} {outcome}" for outcome, number in table.outcome.value_counts().items())
     print(f"{is_there.sum()} of {len(table)} images are in {options.folder}: {counts or 'the list is empty'}.")
+    if labels:
+        print(f"Their {labels} labels are in {options.folder / LABELS}, which notebook 01 reads.")
     return 1 if len(missing) else 0
 
 

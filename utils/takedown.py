@@ -26,8 +26,9 @@ def remove_source(
         folder: a crawl folder.
         source: the address of an image, a page (with all below it), a domain (with all below it), or a ``file`` of
             ``sources.csv``. Addresses are those of the image or of its page.
-        tables: those of ``faces.csv``, ``hand_labels.csv``, ``labels.csv`` and the like that know the images: CSV files
-            with a column ``file`` and perhaps ``crop``. Those that do not exist are passed over.
+        tables: ``faces.csv``, ``hand_labels.csv``, ``labels.csv`` and the like, which know the images: CSV files
+            with a column ``file``, or with ``sha256`` as a share list has it, and perhaps ``crop``. Those that do not
+            exist are passed over.
         root: the data root, which ``file`` and ``crop`` of these tables lie below; the folder that holds the crawl
             folder by default. A crop may also lie below its table.
         dry_run: change nothing, to see what would be removed.
@@ -48,6 +49,7 @@ def remove_source(
         )
     chosen = _choose(folder, sources, source)
     gone = {(folder / file).resolve(): file for file in chosen.file}
+    gone_hashes = dict(zip(chosen.sha256, chosen.file, strict=True))
     crops, count = {}, dict.fromkeys(chosen.file, 0)
     rest: dict[Path, pd.DataFrame] = {}
     for path in map(Path, tables):
@@ -55,6 +57,8 @@ def remove_source(
             continue
         table = read_rows(path, ["file"])
         images = [gone.get((root / file).resolve()) for file in table.file]
+        if "sha256" in table:
+            images = [gone_hashes.get(sha256) for sha256 in table.sha256]
         if any(images):
             rest[path] = table[[image is None for image in images]]
         for image, crop in zip(images, table.get("crop", [""] * len(table)), strict=True):
