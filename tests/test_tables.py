@@ -72,8 +72,9 @@ UNREADABLE = {"no text": b"file,title\n\xff\xfe,\n", "no table": b'file,title\n1
 @pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_cannot_be_read_is_named(tmp_path, data):
     (tmp_path / "a.csv").write_bytes(data)
-    with pytest.raises(TableError, match=r"a\.csv cannot be read as a table"):
+    with pytest.raises(TableError, match=r"a\.csv cannot be read as a table") as error:
         read_rows(tmp_path / "a.csv", COLUMNS)
+    assert "\n" not in str(error.value)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

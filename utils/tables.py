@@ -36,7 +36,8 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         whole = data[: data.rfind(b"\n") + 1].decode("utf-8-sig")
         table = pd.read_csv(io.StringIO(whole), dtype=str, keep_default_na=False) if whole.strip() else None
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
-        raise TableError(f"{path} cannot be read as a table ({error}): mend it or move it away.") from error
+        said = " ".join(str(error).split())  # pandas ends its sentences with a line break
+        raise TableError(f"{path} cannot be read as a table ({said}): mend it or move it away.") from error
     if table is None:
         return pd.DataFrame(columns=list(columns), dtype="str")
     for name in columns:
