@@ -229,6 +229,8 @@ from pathlib import Path
 crops = [read_surroundings(EXAMPLES_DIR, face) for _, face in faces.iterrows()]
 ContactSheet(crops, on_change=lambda *change: Path("changes.txt").open("a").write(f"{change}\\n"))
 """
+NONE_CELL = "ContactSheet([])"
+NOBODY_CELL = 'LabelWidget(LabelSession(faces[:0], "nobody.csv", "ann"), None)'
 
 
 def see(page: Page, text: str, widget: str = "label") -> None:
@@ -238,7 +240,7 @@ def see(page: Page, text: str, widget: str = "label") -> None:
 def test_a_person_labels_faces_in_jupyterlab(tmp_path):
     assert shutil.which("chromium"), "This test drives Chromium: install it (Debian: apt install chromium)."
     path = tmp_path / "hand_labels.csv"
-    with open_notebook(tmp_path, [LABEL_CELL, SHEET_CELL]) as page:
+    with open_notebook(tmp_path, [LABEL_CELL, SHEET_CELL, NONE_CELL, NOBODY_CELL]) as page:
         run_cell(page)
         see(page, "0 of 24 done, 24 left")
         expect(page.locator(".fmd-label")).to_be_focused(timeout=1000 * PATIENCE_S)
@@ -263,7 +265,7 @@ def test_a_person_labels_faces_in_jupyterlab(tmp_path):
             page.keyboard.press("2")
             see(page, f"{done} of 24 done, {24 - done} left" if done < 24 else "All 24 faces are done")
         expect(page.locator(".fmd-summary")).to_contain_text("20 without mask")
-        assert page.locator(".jp-CodeCell").count() == 2  # JupyterLab saw none of these keys
+        assert page.locator(".jp-CodeCell").count() == 4  # JupyterLab saw none of these keys
 
         run_cell(page, 1)
         see(page, "24 of 24 kept, 0 left out", "sheet")
@@ -273,6 +275,11 @@ def test_a_person_labels_faces_in_jupyterlab(tmp_path):
             page.keyboard.press(key)
             see(page, f"{count} of 24 kept, {24 - count} left out", "sheet")
         assert page.locator(".fmd-grid button").nth(2).get_attribute("aria-pressed") == "false"
+
+        for cell, widget, text in [(2, "sheet", "no pictures"), (3, "label", "no faces")]:
+            run_cell(page, cell)
+            count = page.locator(f".fmd-{widget} .fmd-count").nth(1)
+            expect(count).to_have_text(f"There are {text} here yet", timeout=1000 * PATIENCE_S)
 
     labels = read_hand_labels(path)
     first = ["with_mask", "without_mask", "mask_worn_incorrectly", "no_face", "mask_worn_incorrectly"]

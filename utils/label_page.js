@@ -109,7 +109,8 @@ function render({ model, el }) {
     const face = faces.get(queue[0]), isHidden = model.get("hide_suggestion");
     const isOver = state.left === 0 && !isSent;
     const count = `${state.done} of ${state.total} done, ${state.left} left`;
-    part("count").textContent = isOver ? `All ${state.total} faces are done` : count;
+    const end = state.total ? `All ${state.total} faces are done` : "There are no faces here yet";
+    part("count").textContent = isOver ? end : count;
     Object.assign(root.querySelector("progress"), { max: Math.max(1, state.total), value: state.done });
     [...part("classes").children].forEach((button, id) => {
       button.children[2].textContent = state.counts[id];

@@ -23,7 +23,8 @@ function render({ model, el }) {
   function receive(message, buffers) {
     part("problem").textContent = message.problem ?? "";
     part("problem").hidden = !message.problem;
-    part("count").textContent = `${message.kept} of ${message.total} kept, ${message.total - message.kept} left out`;
+    const count = `${message.kept} of ${message.total} kept, ${message.total - message.kept} left out`;
+    part("count").textContent = message.total ? count : "There are no pictures here yet";
     if (message.captions) {
       ({ page, first } = message);
       where.textContent = `page ${page + 1} of ${message.pages}`;
