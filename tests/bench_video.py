@@ -32,7 +32,7 @@ from utils.video_copy import VideoCopy
 def bench_tracks() -> None:
     """Who is who, by the shipped models: switches of identity, errors of the count, and flickers of a label."""
     judge = load_judge("ssd", 0.25, tiled=False)
-    rows = {name: follow_people(Monitor(judge), people) for name, people in FILMS.items()}
+    rows = {name: follow_people(Monitor(judge), film) for name, film in FILMS.items()}
     print(pd.DataFrame.from_dict(rows, orient="index").to_string(), flush=True)
 
 

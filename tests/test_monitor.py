@@ -68,12 +68,16 @@ def test_the_first_frames_have_their_faces_too(judge, tmp_path):
     assert {record["file"] for record in report.records} == {str(path)}
 
 
-@pytest.mark.parametrize("people", FILMS.values(), ids=FILMS.keys())
-def test_the_shipped_models_follow_people_as_they_are(people):
-    row = follow_people(Monitor(load_judge("ssd", 0.25, tiled=False)), people)
+@pytest.mark.parametrize("name", FILMS)
+def test_the_shipped_models_follow_people_as_they_are(name):
+    """At half the rate, as on a slow machine; ``tests/bench_video.py`` tells of every frame."""
+    monitor = Monitor(load_judge("ssd", 0.25, tiled=False))
+    row = follow_people(monitor, FILMS[name], step=2)
     assert row["people"] == row["counted"]
     assert row["identity switches"] == 0
-    assert row["most changes of a label"] <= 1
+    assert row["most changes of a label"] == any(np.isfinite(person.later[0]) for person in FILMS[name].people)
+    last = [person.later[1] or person.class_name for person in FILMS[name].people]
+    assert monitor.census.counts == {class_name: last.count(class_name) for class_name in MASK_CLASSES}
 
 
 def test_records_are_written_as_they_come(judge, street, tmp_path):

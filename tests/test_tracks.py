@@ -45,6 +45,19 @@ def ids(answer):
     return {track_id for track_id, _ in answer.values()}
 
 
+def pass_behind(path, edge, first, last):
+    """The same path of one who walks to the left behind a wall, whose right edge is at ``edge``, from ``first`` to
+    ``last`` (seconds): what is found of the face is what stands out."""
+    seen = {}
+    for frame, box in path.items():
+        left, right = (edge, box[2]) if box[2] > edge > box[0] else (box[0], box[2])
+        if not first <= frame / RATE < last:
+            seen[frame] = box
+        elif right - left > 15 and box[2] > edge:
+            seen[frame] = np.array([left, box[1], right, box[3]])
+    return seen
+
+
 SCENES = {
     "standing": [make_path((100, 100), (0, 0))],
     "walking": [make_path((50, 100), (120, 10))],
@@ -55,6 +68,12 @@ SCENES = {
     "crossing, one hidden behind the other": [
         make_path((50, 100), (100, 0)),
         make_path((450, 104), (-100, 0), hidden=[(1.75, 2.25)]),
+    ],
+    "half covered, then hidden for half a second": [pass_behind(make_path((500, 100), (-160, 0)), 300, 1.0, 2.2)],
+    "three at three speeds": [
+        make_path((50, 100), (110, 0)),
+        make_path((450, 130), (-160, 0), side=80),
+        make_path((150, 70), (60, 5), side=50),
     ],
     "leaving while another comes": [
         make_path((100, 100), (0, 0), seconds=1.5),

@@ -14,13 +14,14 @@ import numpy as np
 
 from utils.boxes import Detections, as_boxes, box_iou
 
-ENLARGED = 0.4  # of its size that a box grows by on each side before overlaps are measured
+ENLARGED = 0.3  # of its size that a box grows by on each side before overlaps are measured
 MIN_IOU = 0.1  # of enlarged boxes, to be the same face
 MEMORY = 1.0  # seconds that a face may be hidden and still be the same, and over which it votes
 GAP = 0.4  # seconds between frames from which on nothing was watched: a stream that breaks ages nobody ...
 OUTAGE = 10.0  # ... but for one so long that people have moved on
-SMOOTHING = 0.2  # the share that a new measurement has in a track's velocity
-DOUBT = 0.8  # of overlap that each second out of sight costs: who was just seen is likelier than who is hidden there
+STEADY = 0.5  # seconds over which a track's velocity is averaged
+WHOLE = 3  # how quickly a box that changes its shape loses its say in that: behind somebody its middle jumps
+DOUBT = 0.4  # of overlap that each second out of sight costs: who was just seen is likelier than who is hidden there
 INERTIA = 0.12  # the share of all votes that the present label has besides, so that a tie does not flicker
 CONFIRMED = 3  # times seen before a track counts: a detector's mistake is seldom made twice
 
@@ -33,6 +34,7 @@ class Track:
         xyxy: (4,) where it was seen last, pixels.
         time_s: when that was.
         velocity: (2,) of its centre, pixels a second.
+        size: (2,) its width and height, whole also while it is half hidden, pixels.
         votes: (seconds, weight, (C,) probabilities) of the last second.
         hits: how often it was seen.
         track_id: its number from 1, 0 until it counts.
@@ -42,6 +44,7 @@ class Track:
     xyxy: np.ndarray
     time_s: float
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    size: np.ndarray = field(default_factory=lambda: np.zeros(2))
     votes: deque = field(default_factory=deque)
     hits: int = 0
     track_id: int = 0
@@ -49,15 +52,20 @@ class Track:
 
     def predict(self, time_s: float) -> np.ndarray:
         """(4,) where it should be by now."""
-        return self.xyxy + np.tile(self.velocity * (time_s - self.time_s), 2)
+        centre = (self.xyxy[:2] + self.xyxy[2:]) / 2 + self.velocity * (time_s - self.time_s)
+        return np.concatenate([centre - self.size / 2, centre + self.size / 2])
 
     def see(self, xyxy: np.ndarray, time_s: float, weight: float, y_prob: np.ndarray) -> None:
         """Take in a box that is this face."""
         passed = time_s - self.time_s
         if self.hits and passed > 0:
-            moved = (xyxy[:2] + xyxy[2:] - self.xyxy[:2] - self.xyxy[2:]) / 2
-            share = SMOOTHING if self.hits > 1 else 1.0
+            moved, size = (xyxy[:2] + xyxy[2:] - self.xyxy[:2] - self.xyxy[2:]) / 2, xyxy[2:] - xyxy[:2]
+            whole = np.prod(np.minimum(size, self.size) / np.maximum(np.maximum(size, self.size), 1e-6)) ** WHOLE
+            share = (1 - np.exp(-passed / STEADY)) * whole if self.hits >= CONFIRMED else 1 / self.hits
             self.velocity = (1 - share) * self.velocity + share * moved / passed
+            self.size = (1 - share) * self.size + share * size
+        if not self.hits:
+            self.size = xyxy[2:] - xyxy[:2]
         self.xyxy, self.time_s, self.hits = np.asarray(xyxy, float), time_s, self.hits + 1
         self.votes.append((time_s, weight, y_prob))
         while self.votes[0][0] < time_s - MEMORY:
