@@ -20,6 +20,7 @@ from utils.fetch import PoliteSession, name_agent
 from utils.images import read_image
 from utils.paths import EXAMPLES_DIR, ROOT
 from utils.provenance import read_refused, read_sources
+from utils.tables import TableError
 from utils.takedown import remove_source
 
 MISBEHAVING = {
@@ -291,6 +292,20 @@ def test_killed_at_any_moment_a_crawl_goes_on_and_nothing_is_lost_or_twice(tmp_p
     check_folder(tmp_path)
     assert {(tmp_path / file).read_bytes() for file in list_files(tmp_path)} == contents
     assert kept <= set(read_sources(tmp_path).sha256) and len(list_files(tmp_path)) == len(contents) == 71
+
+
+def test_a_second_program_is_kept_out_until_the_first_has_ended(tmp_path):
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(30)], "q": []}) as bing:
+        bing.delay = 0.1
+        process = start_crawl(bing, tmp_path)
+        wait_for_images(bing, process, 8)
+        with pytest.raises(TableError, match="Another program is at work in .*: wait until it is done, or stop it"):
+            crawl(bing, tmp_path)
+        process.kill()  # which frees the folder, too
+        process.communicate()
+        crawl(bing, tmp_path)
+    check_folder(tmp_path)
+    assert len(list_files(tmp_path)) == 30
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl+C elsewhere")

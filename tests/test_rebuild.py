@@ -12,7 +12,7 @@ from tests.test_provenance import add_image
 from utils.paths import ROOT
 from utils.provenance import COLUMNS, SHARED_COLUMNS, TAKEN_DOWN, read_sources, write_share_list
 from utils.rebuild import main, read_share_list
-from utils.tables import TableError, append_rows, read_rows, replace_rows
+from utils.tables import TableError, append_rows, hold_folder, read_rows, replace_rows
 from utils.takedown import remove_source
 
 NAMES = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
@@ -192,6 +192,13 @@ def test_a_folder_that_cannot_be_is_one_sentence(shared, capsys):
     (shared.parent / "new").write_text("")
     assert rebuild(shared) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_another_program_is_at_work_is_left_alone(shared, bing, capsys):
+    with hold_folder(shared.parent / "new"):
+        assert rebuild(shared) == 2
+    assert "Another program is at work in" in capsys.readouterr().err and bing.count_images() == 0
+    assert rebuild(shared) == 0
 
 
 def test_the_command_runs_and_explains_itself(shared):

@@ -5,7 +5,7 @@ import csv
 import pandas as pd
 import pytest
 
-from utils.tables import TableError, append_rows, read_rows, replace_rows
+from utils.tables import TableError, append_rows, hold_folder, read_rows, replace_rows
 
 COLUMNS = ["file", "title"]
 TITLES = {
@@ -83,6 +83,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         append_rows(tmp_path / "file" / "a.csv", [], COLUMNS)
     with pytest.raises(TableError, match=r"file/a\.csv cannot be written"):
         replace_rows(tmp_path / "file" / "a.csv", pd.DataFrame())
+
+
+def test_a_folder_is_held_by_one_and_free_afterwards(tmp_path):
+    for _ in range(2):
+        with hold_folder(tmp_path / "new"), pytest.raises(TableError, match="Another program is at work in .*new"):
+            with hold_folder(tmp_path / "new"):
+                raise AssertionError("held twice")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TableError, match="file cannot be written"), hold_folder(tmp_path / "file"):
+        raise AssertionError("held a file")
 
 
 def test_a_replaced_table_is_read_back_and_nothing_is_left_beside(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from tests.test_provenance import add_image
 from utils import takedown
 from utils.provenance import COLUMNS, REFUSED, SHARED_COLUMNS, TAKEN_DOWN, TakenDown, read_sources, write_share_list
-from utils.tables import TableError, append_rows, read_rows
+from utils.tables import TableError, append_rows, hold_folder, read_rows
 from utils.takedown import remove_source
 
 FACE_COLUMNS = ["file", "source", "x_min", "class_name", "crop"]
@@ -44,7 +44,8 @@ def remove(root: Path, source: str, **options) -> pd.DataFrame:
 
 
 def list_files(root: Path) -> set[str]:
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and path.suffix != ".csv"}
+    files = [path for path in root.rglob("[!.]*") if path.is_file() and path.suffix != ".csv"]
+    return {path.relative_to(root).as_posix() for path in files}
 
 
 SOURCES = {
@@ -127,6 +128,12 @@ def test_an_image_that_was_found_elsewhere_first_goes_too(root):
 def test_a_source_too_wide_to_be_meant_is_refused(root, source):
     with pytest.raises(TableError, match="is no source"):
         remove(root, source)
+    assert len(read_sources(root / "bing")) == 4 and not (root / "bing" / TAKEN_DOWN).exists()
+
+
+def test_nothing_is_taken_down_while_another_program_writes(root):
+    with hold_folder(root / "bing"), pytest.raises(TableError, match="Another program is at work"):
+        remove(root, "a.org")
     assert len(read_sources(root / "bing")) == 4 and not (root / "bing" / TAKEN_DOWN).exists()
 
 

@@ -23,6 +23,7 @@ from utils.bing import MAX_RESULTS, CrawlError, Search, list_phrases, make_addre
 from utils.crawl_folder import CrawlFolder
 from utils.fetch import FetchError, PoliteSession
 from utils.provenance import read_sources
+from utils.tables import hold_folder
 
 BING = "https://www.bing.com"
 THREADS = 4
@@ -161,18 +162,19 @@ def crawl_images(
     Raises:
         CrawlError: a phrase, a filter, or the language cannot be used.
         LabelError: a class is unknown.
-        TableError: the folder's tables cannot be used.
+        TableError: the folder's tables cannot be used, or another program is at work there.
     """
     filters = {"license" if name == "licence" else name: value for name, value in (filters or {}).items()}
     asked = _write_filters(filters)
     shared = {"licence": filters.get("license", ""), "filters": json.dumps({**filters, "language": language})}
     classes = list_phrases(phrases)
     addresses = {phrase: make_address(server, phrase, language, asked) for phrase in classes}
-    crawl_folder, before = CrawlFolder(folder), len(read_sources(folder))
-    missing = {phrase: max(0, count - crawl_folder.count.get(phrase, 0)) for phrase in classes}
     counts, problems = Counter(saved=0, refused=0, known=0), []
     session.stopped.clear()
-    with tqdm(total=sum(missing.values()), desc="crawling", unit="image") as bar:
+    with hold_folder(folder), tqdm(total=0, desc="crawling", unit="image") as bar:
+        crawl_folder, before = CrawlFolder(folder), len(read_sources(folder))
+        missing = {phrase: max(0, count - crawl_folder.count.get(phrase, 0)) for phrase in classes}
+        bar.total = sum(missing.values())
         for phrase, class_name in classes.items():
             row = {"phrase": phrase, "class_name": class_name, **shared}
             search = Search(phrase, addresses[phrase], language, row, missing[phrase], counts)

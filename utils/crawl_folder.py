@@ -13,7 +13,8 @@ from utils.tables import append_rows, now
 
 
 class CrawlFolder:
-    """The folder and its tables, as ``provenance`` describes them. Threads may share it, two programs may not.
+    """The folder and its tables, as ``provenance`` describes them. Threads may share it; ``tables.hold_folder`` keeps a
+    second program out.
 
     Attributes:
         path: where it is; made, and mended where a crawl was interrupted.

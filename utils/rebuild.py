@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from utils.fetch import FetchError, PoliteSession
 from utils.provenance import SHARED_COLUMNS, TakenDown, keep_part, mend_folder, read_sources, write_part
-from utils.tables import TableError, read_rows, replace_rows
+from utils.tables import TableError, hold_folder, read_rows, replace_rows
 
 LABELS = "labels.csv"
 FILE = re.compile(r"[^\x00-\x1f\\:*?\"<>|]+\.(jpg|png|webp)")
@@ -59,14 +59,13 @@ def rebuild_images(shared: pd.DataFrame, folder: str | Path, session: PoliteSess
         address serves another file now), "another file" (its place is taken), or a reason of ``fetch.FetchError``.
 
     Raises:
-        TableError: a table in the folder cannot be used.
+        TableError: a table in the folder cannot be used, or another program is at work there.
         OSError: the folder cannot be written.
     """
-    folder = Path(folder)
-    mend_folder(folder)
-    taken_down, known = TakenDown(folder), set(read_sources(folder).file)
-    outcomes, counts = [], Counter()
-    with tqdm(shared.to_dict("records"), desc="rebuilding", unit="image") as bar:
+    folder, outcomes, counts = Path(folder), [], Counter()
+    with hold_folder(folder), tqdm(shared.to_dict("records"), desc="rebuilding", unit="image") as bar:
+        mend_folder(folder)
+        taken_down, known = TakenDown(folder), set(read_sources(folder).file)
         for row in bar:
             try:
                 outcome = _rebuild_image(row, folder, session, taken_down, row["file"] in known)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
+    import msvcrt
 
 # Line breaks of every kind, and halves of characters, which titles from web pages have and UTF-8 has not.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
@@ -85,6 +92,30 @@ def _cut_at_last_line(file: io.FileIO) -> int:
     if length < end:
         file.truncate(length)
     return length
+
+
+@contextmanager
+def hold_folder(folder: str | Path) -> Iterator[None]:
+    """Keep other programs that ask for it out of a folder whose tables are changed. However this one ends, it is free.
+
+    Raises:
+        TableError: another program has it, or it cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "a")
+    except OSError as error:
+        raise TableError(f"{folder} cannot be written ({error.strerror}): free space or choose another.") from error
+    with file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except (BlockingIOError, PermissionError) as error:
+            raise TableError(f"Another program is at work in {folder}: wait until it is done, or stop it.") from error
+        yield
 
 
 def replace_rows(path: str | Path, table: pd.DataFrame) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 
 from utils.provenance import COLUMNS, SOURCE_COLUMNS, SOURCES, TAKEN_DOWN, covers, read_refused, read_sources
-from utils.tables import TableError, append_rows, now, read_rows, replace_rows
+from utils.tables import TableError, append_rows, hold_folder, now, read_rows, replace_rows
 
 
 def remove_source(
@@ -38,23 +39,27 @@ def remove_source(
         rows in ``tables``.
 
     Raises:
-        TableError: the source is too wide to be meant, or a table cannot be read or written.
+        TableError: the source is too wide to be meant, a table cannot be read or written, or another program is at
+            work in the folder.
     """
     folder, source = Path(folder), source.strip()
     root = (folder.parent if root is None else Path(root)).resolve()
-    sources = read_sources(folder)
     if not any(mark in source for mark in ".:/"):
         raise TableError(
             f"'{source}' is no source: give an address, a page, a domain, or a file of {folder / SOURCES}."
         )
+    with nullcontext() if dry_run else hold_folder(folder):
+        return _remove(folder, source, list(map(Path, tables)), root, dry_run)
+
+
+def _remove(folder: Path, source: str, tables: list[Path], root: Path, dry_run: bool) -> pd.DataFrame:
+    sources = read_sources(folder)
     chosen = _choose(folder, sources, source)
     gone = {(folder / file).resolve(): file for file in chosen.file}
     gone_hashes = dict(zip(chosen.sha256, chosen.file, strict=True))
     crops, count = {}, dict.fromkeys(chosen.file, 0)
     rest: dict[Path, pd.DataFrame] = {}
-    for path in map(Path, tables):
-        if not path.exists():
-            continue
+    for path in filter(Path.exists, tables):
         table = read_rows(path, ["file"])
         images = [gone.get((root / file).resolve()) for file in table.file]
         if "sha256" in table:
