@@ -60,7 +60,8 @@ class FakeBing:
     Its results are what ``results`` lists for each phrase: files that it serves as they are, or ``kind/name.suffix``
     for a drawn picture. Kinds: ``ok``, ``png`` and ``webp`` (by their content), ``same`` (all one picture), ``html``,
     ``truncated``, ``bomb``, ``small``, ``huge`` (too many bytes), ``cut`` (the connection breaks off), ``late`` (no
-    answer for a second), ``drip`` (byte by byte), ``shaky`` (fails the first time), and a number, which is its status.
+    answer for a second), ``drip`` (byte by byte), ``shaky`` (fails the first time), ``busy`` (for a second,
+    as it says), and a number, which is its status.
 
     Attributes:
         url: its address.
@@ -152,6 +153,11 @@ class FakeBing:
             return self._send(request, int(kind), ERROR_PAGE)
         if kind == "shaky" and times == 1:
             return self._send(request, 503, ERROR_PAGE)
+        if kind == "busy" and times == 1:
+            request.send_response(429)
+            request.send_header("Retry-After", "1")
+            request.send_header("Content-Length", "0")
+            return request.end_headers()
         if kind == "late":
             time.sleep(1)
         if kind == "cut":

@@ -51,7 +51,7 @@ REFUSED = {  # result: reason, times asked for with two tries
 def test_what_cannot_be_had_has_a_reason_and_is_tried_again_where_that_may_help(server, result, expected):
     server.asked.clear()
     with pytest.raises(FetchError) as error:
-        make_session(timeout=0.2, max_bytes=1_000_000).fetch(server.address(result))
+        make_session(timeout=0.4, max_bytes=1_000_000).fetch(server.address(result))
     assert (error.value.reason, server.count_images()) == expected
     assert is_temporary(error.value.reason) == (expected[1] == 2)
 
@@ -77,6 +77,12 @@ def test_trouble_that_passes_is_waited_for(server):
     start = time.monotonic()
     assert make_session(wait=0.2).fetch(server.address("shaky/c.jpg")) == draw_photo("c.jpg")
     assert time.monotonic() - start >= 0.2
+
+
+def test_a_server_that_says_how_long_it_is_busy_is_left_alone_so_long(server):
+    start = time.monotonic()
+    assert make_session().fetch(server.address("busy/c.jpg")) == draw_photo("c.jpg")
+    assert time.monotonic() - start >= 1
 
 
 def test_a_host_is_not_asked_twice_within_the_delay(server):

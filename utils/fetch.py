@@ -18,6 +18,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 MAX_PIXELS = 80_000_000  # 240 MB in memory; no photograph on a web page is larger
 BLOCK = 1 << 16
+MAX_WAIT = 60.0  # seconds that a server's Retry-After is obeyed; who wants more is asked in another run
 TEMPORARY = ("timeout", "unreachable", "interrupted", "stopped", "HTTP 408", "HTTP 425", "HTTP 429", "HTTP 5")
 # The plugins themselves and not Image.open: which one reads the bytes is then decided by their signature alone, and
 # no warning about bombs is sent through Python's warnings, whose settings all threads share.
@@ -36,11 +37,12 @@ BAD_ADDRESS = (
 
 
 class FetchError(OSError):
-    """What an address served cannot be used: ``reason`` is a word or two, ``sha256`` its hash where it is known."""
+    """What an address served cannot be used: ``reason`` is a word or two, ``sha256`` its hash where it is known, and
+    ``wait`` the seconds after which a server that is busy wants to be asked again."""
 
-    def __init__(self, reason: str, sha256: str = "") -> None:
+    def __init__(self, reason: str, sha256: str = "", wait: float = 0.0) -> None:
         super().__init__(reason)
-        self.reason, self.sha256 = reason, sha256
+        self.reason, self.sha256, self.wait = reason, sha256, wait
 
 
 def is_temporary(reason: str) -> bool:
@@ -64,7 +66,8 @@ class PoliteSession(requests.Session):
         contact: an e-mail address or a page where the owner of a server may ask what this is.
         delay: seconds between two requests to one host.
         tries: of one address, when it times out or its server is in trouble.
-        wait: seconds before the second try, doubled before each further one.
+        wait: seconds before the second try, doubled before each further one; longer, up to ``MAX_WAIT``, where a server
+            asks for it (``Retry-After``).
         timeout: seconds without an answer; a whole file may take four times as long.
         max_bytes: of a file.
     """
@@ -98,7 +101,8 @@ class PoliteSession(requests.Session):
             except FetchError as error:
                 if not is_temporary(error.reason) or attempt == self.tries - 1:
                     raise
-            self.stopped.wait(self.wait * 2**attempt)
+                asked = min(error.wait, MAX_WAIT)
+            self.stopped.wait(max(asked, self.wait * 2**attempt))
         raise FetchError("stopped")
 
     def _fetch_once(self, url: str, headers: Mapping[str, str] | None) -> bytes:
@@ -107,7 +111,10 @@ class PoliteSession(requests.Session):
             deadline = time.monotonic() + 4 * self.timeout
             with self.get(url, headers=headers, timeout=self.timeout, stream=True) as response:
                 if response.status_code != 200:
-                    raise FetchError(f"HTTP {response.status_code}")
+                    wait = response.headers.get("Retry-After", "")  # seconds; the few that send a date are not heard
+                        "Retry-After", ""
+                    )  # seconds; the few that send a date are not waited for
+                    raise FetchError(f"HTTP {response.status_code}", wait=float(wait) if wait.isdecimal() else 0.0)
                 data = bytearray()
                 # read1 and not iter_content, which waits for a full block however slowly it drips
                 while block := response.raw.read1(BLOCK, decode_content=True):
