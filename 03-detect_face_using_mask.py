@@ -28,6 +28,7 @@ from utils.records import STDOUT, check_writable, write_csv, write_json, write_t
 from utils.report import Report
 from utils.sources import Video
 from utils.tracks import Tracker
+from utils.turns import JudgeInTurns
 from utils.window import Window, has_display
 
 
@@ -113,10 +114,9 @@ def make_monitor(args: argparse.Namespace, report: Report) -> Monitor:
     # Boxes under the threshold keep a face that is known already, and begin none. No tiles: a video must keep up.
     options = {"tiled": False} if args.detector == "ssd" else {}
     detector, classifier = load_models(args.detector, args.min_confidence / 2, args.model, **options)
-    judge = partial(detect_masks, detector=detector, classifier=classifier)
     alerts = None if args.alert is None else Alerts(args.alert, report.warn)
     return Monitor(
-        *(judge, Tracker(args.min_confidence), Census(args.interval), alerts),
+        *(JudgeInTurns(detector, classifier), Tracker(args.min_confidence), Census(args.interval), alerts),
         *(args.distance, args.field_of_view, args.blur_faces),
     )
 

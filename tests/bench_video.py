@@ -5,43 +5,45 @@ known, in which example heads walk: `python tests/bench_video.py`, or `--only sp
 from __future__ import annotations
 
 import argparse
-import resource
+import multiprocessing
 import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from tests.bench import print_row
 from tests.films import FILMS, RATE, draw_film, follow_people
 from tests.mjpeg_server import Stream
 from utils.boxes import Detections
-from utils.classes import CLASS_NAMES
-from utils.detect import load_judge
+from utils.detect import load_models
 from utils.draw import draw_detections
 from utils.faces import load_detector
 from utils.monitor import Monitor
+from utils.paths import ROOT
 from utils.sources import Video
+from utils.turns import JudgeInTurns
 from utils.video_copy import VideoCopy
 
 
 def bench_tracks() -> None:
     """Who is who, by the shipped models: switches of identity, errors of the count, and flickers of a label."""
-    judge = load_judge("ssd", 0.25, tiled=False)
-    rows = {name: follow_people(Monitor(judge), film) for name, film in FILMS.items()}
+    models = load_models("ssd", 0.25, tiled=False)
+    rows = {name: follow_people(Monitor(JudgeInTurns(*models)), film) for name, film in FILMS.items()}
     print(pd.DataFrame.from_dict(rows, orient="index").to_string(), flush=True)
 
 
 def bench_speed(film: Path) -> None:
     """Decode to drawn frame, four faces at 640 x 480, against res10, Keras `predict` at 224 and the same drawing."""
+    from tests.bench import print_row  # which loads TensorFlow, as no other figure of these needs to
     from utils import classic, crops
 
     find, baseline = load_detector("res10"), classic.build_classic(weights=None)
-    monitor = Monitor(load_judge("ssd", 0.25, tiled=False))
+    monitor = Monitor(JudgeInTurns(*load_models("ssd", 0.25, tiled=False)))
 
     def watch_classic(image: np.ndarray) -> None:
         found = find(image)
@@ -66,39 +68,53 @@ def bench_speed(film: Path) -> None:
     print(f"{1 / ours:.1f} frames a second", flush=True)
 
 
+def number_frame(image: np.ndarray, number: int) -> np.ndarray:
+    """A copy of a frame with its number (under 256) in its upper left corner, eight squares that are black or white."""
+    image = image.copy()
+    for bit in range(8):
+        image[:16, 16 * bit : 16 * bit + 16] = 255 * (number >> bit & 1)
+    return image
+
+
+def read_number(image: np.ndarray) -> int:
+    """The number of a frame that has been a JPEG since."""
+    return sum(int(image[4:12, 16 * bit + 4 : 16 * bit + 12].mean() > 128) << bit for bit in range(8))
+
+
+def serve(connection: Connection, frames: list[np.ndarray]) -> None:
+    """In a process of its own, as a camera is: the stream's address, and at the end when each frame was sent."""
+    with Stream([number_frame(frames[number % len(frames)], number) for number in range(250)], RATE) as stream:
+        connection.send(stream.address)
+        connection.recv()
+        connection.send(stream.times)
+
+
 def bench_latency(frames: list[np.ndarray]) -> None:
-    """From a live frame's arrival to its boxes, in frame times of a stream of 25 a second."""
-    monitor, waits = Monitor(load_judge("ssd", 0.25, tiled=False)), []
-    with Stream(frames, RATE) as stream:
-        video = Video(stream.address)
-        started = time.monotonic()
-        for number, time_s, image in video:
-            monitor.watch(image, time_s)
-            waits.append(time.monotonic() - started - time_s)
-            if number == 150:
-                break
-    half, most = np.quantile(np.array(waits[10:]) * RATE, [0.5, 0.95])
+    """From when a live frame is sent to its boxes, in frame times of a stream of 25 a second."""
+    monitor, seen = Monitor(JudgeInTurns(*load_models("ssd", 0.25, tiled=False))), []
+    here, there = multiprocessing.Pipe()
+    camera = multiprocessing.get_context("spawn").Process(target=serve, args=(there, frames), daemon=True)
+    camera.start()
+    video = Video(here.recv())
+    for number, time_s, image in video:
+        monitor.watch(image, time_s)
+        seen.append((read_number(image), time.monotonic()))
+        if number == 200:
+            break
+    here.send("enough")
+    sent = here.recv()
+    camera.join()
+    waits = [(found - sent[number]) * RATE for number, found in seen[20:]]
+    half, most = np.quantile(waits, [0.5, 0.95])
     print(f"latency: median {half:.2f} frame times, 95 % under {most:.2f}; {video.reader.skipped} frames passed over")
 
 
 def bench_memory(film: Path) -> None:
-    """Peak memory after 500 and after 10,000 frames, each in a process of its own; boxes come from a stand-in."""
+    """The most memory needed by 500 and by 10,000 frames, each in a process of its own."""
     for count in (500, 10_000):
-        code = f"from tests.bench_video import watch_many; watch_many({str(film)!r}, {count})"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "tests.long_watch", film, str(count)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
         print(f"memory after {count} frames: {done.stdout.strip()} MB", flush=True)
-
-
-def watch_many(film: str, count: int) -> None:
-    """Watch a film again and again, and print the peak memory in MB."""
-    boxes = np.array([[60 + 140 * i, 200, 130 + 140 * i, 280] for i in range(4)], np.float32)
-    y_prob = np.eye(len(CLASS_NAMES), dtype=np.float32)[[0, 1, 2, 0]]
-    monitor, done = Monitor(lambda image: Detections(boxes, np.ones(4, np.float32), y_prob)), 0
-    while done < count:
-        for _, _, image in Video(film):
-            monitor.draw(image, monitor.watch(image, done / RATE))
-            done += 1
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def main() -> None:

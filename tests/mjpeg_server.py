@@ -13,7 +13,8 @@ class Stream:
 
     def __init__(self, images: list[np.ndarray], rate: float = 25.0, port: int = 0) -> None:
         self.parts = [cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes() for image in images]
-        self.rate, self.port, self.sent, self._server = rate, port, 0, None
+        self.rate, self.port, self._server = rate, port, None
+        self.times: dict[int, float] = {}  # of each picture, by its place in the list: when it was sent last
 
     def start(self) -> "Stream":
         stream, alive = self, threading.Event()
@@ -27,15 +28,16 @@ class Stream:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
-                number = 0
+                number, due = 0, time.monotonic()
                 try:
                     while alive.is_set():
                         part = stream.parts[number % len(stream.parts)]
+                        stream.times[number % len(stream.parts)] = time.monotonic()
                         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(part)}\r\n\r\n"
                         self.wfile.write(head.encode() + part + b"\r\n")
-                        stream.sent += 1
                         number += 1
-                        time.sleep(1 / stream.rate)
+                        due = max(due + 1 / stream.rate, time.monotonic())
+                        time.sleep(max(0.0, due - time.monotonic()))  # sending takes time too
                 except OSError:
                     pass  # the other side has gone
 

@@ -38,7 +38,7 @@ LAYERS = {
         *("collect", "extract", "labelimg", "missing", "prepare", "regions", "widgets"),  # to collect
         *("pseudo_labels", "trials"),  # to train
     },
-    5: {"monitor", "datasheet"},
+    5: {"monitor", "turns", "datasheet"},
     6: {"webcam"},
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}
