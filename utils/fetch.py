@@ -112,8 +112,6 @@ class PoliteSession(requests.Session):
             with self.get(url, headers=headers, timeout=self.timeout, stream=True) as response:
                 if response.status_code != 200:
                     wait = response.headers.get("Retry-After", "")  # seconds; the few that send a date are not heard
-                        "Retry-After", ""
-                    )  # seconds; the few that send a date are not waited for
                     raise FetchError(f"HTTP {response.status_code}", wait=float(wait) if wait.isdecimal() else 0.0)
                 data = bytearray()
                 # read1 and not iter_content, which waits for a full block however slowly it drips
