@@ -204,6 +204,8 @@ WRONG = {
     "no text": ({"filters": {"size": 5}}, "cannot filter by size '5'"),
     "language": ({"language": "German"}, "language 'German' cannot be used"),
     "phrase": ({"phrases": {"": ["p", "p"]}}, "'p' of no class is empty or there twice"),
+    "no class": ({"phrases": ["p", "q"]}, "phrases must be named by class"),
+    "count": ({"count": "many"}, "'many' is no number of images"),
 }
 
 

@@ -44,13 +44,15 @@ def list_phrases(phrases: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Phrases by class as ``{phrase: class_name}``.
 
     Raises:
-        CrawlError: a phrase is empty or there twice.
+        CrawlError: the phrases are not by class, or one is empty or there twice.
         LabelError: a class is unknown; "", for none, is not.
     """
     classes: dict[str, str] = {}
+    if not isinstance(phrases, Mapping):
+        raise CrawlError("The phrases must be named by class: write them like {'with_mask': ['face mask']}.")
     for class_name, texts in phrases.items():
         for phrase in [texts] if isinstance(texts, str) else texts:
-            phrase = " ".join(phrase.split())
+            phrase = " ".join(str(phrase).split())
             if not phrase or phrase in classes:
                 raise CrawlError(f"The phrase '{phrase}' of {class_name or 'no class'} is empty or there twice.")
             classes[phrase] = to_class_name(class_name) if class_name else ""

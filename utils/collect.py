@@ -160,7 +160,7 @@ def crawl_images(
         with a problem, after which the other phrases went on.
 
     Raises:
-        CrawlError: a phrase, a filter, or the language cannot be used.
+        CrawlError: the phrases, a filter, the count or the language cannot be used.
         LabelError: a class is unknown.
         TableError: the folder's tables cannot be used, or another program is at work there.
     """
@@ -168,6 +168,8 @@ def crawl_images(
     asked = _write_filters(filters)
     shared = {"licence": filters.get("license", ""), "filters": json.dumps({**filters, "language": language})}
     classes = list_phrases(phrases)
+    if not isinstance(count, int):
+        raise CrawlError(f"'{count}' is no number of images: write it like 300.")
     addresses = {phrase: make_address(server, phrase, language, asked) for phrase in classes}
     counts, problems = Counter(saved=0, refused=0, known=0), []
     session.stopped.clear()
