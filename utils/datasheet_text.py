@@ -39,7 +39,8 @@ It is made to learn and to test whether a face in a photograph wears a mask, and
 REBUILD = """
 Images cannot be passed on with it; a list of addresses and SHA-256 hashes can (`provenance.write_share_list`). From
 such a list, `python -m utils.rebuild LIST FOLDER` fetches each image again and keeps it only when it is the very same
-file. What has left the web since, or was changed, stays missing: a rebuilt set is smaller.
+file; the labels on the list come with it. What has left the web since, or was changed, stays missing: a rebuilt set is
+smaller.
 """
 TAKE_DOWN = """
 Whoever made a picture or is shown in it can have it taken out, without giving a reason: by the address of the
