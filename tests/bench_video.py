@@ -1,5 +1,5 @@
 """Video as figures: frames a second against the classic pipeline, latency, memory, and tracks on films whose truth is
-known, in which example heads walk: `python tests/bench_video.py`, or `--only speed`, `latency`, `memory`, `tracks`.
+known, in which example heads walk: `python -m tests.bench_video`, or `--only speed`, `latency`, `memory`, `tracks`.
 """
 
 from __future__ import annotations

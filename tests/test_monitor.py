@@ -1,6 +1,7 @@
 """The monitor: people of a made video followed, counted, drawn and written down, and how a run ends."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from utils.json_stream import JsonStream
 from utils.monitor import Monitor, watch_video
 from utils.report import Report
 from utils.sources import Video
+from utils.tracks import MEMORY
 from utils.video_copy import VideoCopy
 
 RATE, SIDE = 25.0, (320, 120)
@@ -122,21 +124,28 @@ def test_someone_without_a_mask_alerts(judge, street):
     assert len(told) == 1  # not the one who wears a mask, and not once a frame
 
 
-def test_a_stream_that_breaks_counts_nobody_twice(judge):
-    report, monitor, breaks = Report(), Monitor(judge), 0
+def test_a_stream_that_breaks_five_times_counts_nobody_twice(judge):
+    """Killed and started again five times, away for longer than a track lives: no person and no frame is told twice."""
+    report, monitor, breaks = Report(), Monitor(judge, census=Census(interval_s=1e6)), 0
     with Stream([draw_street(30)], rate=40) as stream:
+        video = Video(stream.address, report.warn)
 
         def kill_sometimes(tracks: Detections, time_s: float) -> None:
             nonlocal breaks
             if report.counts["images"] % 12 == 11 and breaks < 5:
                 stream.kill()
+                time.sleep(MEMORY + 0.2 if breaks % 2 else 0)
                 stream.start()
                 breaks += 1
 
         window = FakeWindow(closed_at=80)
-        watch_video(Video(stream.address, report.warn), monitor, None, report, window, on_frame=kill_sometimes)
-    assert (breaks, report.counts["images"], report.exit_code) == (5, 80, 0)
-    assert sum(monitor.census.counts.values()) == 2
+        watch_video(video, monitor, None, report, window, on_frame=kill_sometimes)
+    assert (breaks, video.reader.reopened, report.counts["images"], report.exit_code) == (5, 5, 80, 0)
+    assert monitor.census.counts == {"with_mask": 1, "without_mask": 1, "mask_worn_incorrectly": 0}
+    assert {row["track_id"]: row["frames"] for row in monitor.census.list_tracks()} == {1: 78, 2: 78}  # two to be sure
+    assert [row["people"] for row in monitor.census.list_intervals()] == [2]
+    assert [record["frame"] for record in report.records] == list(range(80))
+    assert np.all(np.diff([record["time_s"] for record in report.records]) > 0)
 
 
 def test_a_video_beside_its_copy_is_not_replaced(judge, tmp_path):
