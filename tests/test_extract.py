@@ -14,11 +14,11 @@ from utils import extract
 from utils.boxes import box_iou
 from utils.crops import PADDING, crop_faces
 from utils.extract import extract_faces
-from utils.face_table import FACE_COLUMNS, FACES, SEARCHED, list_missed, read_faces, read_searched, set_kept
+from utils.face_table import FACE_COLUMNS, SEARCHED, list_missed, read_faces, read_searched, set_kept
 from utils.faces import load_detector
 from utils.images import ImageError, list_images, read_image, write_image
 from utils.labels import BOX_COLUMNS, read_voc
-from utils.paths import EXAMPLES_DIR
+from utils.paths import EXAMPLES_DIR, FACES
 
 RED, GREEN, SMALL = ("with_mask", (10, 20, 50, 70)), ("without_mask", (90, 30, 140, 80)), ("with_mask", (70, 5, 82, 17))
 PHOTOS = {

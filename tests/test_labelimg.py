@@ -128,6 +128,8 @@ def test_boxes_are_drawn_shown_and_saved(hand, photos, tmp_path):
         **dict(zip(BOX_COLUMNS, KNOWN[1], strict=True)),
     }
     assert write_annotations(make_label_table([row]), photos) == 1
+    write_image(photos / "crops/one/a_png_0.png", draw_blocks(BLOCK))  # of an extraction: no photograph
+    (photos / "faces.csv").touch()
     hand(
         f"""
         import json

@@ -35,3 +35,12 @@ def test_a_missing_model_is_named_with_what_to_do(folders):
     (folders[0] / "net.onnx").mkdir()  # a folder is no model file
     with pytest.raises(FileNotFoundError, match=r"net\.onnx is not in .*: run `make models`"):
         paths.find_model("net.onnx")
+
+
+def test_faces_that_were_cut_out_are_told_from_photographs(tmp_path):
+    for file in ("crops/a/1.jpg", "mine/crops/1.jpg", "mine/crops/b/2.jpg", "mine/b/crops.jpg"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "mine/faces.csv").touch()
+    found = [path for path in tmp_path.rglob("*.jpg") if paths.is_crop(path)]
+    assert {path.relative_to(tmp_path).as_posix() for path in found} == {"mine/crops/1.jpg", "mine/crops/b/2.jpg"}

@@ -21,6 +21,7 @@ from utils.hand_labels import Decision, as_box, read_journal, record_label
 from utils.images import ImageError, list_images, read_image
 from utils.labelimg_app import annotation_path
 from utils.labels import BOX_COLUMNS, read_voc, write_voc
+from utils.paths import is_crop
 
 WAY = "labelimg"
 UNDECIDED = "face"  # what a face without a class is called, until a person gives it one
@@ -30,13 +31,13 @@ TOLERANCE = 1.5
 
 
 def list_photos(folder: str | Path) -> list[Path]:
-    """The images of a folder and the folders below it, as whole paths.
+    """The images of a folder and the folders below it, as whole paths, but for faces that were cut out there.
 
     Raises:
         ImageError: there is no such folder, or it holds no images.
         LabelError: two images would share an annotation file.
     """
-    images = list_images(Path(folder).resolve())
+    images = [image for image in list_images(Path(folder).resolve()) if not is_crop(image)]
     if not images:
         raise ImageError(f"There are no images in {folder}: choose the folder that holds the photos.")
     by_annotation: dict[Path, Path] = {}

@@ -16,12 +16,12 @@ from tqdm.auto import tqdm
 
 from utils.boxes import Detections, clip_boxes
 from utils.crops import PADDING, crop_faces
-from utils.face_table import FACE_COLUMNS, FACES, SEARCHED, SEARCHED_COLUMNS, read_faces, read_searched
+from utils.face_table import FACE_COLUMNS, SEARCHED, SEARCHED_COLUMNS, read_faces, read_searched
 from utils.faces import SSD, Detector
 from utils.images import ImageError, list_images, read_image, write_image
+from utils.paths import CROPS, FACES, is_crop
 from utils.tables import append_rows, read_rows, replace_rows
 
-CROPS = PurePosixPath("crops")
 MIN_SIDE = 16  # pixels: in a smaller face a person cannot tell either how a mask is worn
 AHEAD = 2  # photographs handed out for each core: what is in memory does not grow with their number
 
@@ -57,8 +57,7 @@ def extract_faces(
     """
     root, folder = Path(os.path.abspath(root)), Path(os.path.abspath(folder))
     if files is None:
-        cut_out = [path.parent / CROPS for path in root.rglob(FACES)]  # by this or an earlier extraction
-        files = (path for path in list_images(root) if not any(map(path.is_relative_to, cut_out)))
+        files = (path for path in list_images(root) if not is_crop(path))
     files = list(dict.fromkeys(_name_below(root, file) for file in files))
     done = _mend(folder)
     if not isinstance(detector, SSD):  # ONNX Runtime's sessions are thread-safe
@@ -110,11 +109,11 @@ def _search_photo(
     found = detector(image)
     xyxy = clip_boxes(found.xyxy, image.shape[1::-1]).astype(float).round(1)
     large = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1, initial=np.inf) >= min_side
-    place, source, faces = PurePosixPath(file), (root / file).parent.name, []
+    place, source, faces = PurePosixPath(CROPS, file), (root / file).parent.name, []
     crops = crop_faces(image, xyxy[large], padding)
     for number, (crop, box, confidence) in enumerate(zip(crops, xyxy[large], found.confidence[large], strict=True)):
         # The suffix stays in the name: a.png and a.jpg are two photographs.
-        path = (CROPS / place.with_name(f"{place.stem}_{place.suffix[1:]}_{number}.jpg")).as_posix()
+        path = place.with_name(f"{place.stem}_{place.suffix[1:]}_{number}.jpg").as_posix()
         write_image(folder / path, crop)
         values = [file, source, *box.tolist(), round(float(confidence), 4), path, True]
         faces.append(dict(zip(FACE_COLUMNS, values, strict=True)))

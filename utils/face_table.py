@@ -14,9 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from utils.labels import BOX_COLUMNS
+from utils.paths import FACES
 from utils.tables import TableError, read_rows, replace_rows
 
-FACES, SEARCHED = "faces.csv", "searched.csv"
+SEARCHED = "searched.csv"
 FACE_COLUMNS = ["file", "source", *BOX_COLUMNS, "confidence", "crop", "kept"]
 SEARCHED_COLUMNS = ["file", "faces", "small", "problem"]
 

@@ -17,6 +17,7 @@ from typing import Any
 
 # Neither OpenCV nor what imports it: its wheel brings a Qt of its own, which must not meet labelImg's.
 from utils.classes import MASK_CLASSES
+from utils.paths import is_crop
 
 FLOAT_CALLS = {
     "QtGui": {"QPainter": ("drawLine", "drawRect", "drawText")},
@@ -83,6 +84,9 @@ def make_window(folder: str | Path) -> Any:
 
         def load_predefined_classes(self, _: str) -> None:
             self.label_hist = list(MASK_CLASSES)
+
+        def scan_all_images(self, folder_path: str) -> list[str]:
+            return [image for image in super().scan_all_images(folder_path) if not is_crop(image)]
 
         def load_file(self, file_path: str | None = None) -> bool:
             if not self.may_continue():
