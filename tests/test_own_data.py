@@ -10,6 +10,7 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.fake_bing import FakeBing
 from tests.small_data import make_small_data
+from utils import export_faces
 from utils.face_table import read_faces
 from utils.hand_labels import JOURNAL_NAME
 from utils.labelling import LabelSession
@@ -18,6 +19,7 @@ from utils.paths import ROOT
 from utils.prepare import read_data
 from utils.provenance import read_sources
 from utils.rebuild import main as rebuild
+from utils.takedown import remove_source
 
 NOTEBOOK = ROOT / "notebooks" / "01-preprocess.ipynb"
 PHRASES = {"en-US": {"with_mask": ["mask"]}, "de-DE": {"without_mask": ["Gesichter", "vergebens"]}}  # "mask" is a class
@@ -58,7 +60,7 @@ def test_from_nothing_to_a_data_set_that_another_rebuilds(photos, tmp_path):
         session = LabelSession(faces, crawl / JOURNAL_NAME, "me")
         while session.left > 2:  # a person need not be done
             session.label(["with_mask", "without_mask"][session.position % 2])
-        _, said = run_notebook(tmp_path, bing.url)
+        ran, said = run_notebook(tmp_path, bing.url)
         assert f"By hand: {len(faces) - 2} labels." in said
 
         labels = pd.read_csv(tmp_path / "data/labels.csv")
@@ -79,3 +81,22 @@ def test_from_nothing_to_a_data_set_that_another_rebuilds(photos, tmp_path):
         theirs[key].sort_values(key, ignore_index=True), labels[key].sort_values(key, ignore_index=True)
     )
     assert set(read_sources(tmp_path / "theirs/bing").sha256) <= set(read_sources(crawl).sha256)
+
+    take_out(tmp_path / "data", next(source for source in ran if "dry_run=True" in source))
+
+
+def take_out(data: Path, cell: str) -> None:
+    """Do the notebook's take-down in earnest: no table knows the image any more, and no file is left of it."""
+    sources = read_sources(data / "raw/bing")
+    values = {"CRAWL": data / "raw/bing", "LABELS": str(data / "labels.csv"), "EXPORT": str(data), "sources": sources}
+    values |= {"Path": Path, "export_faces": export_faces, "remove_source": remove_source}
+    before = len([*data.rglob("*.jpg")])
+    exec(cell.replace("dry_run=True", ""), values)
+    file, url = sources.file[0], sources.url[0]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in data.rglob("*.csv")}
+    knowing = [name for name, text in texts.items() if file in text or url in text]
+    assert knowing == ["taken_down.csv"]
+    stem = Path(file).with_suffix("").as_posix()
+    left = [path.as_posix() for path in data.rglob("*.jpg")]
+    assert not [path for path in left if stem in path or stem.replace("/", "_") in path]
+    assert len(left) <= before - 3  # the photograph, its crop and the exported one
