@@ -172,7 +172,7 @@ def test_no_faces_and_faces_beyond_the_edge_can_be_blurred():
     assert (blur_faces(image, [[-20, -20, 20, 20]])[:20, :20] != image[:20, :20]).any()
 
 
-@pytest.mark.parametrize("resolution_wh", [(60, 40), (640, 480), (1920, 1080)])
+@pytest.mark.parametrize("resolution_wh", [(400, 300), (640, 480), (1920, 1080)])
 def test_a_status_line_stands_in_the_upper_left_corner(resolution_wh):
     image = np.full((*resolution_wh[::-1], 3), 200, np.uint8)
     drawn = draw_status(image, "25 frames/s, 3 people: 2 with_mask, 1 without_mask")
@@ -180,6 +180,24 @@ def test_a_status_line_stands_in_the_upper_left_corner(resolution_wh):
     assert changed.min(axis=0).tolist() == [0, 0]
     assert changed[:, 0].max() < max(20, resolution_wh[1] / 15)
     assert (image == 200).all()
+
+
+def test_a_status_that_is_too_long_goes_on_below(monkeypatch):
+    written, put = [], draw_module.cv2.putText
+    monkeypatch.setattr(
+        draw_module.cv2, "putText", lambda canvas, text, *rest: written.append(text) or put(canvas, text, *rest)
+    )
+    image, text = (
+        np.full((480, 300, 3), 200, np.uint8),
+        "25 frames/s, 3 people: 2 with_mask, 1 without_mask, 2 too close",
+    )
+    drawn = draw_status(image, text)
+    assert len(written) == 2 and " ".join(written) == text
+    changed = (drawn != image).any(axis=2)
+    assert changed[:20].any() and changed[24:38].any() and not changed[60:].any()
+    letters = (drawn > 220).all(axis=2)
+    assert letters.any() and not letters[:, 295:].any()  # all of them are within the picture
+    assert draw_status(np.zeros((20, 30, 3), np.uint8), text).shape == (20, 30, 3)
 
 
 def test_a_caption_begins_with_the_track_and_ends_with_the_remark(monkeypatch):

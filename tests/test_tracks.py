@@ -126,6 +126,13 @@ def test_what_is_seen_too_seldom_is_nobody():
     assert (answers, tracker.count) == ([{}], 0)
 
 
+def test_what_is_seen_now_and_then_or_never_for_sure_is_nobody():
+    path = {frame: box for frame, box in make_path((100, 100), (0, 0), seconds=8).items() if frame % 10 == 0}
+    assert follow([path])[1].count == 0
+    path = make_path((100, 100), (0, 0), seconds=8)
+    assert follow([path], confidence=lambda i, frame: 0.9 if frame % 20 == 0 and frame < 40 else 0.3)[1].count == 0
+
+
 def test_an_unsure_box_keeps_a_track_and_begins_none():
     path = make_path((100, 100), (60, 0))
     answers, tracker = follow([path], confidence=lambda i, frame: 0.9 if frame < 20 else 0.3)

@@ -56,17 +56,26 @@ def blur_faces(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
     return canvas
 
 
+def _measure_text(text: str, size: int) -> int:
+    """Its width in pixels."""
+    return cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)[2]
+
+
 def draw_status(image: np.ndarray, text: str) -> np.ndarray:
-    """A copy of an image with a line of text in its upper left corner, as large as the width allows."""
+    """A copy of an image with a line of text in its upper left corner, or with more where one is too long for it."""
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
     size = max(MIN_TEXT, round(min(width, height) * TEXT_SHARE))
-    while size > MIN_TEXT and cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)[2] + size > width:
-        size -= 1
-    _, top, text_width, text_height = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)
-    band = canvas[: text_height + size // 2, : text_width + size]
+    lines = [""]
+    for part in text.replace(", ", ",\n").split("\n"):
+        longer = f"{lines[-1]} {part}".strip()
+        lines[-1:] = [longer] if not lines[-1] or _measure_text(longer, size) + size <= width else [lines[-1], part]
+    step = round(1.4 * size)
+    band = canvas[: step * len(lines) + size // 4, : max(_measure_text(line, size) for line in lines) + size]
     band[:] = band // 3  # dark, and still transparent
-    cv2.putText(canvas, text, (size // 2, size // 4 - top), (255, 255, 255), _font(), size, TEXT_WEIGHT)
+    for row, line in enumerate(lines):
+        origin = (size // 2, step * row + round(1.15 * size))
+        cv2.putText(canvas, line, origin, (255, 255, 255), _font(), size, TEXT_WEIGHT)
     return canvas
 
 

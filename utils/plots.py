@@ -140,8 +140,9 @@ def plot_shares(table: pd.DataFrame) -> Axes:
         color = np.array(CLASS_COLORS[name]) / 255
         ax.bar(table.start_s, share, width, floor, align="edge", color=color, edgecolor="white", label=name)
         floor += share
-    for row in table.itertuples():
-        ax.annotate(f"{row.people}", ((row.start_s + row.end_s) / 2, 1.02), ha="center", fontsize=7)
+    every = 1 + len(table) // 40  # more numbers than that would lie on one another
+    for row in table[::every].itertuples():
+        ax.annotate(f"{row.people}", ((row.start_s + row.end_s) / 2, 1.02), ha="center", fontsize=9)
     ax.set(xlabel="seconds; the numbers are people", ylabel="share of people", ylim=(0, 1.12))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     sns.despine(ax=ax)

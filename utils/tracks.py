@@ -23,7 +23,8 @@ STEADY = 0.5  # seconds over which a track's velocity is averaged
 WHOLE = 3  # how quickly a box that changes its shape loses its say in that: behind somebody its middle jumps
 DOUBT = 0.4  # of overlap that each second out of sight costs: who was just seen is likelier than who is hidden there
 INERTIA = 0.12  # the share of all votes that the present label has besides, so that a tie does not flicker
-CONFIRMED = 3  # times seen before a track counts: a detector's mistake is seldom made twice
+CONFIRMED = 3  # times seen before a track counts: a detector's mistake is seldom made again and again ...
+PROBATION = 2  # ... with no more frames missed in a row meanwhile
 
 
 @dataclass(eq=False)
@@ -36,7 +37,8 @@ class Track:
         velocity: (2,) of its centre, pixels a second.
         size: (2,) its width and height, whole also while it is half hidden, pixels.
         votes: (seconds, weight, (C,) probabilities) of the last second.
-        hits: how often it was seen.
+        hits: how often it was seen for sure.
+        missed: frames since it was seen at all.
         track_id: its number from 1, 0 until it counts.
         class_id: its present label.
     """
@@ -47,6 +49,7 @@ class Track:
     size: np.ndarray = field(default_factory=lambda: np.zeros(2))
     votes: deque = field(default_factory=deque)
     hits: int = 0
+    missed: int = 0
     track_id: int = 0
     class_id: int | None = None
 
@@ -55,8 +58,12 @@ class Track:
         centre = (self.xyxy[:2] + self.xyxy[2:]) / 2 + self.velocity * (time_s - self.time_s)
         return np.concatenate([centre - self.size / 2, centre + self.size / 2])
 
-    def see(self, xyxy: np.ndarray, time_s: float, weight: float, y_prob: np.ndarray) -> None:
-        """Take in a box that is this face."""
+    def is_alive(self, time_s: float) -> bool:
+        """Whether it may still be seen again."""
+        return time_s - self.time_s <= MEMORY and (self.hits >= CONFIRMED or self.missed <= PROBATION)
+
+    def see(self, xyxy: np.ndarray, time_s: float, weight: float, y_prob: np.ndarray, sure: bool = True) -> None:
+        """Take in a box that is this face, and is ``sure`` to be one."""
         passed = time_s - self.time_s
         if self.hits and passed > 0:
             moved, size = (xyxy[:2] + xyxy[2:] - self.xyxy[:2] - self.xyxy[2:]) / 2, xyxy[2:] - xyxy[:2]
@@ -66,7 +73,7 @@ class Track:
             self.size = (1 - share) * self.size + share * size
         if not self.hits:
             self.size = xyxy[2:] - xyxy[:2]
-        self.xyxy, self.time_s, self.hits = np.asarray(xyxy, float), time_s, self.hits + 1
+        self.xyxy, self.time_s, self.hits, self.missed = np.asarray(xyxy, float), time_s, self.hits + sure, 0
         self.votes.append((time_s, weight, y_prob))
         while self.votes[0][0] < time_s - MEMORY:
             self.votes.popleft()
@@ -134,7 +141,7 @@ class Tracker:
         passed = 0.0 if self._last_s is None else time_s - self._last_s
         self._last_s, self._clock_s = time_s, self._clock_s + (passed if passed > OUTAGE else min(passed, GAP))
         time_s = self._clock_s
-        self._tracks = [track for track in self._tracks if time_s - track.time_s <= MEMORY]
+        self._tracks = [track for track in self._tracks if track.is_alive(time_s)]
         seen: dict[int, Track] = {}
         sure = detections.confidence >= self.sure
         for part in (np.flatnonzero(sure), np.flatnonzero(~sure)):
@@ -146,10 +153,12 @@ class Tracker:
             if index not in seen:
                 seen[index] = Track(detections.xyxy[index], time_s)
                 self._tracks.append(seen[index])
+        for track in self._tracks:
+            track.missed += 1
         for index, track in seen.items():
             y_prob = detections.y_prob[index]
-            track.see(detections.xyxy[index], time_s, float(detections.confidence[index]), y_prob)
-            if track.hits == CONFIRMED:
+            track.see(detections.xyxy[index], time_s, float(detections.confidence[index]), y_prob, bool(sure[index]))
+            if track.hits == CONFIRMED and not track.track_id:
                 self.count += 1
                 track.track_id = self.count
         shown = sorted(seen)
