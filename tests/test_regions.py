@@ -30,6 +30,7 @@ class Display:
 
     def __init__(self, folder: Path) -> None:
         options = ["-displayfd", "1", "-screen", "0", "1400x900x24", "-fbdir", folder, "-nolisten", "tcp"]
+        options += ["-noreset"]  # else it begins anew after its last client, and refuses the next one meanwhile
         self.server = subprocess.Popen(["Xvfb", *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.name = f":{self.server.stdout.readline().decode().strip()}"
         self.file = folder / "Xvfb_screen0"
