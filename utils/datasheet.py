@@ -27,7 +27,7 @@ from utils.markdown import draw_table, escape, say_number
 from utils.missing import find_gaps
 from utils.provenance import COLUMNS as CRAWL_COLUMNS
 from utils.provenance import REFUSED, SOURCE_COLUMNS, TAKEN_DOWN
-from utils.tables import TableError, now
+from utils.tables import now, replace_text
 
 TOP_SITES = 10
 KEY = ["file", *BOX_COLUMNS]
@@ -187,12 +187,5 @@ def write_datasheet(
         f"Of its photographs {kept} have an address and a hash.",
         *("## How is a picture taken out?", TAKE_DOWN, f"{where.strip()} Taken out so far: {taken}."),
     ]
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("\n\n".join(text.strip() for text in page) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise TableError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
-    return path
+    replace_text(path, "\n\n".join(text.strip() for text in page) + "\n")
+    return Path(path)

@@ -12,7 +12,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from utils.classes import LabelError, to_class_name
+from utils.tables import now
 
 JOURNAL_NAME = "hand_labels.csv"
 JOURNAL_COLUMNS = ["file", "x_min", "y_min", "x_max", "y_max", "class_name", "labeller", "way", "labelled_at"]
@@ -120,8 +121,7 @@ def record_label(
     class_name = class_name and to_class_name(class_name, file)
     if not labeller.strip() or way not in WAYS or any(text.splitlines() != [text] for text in (file, labeller)):
         raise LabelError(f"{file} needs a labeller's name and a way of {', '.join(WAYS)}, each of one line.")
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    decision = Decision(file, as_box(box), class_name, labeller.strip(), way, now)
+    decision = Decision(file, as_box(box), class_name, labeller.strip(), way, now())
     rows, cells = io.StringIO(), [f"{value:.10g}" for value in decision.box] or [""] * 4
     csv.writer(rows, lineterminator="\n").writerow([file, *cells, *decision[2:]])
     try:

@@ -119,7 +119,16 @@ def hold_folder(folder: str | Path) -> Iterator[None]:
 
 
 def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table anew: beside, then moved into place.
+    """Write a table anew, whole or not at all.
+
+    Raises:
+        TableError: it cannot be written.
+    """
+    replace_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def replace_text(path: str | Path, text: str) -> None:
+    """Write a text file anew, whole or not at all: beside, then moved into place. Its folder is made.
 
     Raises:
         TableError: it cannot be written.
@@ -127,7 +136,8 @@ def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8", newline="")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8", newline="")
         part.replace(path)
     except OSError as error:
         raise TableError(f"{path} cannot be written ({error.strerror}): free space or close it elsewhere.") from error
