@@ -195,8 +195,11 @@ def test_the_window_shows_known_faces_in_their_classes_colours(start, display):
         """
     )
     person.wait(DRAWING)
-    time.sleep(0.5)
-    shown = display.read()  # without a window manager, a window begins in the corner
+    for _ in range(10 * PATIENCE):  # it has its title before it is painted
+        time.sleep(0.1)
+        shown = display.read()  # without a window manager, a window begins in the corner
+        if tuple(shown[300, 500]) == (200, 100, 50):
+            break
     assert tuple(shown[300, 500]) == (200, 100, 50)
     assert tuple(shown[30, KNOWN[1][0]]) == CLASS_COLORS[KNOWN[0]]
     assert tuple(shown[30, 115]) == (200, 100, 50)
