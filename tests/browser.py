@@ -61,7 +61,7 @@ def _stop(process: subprocess.Popen) -> None:
 
 
 @contextmanager
-def jupyter_lab(folder: Path, theme: str = "Light") -> Iterator[str]:
+def jupyter_lab(folder: Path, theme: str = "Light", lab_flags: Sequence[str] = ()) -> Iterator[str]:
     """JupyterLab on a folder; yields its address. Its settings and the user's home lie in ``.home`` there."""
     home, port = folder / ".home", _find_port()
     _write_settings(home / "settings", theme)
@@ -71,7 +71,7 @@ def jupyter_lab(folder: Path, theme: str = "Light") -> Iterator[str]:
     own |= {"HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "PYTHONPATH": str(ROOT), "JUPYTER_NO_CONFIG": "1"}
     flags = ["--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
     flags += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
-    flags += ["--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"]
+    flags += ["--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True", *lab_flags]
     address, log = f"http://127.0.0.1:{port}", home / "server.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "jupyterlab", *flags]
@@ -109,6 +109,7 @@ def open_notebook(
     theme: str = "Light",
     chromium_flags: Sequence[str] = (),
     permissions: Sequence[str] = (),
+    lab_flags: Sequence[str] = (),
 ) -> Iterator[Page]:
     """A notebook of these cells in JupyterLab, in a browser, with its kernel ready; every wait has ``PATIENCE_S``.
 
@@ -117,9 +118,10 @@ def open_notebook(
         theme: "Light" or "Dark".
         chromium_flags: more of them, a fake camera for instance.
         permissions: what the page may use without asking, such as "camera".
+        lab_flags: more of JupyterLab's own.
     """
     write_notebook(folder / "notebook.ipynb", cells)
-    with jupyter_lab(folder, theme) as address, sync_playwright() as playwright:
+    with jupyter_lab(folder, theme, lab_flags) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=[*CHROMIUM_FLAGS, *chromium_flags]
         )

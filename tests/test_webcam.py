@@ -2,13 +2,17 @@
 
 import json
 import re
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import PATIENCE_S, open_notebook, run_cell
+from tests.browser import PATIENCE_S, jupyter_lab, open_notebook, run_cell
 from tests.conftest import draw_blocks
 from utils.boxes import box_iou
 from utils.classes import MASK_CLASSES
@@ -27,7 +31,7 @@ def send(webcam: Webcam, image: np.ndarray | bytes) -> dict:
     answers = []
     webcam.send = answers.append
     jpeg = image if isinstance(image, bytes) else cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    webcam._receive(webcam, {"kind": "frame", "sent": 7.5}, [memoryview(bytes(jpeg))])
+    webcam._receive(webcam, {"kind": "frame", "sent": 7.5, "jpeg": b64encode(bytes(jpeg)).decode()}, [])
     (answer,) = answers
     return answer
 
@@ -102,26 +106,51 @@ def camera(tmp_path):
     return path, np.array([box for _, box in faces]) * scale + np.tile(corner, 2)
 
 
-def test_sixty_frames_in_a_browser_have_their_boxes_in_the_right_place(camera, tmp_path):
+@contextmanager
+def choose_kernel(place: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Where a notebook's kernel works, and the flags with which JupyterLab sends it there; ``folder`` is the page's."""
+    if place == "here":
+        yield folder, []
+        return
+    far = folder.parent / "far"
+    far.mkdir()
+    with jupyter_lab(far, lab_flags=["--ServerApp.disable_check_xsrf=True"]) as address:
+        yield far, [f"--GatewayClient.url={address}"]
+
+
+@pytest.mark.parametrize("place", ["here", "on another server"])
+def test_sixty_frames_in_a_browser_have_their_boxes_in_the_right_place(camera, tmp_path, place):
     film, truth = camera
     (tmp_path / "work").mkdir()
     flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     flags.append(f"--use-file-for-fake-video-capture={film}")
     cells = ["\n".join(line[4:] for line in cell.splitlines()).strip() for cell in CELLS]
-    with open_notebook(tmp_path / "work", cells, chromium_flags=flags, permissions=["camera"]) as page:
+    with (
+        choose_kernel(place, tmp_path / "work") as (far, lab_flags),
+        open_notebook(tmp_path / "work", cells, "Light", flags, ["camera"], lab_flags) as page,
+    ):
         run_cell(page, 0)
-        expect(page.locator(".fmd-status")).to_contain_text("ms to the boxes", timeout=1000 * PATIENCE_S)
+        status, shares = page.locator(".fmd-status"), page.locator(".fmd-shares")
+        expect(status).to_contain_text("ms to the boxes", timeout=1000 * PATIENCE_S)
         page.wait_for_function("document.querySelector('.fmd-status').textContent.includes(' people')")
         for _ in range(200):
             run_cell(page, 1)
-            if len(json.loads((tmp_path / "work" / "seen.json").read_text())["seen"]) >= FRAMES:
+            if len(json.loads((far / "seen.json").read_text())["seen"]) >= FRAMES:
                 break
+        expect(shares).to_have_attribute(
+            "aria-label", re.compile(r"^People each second, up to \d, now \d, \d+ % with mask$")
+        )
         page.locator(".fmd-camera").screenshot(path=tmp_path / "shot.png")
         page.screenshot(path=tmp_path / "page.png")
         page.get_by_role("button", name="Stop").click()
-        expect(page.locator(".fmd-status")).to_contain_text("Stopped.")
+        expect(status).to_contain_text("Stopped.")
         run_cell(page, 1)
-    answer = json.loads((tmp_path / "work" / "seen.json").read_text())
+        count = len(json.loads((far / "seen.json").read_text())["seen"])
+        page.wait_for_timeout(1000)
+        run_cell(page, 1)
+    answer = json.loads((far / "seen.json").read_text())
+    assert len(answer["seen"]) == count  # nothing is sent any more
+    assert (far == tmp_path / "work") is (tmp_path / "work" / "seen.json").exists()
     assert len(answer["seen"]) >= FRAMES
     assert {tuple(shape) for shape, _ in answer["seen"]} == {(480, 640, 3)}
     for _, boxes in answer["seen"][:FRAMES]:

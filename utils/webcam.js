@@ -18,7 +18,10 @@ function drawShares(canvas, history, classes) {
   pen.fillText(String(most), left - 6, 22);
   pen.fillText("0", left - 6, 12 + height);
   pen.textAlign = "left";
-  pen.fillText("people each second", left, 10);
+  const now = history[history.length - 1]?.counts ?? [0];
+  const people = now.reduce((sum, count) => sum + count, 0);
+  const share = people ? `, now ${people}, ${Math.round((100 * now[0]) / people)} % ${classes[0][0].replaceAll("_", " ")}` : "";
+  pen.fillText(`people each second${share}`, left, 10);
   const step = width / 120;
   history.forEach((second, at) => {
     let floor = 12 + height;
@@ -37,7 +40,7 @@ function drawShares(canvas, history, classes) {
     pen.textAlign = "right";
     pen.fillText(`${Math.round(history[history.length - 1].second)} s`, left + history.length * step, canvas.height - 4);
   }
-  canvas.setAttribute("aria-label", `People each second, up to ${most}`);
+  canvas.setAttribute("aria-label", `People each second, up to ${most}${share}`);
 }
 
 async function render({ model, el }) {
@@ -76,20 +79,22 @@ async function render({ model, el }) {
   held.width = camera.width;
   held.height = camera.height;
   const history = [];
-  let stream, stopped = false;
+  let stream, late, stopped = false;
 
   function end(text) {
     stopped = true;
+    clearTimeout(late);
     stream?.getTracks().forEach((track) => track.stop());
     status.textContent = text;
     stop.disabled = true;
   }
 
-  async function send() {
+  function send() {
     if (stopped) return;
     held.getContext("2d").drawImage(video, 0, 0, held.width, held.height);
-    const jpeg = await new Promise((resolve) => held.toBlob(resolve, "image/jpeg", 0.85));
-    model.send({ kind: "frame", sent: performance.now() }, undefined, [await jpeg.arrayBuffer()]);
+    const jpeg = held.toDataURL("image/jpeg", 0.85).split(",")[1]; // text: Jupyter's gateways to other servers lose bytes
+    model.send({ kind: "frame", sent: performance.now(), jpeg });
+    late = setTimeout(() => (status.textContent = "The kernel does not answer: is another cell running, or was it restarted?"), 5000);
   }
 
   function drawFace([x, y, width, height, caption, color, blur]) {
@@ -113,6 +118,7 @@ async function render({ model, el }) {
 
   function answer(message) {
     if (stopped) return;
+    clearTimeout(late);
     if (message.problem) return end(message.problem);
     pen.drawImage(held, 0, 0);
     message.faces.forEach(drawFace);
@@ -135,6 +141,9 @@ async function render({ model, el }) {
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: camera.width, height: camera.height } });
     video.srcObject = stream;
     await video.play();
+    const scale = Math.min(camera.width / video.videoWidth, camera.height / video.videoHeight); // whatever its shape is
+    camera.width = held.width = Math.round(scale * video.videoWidth);
+    camera.height = held.height = Math.round(scale * video.videoHeight);
     send();
   } catch (error) {
     end(explain(error));

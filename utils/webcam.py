@@ -6,6 +6,7 @@ The camera is that of the machine with the browser, wherever the kernel runs. No
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from pathlib import Path
 
 import anywidget
@@ -44,7 +45,7 @@ class Webcam(anywidget.AnyWidget):
             self.problem = content["text"]
         if content["kind"] == "frame":
             try:
-                self.send(self._watch(decode_image(bytes(buffers[0]), "The camera's frame"), content["sent"]))
+                self.send(self._watch(decode_image(b64decode(content["jpeg"]), "The camera's frame"), content["sent"]))
             except ImageError as error:
                 self.problem = str(error)
                 self.send({"problem": self.problem})
