@@ -17,7 +17,7 @@ from utils.alerts import Alerts
 from utils.annotate import annotate_images
 from utils.census import INTERVAL_COLUMNS, TRACK_COLUMNS, Census
 from utils.detect import detect_masks, load_models
-from utils.distance import FIELD_OF_VIEW
+from utils.distance import ERROR, FIELD_OF_VIEW
 from utils.faces import DETECTORS
 from utils.files import SourceError, find_images
 from utils.images import ImageError, write_image
@@ -77,21 +77,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--min-confidence", type=share, default=0.5, metavar="SHARE", help="that a box is a face (default: 0.5)")
     add("--model", type=Path, default=CLASSIFIER_FILE, metavar="FILE", help="another mask classifier")
     add("--blur-faces", action="store_true", help="make faces unrecognisable in copies and in the window")
-    film = parser.add_argument_group("with --video or a camera")
-    film.add_argument(
-        "--interval", type=positive, default=60.0, metavar="SECONDS", help="of a row of shares (default: 60)"
-    )
-    film.add_argument(
-        "--alert", metavar="COMMAND", help="run once a person without a mask: 'notify-send {class} {track}'"
-    )
-    film.add_argument("--distance", type=positive, metavar="METRES", help="mark faces closer to each other than this")
-    film.add_argument(
-        *("--field-of-view", "--fov"),
-        type=positive,
-        default=FIELD_OF_VIEW,
-        metavar="DEGREES",
-        help="for it (default: 65)",
-    )
+    film = parser.add_argument_group("with --video or a camera").add_argument
+    seconds = "that a row of the shares beside --csv covers (default: %(default)g)"
+    film("--interval", type=positive, default=60.0, metavar="SECONDS", help=seconds)
+    alert = "run once for each person without a mask, or with one worn badly: 'notify-send {class} {track}'"
+    film("--alert", metavar="COMMAND", help=alert)
+    guess = f"an estimate from their size, of adults mostly right to {ERROR:.0%}% of how far away they are"
+    film("--distance", type=positive, metavar="METRES", help=f"mark and count faces closer to each other: {guess}")
+    view = "of the camera, from left to right, for --distance (default: %(default)g)"
+    film(*("--field-of-view", "--fov"), type=positive, default=FIELD_OF_VIEW, metavar="DEGREES", help=view)
     add("--no-show", action="store_true", help="open no window, even where there is a display")
     args = parser.parse_args(argv)
     if args.video == "":
