@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from utils.json_stream import JsonStream
 from utils.monitor import Monitor, watch_video
 from utils.report import Report
 from utils.sources import Video
-from utils.tracks import MEMORY
+from utils.tracks import MEMORY, Tracker
 from utils.video_copy import VideoCopy
 
 RATE, SIDE = 25.0, (320, 120)
@@ -103,6 +104,30 @@ def test_faces_are_made_unrecognisable_wherever_they_go(judge, tmp_path):
     face = np.s_[75:105, 15:40]
     assert np.abs(np.diff(plain[face], axis=1)).mean() > 20
     assert np.abs(np.diff(blurred[face], axis=1)).mean() < 5
+
+
+@pytest.mark.parametrize("found", ["unsure", "lost"])
+def test_a_face_is_not_shown_while_the_detector_is_unsure_of_it_or_loses_it(judge, found):
+    """A face walks two pixels a frame; in the last two frames it is found with little confidence, or not at all."""
+
+    def judge_badly(image: np.ndarray) -> Detections:
+        faces = judge(image)
+        if frame < 8:
+            return faces
+        return replace(faces, confidence=faces.confidence / 3) if found == "unsure" else faces[:0]
+
+    monitor, rng = Monitor(judge_badly, blur=True), np.random.default_rng(0)
+    if found == "unsure":
+        monitor.tracker.update = lambda faces, time_s: Tracker().update(faces[:0], time_s)  # of whom nothing is known
+    for frame in range(10):
+        left = 20 + 2 * frame
+        image = draw_blocks(("with_mask", (left, 40, left + 40, 90)), resolution_wh=SIDE)
+        image[45:85, left + 4 : left + 36] = np.clip(
+            image[45:85, left + 4 : left + 36] + rng.integers(-60, 60, (40, 32, 3)), 0, 255
+        )
+        annotated = monitor.draw(image, monitor.watch(image, frame / RATE)).astype(int)
+        if frame > 3:
+            assert np.abs(np.diff(annotated[50:80, left + 6 : left + 34], axis=1)).mean() < 6
 
 
 def test_who_is_too_close_is_counted(judge):

@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.alerts import Alerts
 from utils.annotate import Judge, show_progress
-from utils.boxes import Detections
+from utils.boxes import Detections, as_boxes
 from utils.census import Census
 from utils.classes import MASK_CLASSES
 from utils.distance import FIELD_OF_VIEW, find_close, locate_faces
@@ -43,6 +43,8 @@ class Monitor:
         distance: metres to keep, or None; nearer faces are marked.
         field_of_view: of the camera, degrees, for distances.
         blur: whether faces are made unrecognisable before anything is shown or written.
+        private: (N, 4) what is blurred of the last frame, pixels: also what may be a face, and where one should be that
+            is not found for a moment.
     """
 
     judge: Judge
@@ -52,6 +54,7 @@ class Monitor:
     distance: float | None = None
     field_of_view: float = FIELD_OF_VIEW
     blur: bool = False
+    private: np.ndarray = field(default_factory=lambda: as_boxes([]))
     _moments: deque = field(default_factory=lambda: deque(maxlen=26))  # when the last frames came, for their rate
 
     def watch(self, image: np.ndarray, time_s: float) -> Detections:
@@ -62,7 +65,9 @@ class Monitor:
             time_s: its moment, seconds.
         """
         self._moments.append(time.perf_counter())
-        tracks = self.tracker.update(self.judge(image), time_s)
+        found = self.judge(image)
+        tracks = self.tracker.update(found, time_s)
+        self.private = np.concatenate([found.xyxy, self.tracker.list_hidden()])
         self.census.update(tracks, time_s, self.find_close(tracks, image.shape[1::-1]))
         if self.alerts:
             self.alerts.update(tracks, time_s)
@@ -75,10 +80,10 @@ class Monitor:
         return find_close(locate_faces(tracks.xyxy, resolution_wh, self.field_of_view), self.distance)
 
     def draw(self, image: np.ndarray, tracks: Detections) -> np.ndarray:
-        """A copy of a frame with its faces and the counts drawn on it."""
+        """A copy of the frame watched last with its faces and the counts drawn on it."""
         near = self.find_close(tracks, image.shape[1::-1])
         remarks = [TOO_CLOSE if one else "" for one in near]
-        annotated = draw_detections(blur_faces(image, tracks.xyxy) if self.blur else image, tracks, remarks)
+        annotated = draw_detections(blur_faces(image, self.private) if self.blur else image, tracks, remarks)
         return draw_status(annotated, self.describe(int(near.sum())))
 
     def describe(self, close: int = 0) -> str:

@@ -167,3 +167,8 @@ class Tracker:
         chosen = detections[shown]
         y_prob = y_prob.reshape(len(shown), detections.y_prob.shape[1])
         return Detections(chosen.xyxy, chosen.confidence, y_prob, track_id)
+
+    def list_hidden(self) -> np.ndarray:
+        """(N, 4) where faces should be that were seen in the last second and are not in this frame, pixels."""
+        hidden = [track for track in self._tracks if track.missed and track.is_alive(self._clock_s)]
+        return as_boxes([track.predict(self._clock_s) for track in hidden])

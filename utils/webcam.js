@@ -97,14 +97,16 @@ async function render({ model, el }) {
     late = setTimeout(() => (status.textContent = "The kernel does not answer: is another cell running, or was it restarted?"), 5000);
   }
 
-  function drawFace([x, y, width, height, caption, color, blur]) {
-    if (blur) {
-      const tiny = document.createElement("canvas");
-      tiny.width = tiny.height = 6;
-      tiny.getContext("2d").drawImage(held, x, y, width, height, 0, 0, 6, 6);
-      pen.imageSmoothingEnabled = false;
-      pen.drawImage(tiny, x, y, width, height);
-    }
+  function blurBox([left, top, right, bottom]) {
+    const tiny = document.createElement("canvas");
+    tiny.width = tiny.height = 6;
+    if (right - left < 1 || bottom - top < 1) return;
+    tiny.getContext("2d").drawImage(held, left, top, right - left, bottom - top, 0, 0, 6, 6);
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(tiny, left, top, right - left, bottom - top);
+  }
+
+  function drawFace([x, y, width, height, caption, color]) {
     pen.lineWidth = 3;
     pen.font = "16px sans-serif";
     pen.strokeStyle = pen.fillStyle = color;
@@ -121,6 +123,7 @@ async function render({ model, el }) {
     clearTimeout(late);
     if (message.problem) return end(message.problem);
     pen.drawImage(held, 0, 0);
+    message.blurred.forEach(blurBox);
     message.faces.forEach(drawFace);
     status.textContent = `${message.status}, ${Math.round(performance.now() - message.sent)} ms to the boxes`;
     const last = history[history.length - 1];

@@ -13,6 +13,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from utils.boxes import as_boxes, clip_boxes
 from utils.classes import CLASS_COLORS, MASK_CLASSES, decide
 from utils.draw import list_texts
 from utils.images import ImageError, decode_image
@@ -60,7 +61,7 @@ class Webcam(anywidget.AnyWidget):
         near = self.monitor.find_close(tracks, image.shape[1::-1])
         texts = list_texts(tracks, [TOO_CLOSE if one else "" for one in near])
         faces = [
-            [*box[:2], *np.subtract(box[2:], box[:2]).tolist(), text[0], self.classes[class_id][1], self.monitor.blur]
+            [*box[:2], *np.subtract(box[2:], box[:2]).tolist(), text[0], self.classes[class_id][1]]
             for box, text, class_id in zip(tracks.xyxy.astype(float).tolist(), texts, class_ids, strict=True)
         ]
         if int(time_s) != self._second:
@@ -69,6 +70,8 @@ class Webcam(anywidget.AnyWidget):
         self._seen |= dict(seen)
         counts = [list(self._seen.values()).count(class_id) for class_id in range(len(MASK_CLASSES))]
         answer = {"faces": faces, "status": self.monitor.describe(int(near.sum())), "sent": sent}
+        blurred = clip_boxes(self.monitor.private, image.shape[1::-1]) if self.monitor.blur else as_boxes([])
+        answer |= {"blurred": blurred.tolist()}
         return answer | {"second": self._second, "counts": counts}
 
 
