@@ -1,5 +1,6 @@
 """Drawing: boxes where they are, captions that can be read and cover nothing that matters."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from utils import draw as draw_module
 from utils.boxes import Detections
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
-from utils.draw import BLOCKS, FACE_COLOR, TEXT_COLOR, blur_faces, draw_detections, draw_status
+from utils.draw import BLOCKS, FACE_COLOR, TEXT_COLOR, blur_faces, draw_detections, draw_status, list_texts
 
 GREY = 128
 
@@ -209,3 +210,14 @@ def test_a_caption_begins_with_the_track_and_ends_with_the_remark(monkeypatch):
     )
     draw_detections(np.zeros((480, 900, 3), np.uint8), found, ["", "too close"])
     assert sorted(written) == ["7: with_mask 90 %", "without_mask 80 %, too close"]
+
+
+@pytest.mark.parametrize(("probability", "text"), [(0.0, "0 %"), (0.984, "98 %"), (0.9999, "99 %"), (1.0, "99 %")])
+def test_no_caption_claims_certainty(probability, text):
+    rest = (1 - probability) / (len(CLASS_NAMES) - 1)
+    y_prob = np.full((1, len(CLASS_NAMES)), rest, np.float32)
+    y_prob[0, 0] = probability
+    detections = Detections(np.array([[10, 10, 50, 60]], np.float32), np.array([probability], np.float32))
+    assert list_texts(detections)[0][-1] == text
+    if probability > 0.5:
+        assert list_texts(replace(detections, y_prob=y_prob))[0][0] == f"with_mask {text}"

@@ -95,7 +95,7 @@ def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> 
     """
     texts = []
     for index, (name, share) in enumerate(zip(*_name_faces(detections), strict=True)):
-        percent = f"{round(100 * float(share))} %"
+        percent = f"{min(99, round(100 * float(share)))} %"  # a hundred would be certainty, which nobody has
         own = [f"{name} {percent}", percent]
         if detections.track_id is not None and detections.track_id[index]:
             own = [f"{detections.track_id[index]}: {text}" for text in own]
