@@ -44,7 +44,7 @@ def test_every_point_has_its_answer_at_any_size(cells_wh, detector):
     pixels = np.random.default_rng(0).uniform(0, 255, (2, height, width, 3)).astype(np.float32)
     output = keras.ops.convert_to_numpy(model(pixels))
     assert output.shape == (2, len(grid_points((width, height), strides)[0]), 8)
-    assert (output[..., 4:] > 0).all()  # distances
+    assert 0.3 < np.median(np.logaddexp(0, output[..., 4:])) < 5  # distances, in strides: boxes of some cells
     confidence = 1 / (1 + np.exp(-output[..., 3]))
     assert 0.001 < confidence.min() <= confidence.max() < 0.1  # few points are faces
 
@@ -100,10 +100,12 @@ def compute_loss(target: np.ndarray, output: np.ndarray) -> float:
     for wanted, found in zip(target.reshape(-1, 9).astype(float), output.reshape(-1, 8).astype(float), strict=True):
         p = 1 / (1 + np.exp(-found[3]))
         if wanted[3]:
-            total += 2 * 0.25 * (1 - p) ** 2 * -np.log(p) * wanted[8]
+            boxes = [np.array([[-d[0], -d[1], d[2], d[3]]]) for d in (wanted[4:8], np.logaddexp(0, found[4:]))]
+            quality = box_iou(*boxes)[0, 0]
+            cross_entropy = -quality * np.log(p) - (1 - quality) * np.log(1 - p)
+            total += 2 * quality * cross_entropy * wanted[8]
             class_id = wanted[:3].argmax()
             total += 0.5 * CLASS_WEIGHTS[class_id] * -np.log(softmax(found[:3])[class_id])
-            boxes = [np.array([[-d[0], -d[1], d[2], d[3]]]) for d in (wanted[4:8], found[4:])]
             total += 1.5 * (1 - generalised_iou(*boxes)[0])
         else:
             total += 2 * 0.75 * p**2 * -np.log(1 - p) * wanted[8]
@@ -117,9 +119,7 @@ def draw_answers(seed: int, faces: float, points: int = 40) -> tuple[np.ndarray,
     classes = np.eye(3)[rng.integers(0, 3, (2, points))] * is_face
     distances = draw_boxes(rng, 2 * points).reshape(2, points, 4) * is_face
     counts = is_face | (rng.random((2, points, 1)) < 0.8)
-    output = np.concatenate(
-        [rng.normal(0, 2, (2, points, 4)), draw_boxes(rng, 2 * points).reshape(2, points, 4)], axis=2
-    )
+    output = rng.normal(0, 2, (2, points, 8))
     return np.concatenate([classes, is_face, distances, counts], axis=2).astype(np.float32), output.astype(np.float32)
 
 
@@ -142,9 +142,10 @@ def test_what_a_point_that_does_not_count_says_costs_nothing():
 
 def test_a_perfect_answer_costs_nothing_and_extremes_stay_finite():
     target, _ = draw_answers(0, 0.3)
-    sure = np.concatenate([200 * target[..., :3], 400 * target[..., 3:4] - 200, target[..., 4:8]], axis=2)
+    reach = np.log(np.expm1(np.maximum(target[..., 4:8], 0.1)))  # softplus makes the distances of it
+    sure = np.concatenate([200 * target[..., :3], 400 * target[..., 3:4] - 200, reach], axis=2)
     assert float(detection_loss(target, sure)) == pytest.approx(0, abs=1e-4)
-    wrong = np.concatenate([-sure[..., :4], np.full_like(sure[..., 4:], 1e-6)], axis=2)
+    wrong = np.concatenate([-sure[..., :4], np.full_like(sure[..., 4:], -100)], axis=2)
     assert np.isfinite(float(detection_loss(target, wrong)))
     for output in (sure, wrong):
         with tf.GradientTape() as tape:
@@ -200,7 +201,7 @@ def test_training_changes_what_learns_and_nothing_else(trained, base_names):
 def build_net() -> keras.Model:
     keras.utils.set_random_seed(0)
     pixels = keras.Input((16, 16, 3))
-    points = keras.layers.Conv2D(8, 8, strides=8, activation="softplus")(keras.layers.Rescaling(1 / 255)(pixels))
+    points = keras.layers.Conv2D(8, 8, strides=8)(keras.layers.Rescaling(1 / 255)(pixels))
     return keras.Model(pixels, keras.layers.Reshape((4, 8))(points))
 
 

@@ -10,7 +10,6 @@ LAYERS = {
     1: {
         *("boxes", "classes", "images", "live", "paths", "sessions"),  # to run
         *("fetch", "hamming", "markdown", "tables", "datasheet_text"),  # to collect
-        *("face_frame", "face_light", "mask_cloth"),
     },
     2: {
         *("anchors", "crops", "distance", "files", "opencv_detectors"),  # to run
@@ -21,17 +20,8 @@ LAYERS = {
         *("alerts", "census", "draw", "download", "faces", "masks", "records", "report"),  # to run
         *("sources", "tracks", "video_copy", "window"),
         *("agreement", "annotations", "convert", "crawl_folder", "face_table", "inventory", "labelling"),  # to collect
-        *("export_faces", "rebuild", "synthetic_masks", "takedown"),
-        *(
-            "additions",
-            "calibration",
-            "dataset",
-            "mosaics",
-            "classifier",
-            "classic",
-            "detector",
-            "evaluate_boxes",
-        ),  # to train
+        *("export_faces", "rebuild", "takedown"),
+        *("calibration", "dataset", "mosaics", "classifier", "classic", "detector", "evaluate_boxes"),  # to train
     },
     4: {
         *("annotate", "detect", "json_stream"),  # to run

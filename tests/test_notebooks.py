@@ -27,8 +27,8 @@ CHAPTERS = {  # the sections that a notebook must have, in this order; others ma
     ],
     "04-train_face_detector": [
         *("Photographs with boxes", "Faces that nobody labelled", "More faces than anyone drew"),
-        *("Views, small and large", "The model", "Training three sizes", "Training the one to ship"),
-        *("From logits to confidence", "Who decides the class", "Eight bits", "The test set, once"),
+        *("Views, small and large", "The model", "Comparing two networks", "Training the one to ship"),
+        *("From logits to confidence", "Eight bits", "Who decides the class", "The test set, once"),
         *("What it misses", "Saving and exporting"),
     ],
 }

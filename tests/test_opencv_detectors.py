@@ -67,39 +67,6 @@ def test_yunet_looks_at_no_more_pixels_than_it_is_told_to():
 
 
 @pytest.mark.parametrize("file", PICTURES)
-@pytest.mark.parametrize("scales", [(1.0,), (2.0,), (1.0, 2.0)])
-def test_yunets_landmarks_belong_to_its_faces(file, scales):
-    image = read_image(paths.EXAMPLES_DIR / file)
-    detector = load(YuNet, min_confidence=0.6, scales=scales)
-    found, landmarks = detector.find_landmarks(image)
-    alone = detector(image)
-    np.testing.assert_array_equal(found.xyxy, alone.xyxy)
-    np.testing.assert_array_equal(found.confidence, alone.confidence)
-    assert landmarks.shape == (len(found), 5, 2) and landmarks.dtype == np.float32
-    assert (landmarks > found.xyxy[:, None, :2]).all() and (landmarks < found.xyxy[:, None, 2:]).all()
-    right_eye, left_eye, nose, right_mouth, left_mouth = landmarks.transpose(1, 0, 2)
-    assert (right_eye[:, 0] < left_eye[:, 0]).all() and (right_mouth[:, 0] < left_mouth[:, 0]).all()
-    assert (np.maximum(right_eye, left_eye)[:, 1] < nose[:, 1]).all()
-    assert (nose[:, 1] < np.minimum(right_mouth, left_mouth)[:, 1]).all()
-
-
-# Measured by eye in the enlarged picture: pupils, tip of the nose, corners of the mouth.
-ASTRONAUT = [[203, 101], [246, 103], [223, 126], [203, 140], [247, 138]]
-
-
-@pytest.mark.parametrize("scales", [(1.0,), (2.0,), (1.0, 2.0)])
-def test_yunets_landmarks_are_where_a_person_sees_them(scales):
-    image = read_image(paths.EXAMPLES_DIR / "astronaut.jpg")
-    _, landmarks = load(YuNet, min_confidence=0.8, scales=scales).find_landmarks(image)
-    np.testing.assert_allclose(landmarks, [ASTRONAUT], atol=9)  # a fifth of the distance of the eyes
-
-
-def test_where_there_is_no_face_there_are_no_landmarks():
-    found, landmarks = load(YuNet).find_landmarks(np.full((60, 80, 3), 128, np.uint8))
-    assert len(found) == 0 and landmarks.shape == (0, 5, 2)
-
-
-@pytest.mark.parametrize("file", PICTURES)
 def test_boxes_of_res10_do_not_cover_each_other_and_are_sure_enough(file):
     image = read_image(paths.EXAMPLES_DIR / file)
     found = load(Res10, min_confidence=0.2)(image)

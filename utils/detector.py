@@ -45,7 +45,8 @@ def build_detector(
 
     Returns:
         A model of (B, H, W, 3) RGB in 0-255, sides multiples of the coarsest stride, to (B, P, 8): for each point
-        three class logits, a face logit, and distances to left, top, right and bottom in strides.
+        three class logits, a face logit, and what softplus turns into distances to left, top, right and bottom in
+        strides: whoever decodes does that, for the few points that are faces.
     """
     pixels = keras.Input((None, None, 3), name="pixels")
     scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
@@ -76,27 +77,29 @@ def build_detector(
         rare = keras.initializers.Constant(-4.0)  # few points are faces: start from there (RetinaNet's prior)
         answer = layers.Conv2D(len(MASK_CLASSES) + 1, 1, bias_initializer=rare, name=f"answer{stride}")(level)
         one = keras.initializers.Constant(1.0)
-        reach = layers.Conv2D(4, 1, activation="softplus", bias_initializer=one, name=f"reach{stride}")(level)
+        reach = layers.Conv2D(4, 1, bias_initializer=one, name=f"reach{stride}")(level)
         both = layers.Concatenate(name=f"both{stride}")([answer, reach])
         outputs.append(layers.Reshape((-1, both.shape[-1]), name=f"points{stride}")(both))
     output = layers.Concatenate(axis=1, name="points")(outputs) if len(outputs) > 1 else outputs[0]
     return keras.Model(pixels, output, name="face_detector")
 
 
-def _giou(true: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-    """Generalised IoU (Rezatofighi et al., 2019) of boxes given as distances from one point."""
+def _iou_and_giou(true: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """IoU and generalised IoU (Rezatofighi et al., 2019) of boxes given as distances from one point."""
 
     def area(distance: tf.Tensor) -> tf.Tensor:
         return (distance[..., 0] + distance[..., 2]) * (distance[..., 1] + distance[..., 3])
 
     shared, hull = area(tf.minimum(true, found)), area(tf.maximum(true, found)) + 1e-6
     union = area(true) + area(found) - shared
-    return shared / (union + 1e-6) - (hull - union) / hull
+    iou = shared / (union + 1e-6)
+    return iou, iou - (hull - union) / hull
 
 
 @keras.saving.register_keras_serializable("face_mask")
 def detection_loss(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """Focal loss of "is it a face" (Lin et al., 2017), weighted cross-entropy of its class, GIoU loss of its box.
+    """Varifocal loss of "is it a face, and how well does its box lie" (Zhang et al., 2021), weighted cross-entropy of
+    its class, GIoU loss of its box.
 
     Args:
         target: (B, P, 9) from ``mosaics.encode_targets``.
@@ -108,14 +111,13 @@ def detection_loss(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     output = tf.cast(output, tf.float32)
     is_face, counts = target[..., 3], target[..., 8]
     faces = tf.maximum(tf.reduce_sum(is_face), 1.0)
-    logit = output[..., 3]
-    probability = tf.sigmoid(logit)
-    right = tf.where(is_face > 0, probability, 1 - probability)
-    focal = tf.where(is_face > 0, 0.25, 0.75) * (1 - right) ** 2
-    focal = focal * counts * tf.nn.sigmoid_cross_entropy_with_logits(is_face, logit)
+    iou, giou = _iou_and_giou(target[..., 4:8], tf.nn.softplus(output[..., 4:]))
+    logit, quality = output[..., 3], tf.stop_gradient(is_face * iou)  # a face whose box lies badly is half a face
+    focal = tf.where(is_face > 0, quality, 0.75 * tf.sigmoid(logit) ** 2)
+    focal = focal * counts * tf.nn.sigmoid_cross_entropy_with_logits(quality, logit)
     cost = tf.reduce_sum(target[..., :3] * tf.constant(CLASS_WEIGHTS), axis=-1)
     class_loss = cost * tf.nn.softmax_cross_entropy_with_logits(target[..., :3], output[..., :3])
-    box_loss = is_face * (1 - _giou(target[..., 4:8], output[..., 4:]))
+    box_loss = is_face * (1 - giou)
     total = [tf.reduce_sum(part) for part in (focal, class_loss, box_loss)]
     return (2 * total[0] + 0.5 * total[1] + 1.5 * total[2]) / faces
 
@@ -137,6 +139,7 @@ def train_detector(
     run_dir: str | Path,
     epochs: int,
     steps_per_epoch: int = 60,
+    rate: float = 1.2e-3,
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Train a detector. Stopped at any moment and called again, it goes on to the same result.
 
@@ -145,12 +148,12 @@ def train_detector(
         make_steps: ``(first_step, steps)`` to a dataset, as ``mosaics.make_views`` makes it.
         validation: views of the validation photographs, the same after each epoch.
         run_dir: a folder of this training alone.
-        epochs, steps_per_epoch: how long.
+        epochs, steps_per_epoch, rate: how long, and the highest learning rate.
 
     Returns:
         The model with the running mean of its weights, and the history: ``epoch, loss, val_loss, seconds``.
     """
-    compile_detector(model, epochs * steps_per_epoch)
+    compile_detector(model, epochs * steps_per_epoch, rate)
     model, history = train_epochs(
         model,
         make_steps,

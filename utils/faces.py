@@ -18,13 +18,15 @@ from utils.paths import MODEL_DIR
 from utils.sessions import open_session
 
 Detector = Callable[[np.ndarray], Detections]
-DETECTOR_FILE = MODEL_DIR / "face_detector.onnx"
+DETECTOR_FILE = MODEL_DIR / "face_detector_int8.onnx"  # 8 bits; the float file lies beside it: notebook 04
 COARSE = 0.25  # a second look, at so much of the size, for faces that nearly fill the picture ...
 LARGE = 0.45  # ... which are those longer than this share of its longer side
 FLAT = 0.78  # height to width of a box that is no face: of 294 found on validation none was so flat, of 54 mistakes two
 TILED_UNDER = 0.8  # a picture that is made smaller than this is looked at in tiles too
 TINY = 20  # pixels of a face in the whole picture, from which on it is seen there and tiles need not tell of it
-TILE_ODDS = 0.4  # many tiles are many chances to be wrong: what one finds has these odds of its own odds
+CROWD = 10  # so many faces that are tiny: the picture is looked at once more ...
+CLOSER = 1.5  # ... enlarged so much, for those that are tinier still: best on validation, and rarely needed
+TILE_ODDS = 0.4  # more looks are more chances to be wrong: what a tile shows has these odds of its own odds
 OVERLAP = 0.2  # of neighbouring tiles, as a share of their side
 MAX_SIDE = 8  # tiles a row at most: 5,120 pixels, beyond which nothing smaller is looked for
 MAX_ENLARGED = 2.0  # a small picture is enlarged so much at most
@@ -42,7 +44,8 @@ def decode_faces(
     """The shipped net's answers to faces: decoded and suppressed here and nowhere else.
 
     Args:
-        output: (P, 8) of the net: three class logits, a face logit, distances to four sides in strides.
+        output: (P, 8) of the net: three class logits, a face logit, and four numbers whose softplus is the distance to
+            a side, in strides.
         resolution_wh: width and height of the net's input.
         strides: of the net's levels, fine to coarse.
         min_confidence: boxes under it are left out.
@@ -57,7 +60,7 @@ def decode_faces(
     confidence = 1 / (1 + np.exp(-(calibration[0] * output[:, 3] + calibration[1])))
     chosen = np.flatnonzero(confidence >= min_confidence)
     points, stride_of = grid_points(resolution_wh, strides)
-    points, distance = points[chosen], output[chosen, 4:] * stride_of[chosen, None]
+    points, distance = points[chosen], np.logaddexp(0, output[chosen, 4:]) * stride_of[chosen, None]
     xyxy = clip_boxes(np.concatenate([points - distance[:, :2], points + distance[:, 2:]], axis=1), resolution_wh)
     odds = np.exp(output[chosen, :3] - output[chosen, :3].max(axis=1, keepdims=True))
     y_prob = np.pad(odds / odds.sum(axis=1, keepdims=True), [(0, 0), (0, 1)])
@@ -74,7 +77,8 @@ class SSD:
 
     A picture is looked at whole, its longer side at ``side`` pixels, and once more, smaller, for a face that fills it,
     larger than any that the net has learned. One that is larger is looked at in tiles of its
-    own size too, for faces that would be too small; a tile's edge cuts larger ones, which the whole shows.
+    own size too, for faces that would be too small; a tile's edge cuts larger ones, which the whole shows. A crowd is
+    looked at again, enlarged. ``tiled=False`` leaves both out, for videos.
     """
 
     def __init__(
@@ -104,15 +108,18 @@ class SSD:
         height, width = image.shape[:2]
         scale = min(self.side / max(height, width), MAX_ENLARGED)
         coarse = self._detect(image, scale * COARSE)
-        large = (coarse.xyxy[:, 2:] - coarse.xyxy[:, :2]).max(axis=1) > LARGE * max(height, width)
+        large = _long_sides(coarse) > LARGE * max(height, width)
         large &= coarse.confidence >= max(0.5, self.min_confidence)  # a doubtful one must not hide the faces within
-        passes = [coarse[large], self._detect(image, scale)]
+        whole, native, tiles = self._detect(image, scale), 0.0, []
         if self.tiled and scale < TILED_UNDER:
             native = min(1.0, MAX_SIDE * self.side / max(height, width))
-            for tile in tile_boxes((width, height), self.side / native, OVERLAP):
-                found = self._detect_tile(image, tile, native)
-                sides = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1)
-                passes.append(found[sides * scale < TINY])
+            tiles = tile_boxes((width, height), self.side / native, OVERLAP)
+        elif self.tiled and _count_tiny(whole, scale) >= CROWD:
+            native, tiles = CLOSER * scale, as_boxes([0, 0, width, height])
+        passes = [coarse[large], whole]
+        for tile in tiles:
+            found = self._detect_tile(image, tile, native)
+            passes.append(found[_long_sides(found) * scale < TINY])
         if sum(map(bool, map(len, passes))) < 2:
             return max(passes, key=len)
         xyxy, confidence, y_prob = (
@@ -130,6 +137,15 @@ class SSD:
         odds = TILE_ODDS * found.confidence / np.maximum(1 - found.confidence, 1e-6)
         found = replace(found, xyxy=xyxy, confidence=(odds / (1 + odds)).astype(np.float32))
         return found[~cut.any(axis=1) & (found.confidence >= self.min_confidence)]
+
+
+def _long_sides(found: Detections) -> np.ndarray:
+    return (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1)
+
+
+def _count_tiny(found: Detections, scale: float) -> int:
+    """How many faces are surely there and tiny in a picture looked at in this scale."""
+    return int(((_long_sides(found) * scale < TINY) & (found.confidence >= 0.5)).sum())
 
 
 DETECTORS: dict[str, Callable[..., Detector]] = {"ssd": SSD, "yunet": YuNet, "res10": Res10}

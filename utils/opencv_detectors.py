@@ -30,31 +30,24 @@ class YuNet:
             raise ValueError(f"The model file {path} is damaged: delete it and run `make models`.") from error
         self.scales, self.max_side = scales, max_side
 
-    def _detect(self, image: np.ndarray, scale: float) -> tuple[Detections, np.ndarray]:
+    def _detect(self, image: np.ndarray, scale: float) -> Detections:
         height, width = image.shape[:2]
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         self._net.setInputSize(size)
         _, found = self._net.detect(cv2.cvtColor(resize_image(image, size), cv2.COLOR_RGB2BGR))
         if found is None:
-            return Detections.empty(), np.zeros((0, 5, 2), np.float32)
+            return Detections.empty()
         xyxy = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1) / scale
-        detections = Detections(clip_boxes(xyxy, (width, height)), found[:, 14].astype(np.float32))
-        return detections, (found[:, 4:14] / scale).reshape(-1, 5, 2).astype(np.float32)
+        return Detections(clip_boxes(xyxy, (width, height)), found[:, 14].astype(np.float32))
 
-    def find_landmarks(self, image: np.ndarray) -> tuple[Detections, np.ndarray]:
-        """The faces and (N, 5, 2) float32 points of each, in pixels: the person's right eye and left eye, the tip of
-        the nose, the right and the left corner of the mouth. A point may lie outside the image."""
+    def __call__(self, image: np.ndarray) -> Detections:
         limit = self.max_side / max(image.shape[:2])
         passes = [self._detect(image, scale) for scale in sorted({min(scale, limit) for scale in self.scales})]
         if len(passes) == 1:
             return passes[0]
-        xyxy = np.concatenate([found.xyxy for found, _ in passes])
-        confidence = np.concatenate([found.confidence for found, _ in passes])
-        kept = nms(xyxy, confidence, 0.45, box_overlap)
-        return Detections(xyxy, confidence)[kept], np.concatenate([landmarks for _, landmarks in passes])[kept]
-
-    def __call__(self, image: np.ndarray) -> Detections:
-        return self.find_landmarks(image)[0]
+        xyxy = np.concatenate([found.xyxy for found in passes])
+        confidence = np.concatenate([found.confidence for found in passes])
+        return Detections(xyxy, confidence)[nms(xyxy, confidence, 0.45, box_overlap)]
 
 
 class Res10:
