@@ -158,7 +158,8 @@ def test_a_net_that_answers_as_asked_gives_the_faces_back(strides, count):
     target = encode_targets(Photograph(np.zeros((SIZE, SIZE, 3), np.uint8), boxes, class_id, boxes[:0]), strides)
     assert target.shape == (len(grid_points((SIZE, SIZE), strides)[0]), TARGETS)
     assert (target.dtype, set(np.unique(target[:, 8]))) == (np.float32, {1})
-    output = np.concatenate([9 * target[:, :3], 18 * target[:, 3:4] - 9, target[:, 4:8]], axis=1)
+    reach = np.log(np.expm1(np.maximum(target[:, 4:8], 1e-3)))  # softplus makes the distances of it
+    output = np.concatenate([9 * target[:, :3], 18 * target[:, 3:4] - 9, reach], axis=1)
     found = decode_faces(output, (SIZE, SIZE), strides)
     assert len(found) == count
     if count:
