@@ -192,6 +192,23 @@ def test_ctrl_c_ends_a_video_whose_files_are_whole(judge, tmp_path, is_live):
     assert report.exit_code == (0 if is_live else 1)  # a camera has no other end
 
 
+@pytest.mark.parametrize("writer", [JsonStream, VideoCopy])
+def test_ctrl_c_between_two_files_leaves_no_frame_without_its_record(judge, tmp_path, monkeypatch, writer):
+    add, calls = writer.add, []
+
+    def add_and_press(*asked):
+        add(*asked)
+        calls.append(asked)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer, "add", add_and_press)
+    film, report, stream = write_video(tmp_path / "film.mp4"), Report(), JsonStream(tmp_path / "a.json")
+    (copy,) = watch_video(Video(film), Monitor(judge), tmp_path / "output", report, stream=stream)
+    records = json.loads((tmp_path / "a.json").read_text())["images"]
+    assert (len(records), len(list(Video(copy)))) == (3, 2 if writer is JsonStream else 3)
+
+
 def test_closing_the_window_ends_a_video(judge, tmp_path):
     report, window = Report(), FakeWindow(closed_at=2)
     watch_video(Video(write_video(tmp_path / "film.mp4")), Monitor(judge), None, report, window)

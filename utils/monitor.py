@@ -131,10 +131,10 @@ def watch_video(
             report.add(record := make_record(video.name, image.shape[1::-1], tracks, number, time_s))
             on_frame(tracks, time_s)
             try:
+                if stream:  # first, so that each frame of the copy has its record, wherever the run is ended
+                    stream.add(record)
                 if copy:
                     copy.add(annotated, time_s)
-                if stream:
-                    stream.add(record)
             except (ImageError, RecordError) as error:
                 report.fail(str(error))
                 break
