@@ -76,7 +76,7 @@ def classification_table(
 
 
 def accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, slices: pd.Series) -> pd.DataFrame:
-    """Accuracy by slice (face size, source, ...): ``n, accuracy, low, high``, the last row for all together."""
+    """Accuracy by slice (face size, source, ...): ``n, accuracy, low, high``, last the row "all"; NaN of no face."""
     right = pd.Series(np.asarray(y_true) == np.asarray(y_pred), index=slices.index)
     by_slice = right.groupby(slices, observed=True, sort=True).agg(["size", "sum"])
     by_slice.loc["all"] = [len(right), right.sum()]
@@ -84,7 +84,7 @@ def accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, slices: pd.Series) ->
         {
             "slice": name,
             "n": int(n),
-            "accuracy": hits / max(1, n),
+            "accuracy": hits / n if n else np.nan,
             **dict(zip(("low", "high"), wilson_interval(hits, n), strict=True)),
         }
         for name, n, hits in by_slice.itertuples()

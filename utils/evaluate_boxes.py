@@ -158,7 +158,10 @@ def fit_confidence(matched: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def recall_table(matched: pd.DataFrame, min_confidence: float) -> pd.DataFrame:
-    """Share of the labelled faces that were found, by size and by class: ``slice, n, recall, low, high``."""
+    """Share of the labelled faces that were found, by size and by class: ``slice, n, recall, low, high``.
+
+    Where there is no face, the share is unknown: NaN.
+    """
     faces = matched[matched.class_true.notna()]
     hit = faces.confidence >= min_confidence
     slices = {name: faces.side.between(low, high, inclusive="left") for name, (low, high) in SIZES.items()}
@@ -168,5 +171,5 @@ def recall_table(matched: pd.DataFrame, min_confidence: float) -> pd.DataFrame:
     for name, inside in slices.items():
         n, hits = int(inside.sum()), int((inside & hit).sum())
         low, high = wilson_interval(hits, n)
-        rows[name] = {"n": n, "recall": hits / max(1, n), "low": low, "high": high}
+        rows[name] = {"n": n, "recall": hits / n if n else np.nan, "low": low, "high": high}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int}).rename_axis("slice")
