@@ -49,6 +49,9 @@ def make_png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+ALPHA = np.add.outer(np.arange(48), 3 * np.arange(64)).astype(np.uint8)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
 def test_a_photo_is_turned_upright_by_its_exif_tag(tmp_path, suffix, orientation):
@@ -59,7 +62,18 @@ def test_a_photo_is_turned_upright_by_its_exif_tag(tmp_path, suffix, orientation
     assert np.abs(read_image(tmp_path / "photo") - expected).max() <= ROUNDING
 
 
-ALPHA = np.add.outer(np.arange(48), 3 * np.arange(64)).astype(np.uint8)
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_what_is_transparent_turns_with_the_photo(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112], exif[0x0131] = "maker", orientation, "program"
+    data = encode(np.dstack([draw_image(), ALPHA]), suffix, exif=exif, lossless=True, exact=True)
+    (tmp_path / "photo").write_bytes(data)
+    image = ImageOps.exif_transpose(Image.open(tmp_path / "photo"))
+    expected = np.array(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), int)
+    assert np.abs(read_image(tmp_path / "photo") - expected).max() <= ROUNDING
+
+
 SIXTEEN_BIT = np.random.default_rng(1).integers(0, 2**16, (9, 7), np.uint16)
 GREY = draw_image()[:, :, 0]
 UNUSUAL = {

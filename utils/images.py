@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 # OpenCV writes its own pages about damaged files to the terminal; what a person needs is the sentence of an ImageError.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
 
+EXIF = cv2.IMAGE_METADATA_EXIF
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -18,8 +20,12 @@ class ImageError(ValueError):
     """An image file that cannot be read or written. Its text is one sentence for a person."""
 
 
-def list_images(folder: str | Path) -> list[Path]:
+def list_images(folder: str | Path, tell: Callable[[OSError], None] | None = None) -> list[Path]:
     """The image files of a folder and the folders below it, sorted by path.
+
+    Args:
+        folder: where to look.
+        tell: takes the error of each folder below that cannot be read; it is passed over.
 
     Raises:
         ImageError: the folder does not exist.
@@ -27,7 +33,8 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}: check the path.")
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    paths = (Path(parent, name) for parent, _, names in os.walk(folder, onerror=tell) for name in names)
+    return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def _is_truncated(data: bytes) -> bool:
@@ -70,16 +77,38 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     buffer = np.frombuffer(data, np.uint8)
     try:
         image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB) if data else None
-        # PNG and WebP keep their transparency only when read unchanged. JPEG must not be: it would lose its EXIF turn.
-        raw = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if data[:4] in (b"\x89PNG", b"RIFF") else None
+        # PNG and WebP keep their transparency only when read unchanged, but then they lie as they were stored.
+        raw, exif = _read_stored(buffer) if data[:4] in (b"\x89PNG", b"RIFF") else (None, b"")
     except cv2.error as error:
         raise ImageError(f"{path} cannot be decoded (damaged or too large): save it again as JPEG or PNG.") from error
     if image is None:
         raise ImageError(f"{path} is not an image that can be read: use a JPEG, PNG or WebP file.")
-    if raw is not None and raw.ndim == 3 and raw.shape[2] == 4 and raw.shape[:2] == image.shape[:2]:
-        alpha = raw[:, :, 3:] / np.float32(np.iinfo(raw.dtype).max)
-        image = (image * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    if raw is not None and raw.ndim == 3 and raw.shape[2] == 4:
+        alpha = _turn(raw[:, :, 3:], exif) / np.float32(np.iinfo(raw.dtype).max)
+        if alpha.shape[:2] == image.shape[:2]:  # else its EXIF data are damaged
+            image = (image * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
     return image
+
+
+def _read_stored(buffer: np.ndarray) -> tuple[np.ndarray | None, bytes]:
+    """An image as it is stored, its transparency with it, and its EXIF data."""
+    image, kinds, metadata = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
+    found = [np.asarray(one).tobytes() for kind, one in zip(kinds, metadata, strict=True) if kind == EXIF]
+    return image, b"".join(found).removeprefix(b"Exif\0\0")
+
+
+def _turn(image: np.ndarray, exif: bytes) -> np.ndarray:
+    """An image turned upright by the orientation in its EXIF data (TIFF 6.0, tag 274), as OpenCV does by itself."""
+    order = "little" if exif.startswith(b"II") else "big"
+    start = int.from_bytes(exif[4:8], order)
+    count, places = int.from_bytes(exif[start : start + 2], order), (0, 8)
+    tags = [[int.from_bytes(exif[at + i :][:2], order) for i in places] for at in range(start + 2, len(exif), 12)]
+    orientation = dict(tags[:count]).get(274, 1)
+    if orientation in (5, 6, 7, 8):
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image[:, ::-1] if orientation in (2, 3, 6, 7) else image
 
 
 def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:
