@@ -4,29 +4,31 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from utils import terminal
 from utils.alerts import Alerts
 from utils.annotate import annotate_images
 from utils.census import INTERVAL_COLUMNS, TRACK_COLUMNS, Census
 from utils.detect import detect_masks, load_models
 from utils.distance import ERROR, FIELD_OF_VIEW
 from utils.faces import DETECTORS
-from utils.files import SourceError, find_images
+from utils.files import SourceError, find_images, name_copies
 from utils.images import ImageError, write_image
 from utils.json_stream import JsonStream
 from utils.masks import CLASSIFIER_FILE
 from utils.monitor import Monitor, watch_video
-from utils.records import STDOUT, check_writable, write_csv, write_json, write_table
+from utils.records import write_csv, write_json, write_table
 from utils.report import Report
 from utils.sources import Video
+from utils.targets import STDOUT, RecordError, check_targets, speak
 from utils.tracks import Tracker
 from utils.turns import JudgeInTurns
 from utils.window import Window, has_display
@@ -66,7 +68,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     source.add_argument(
         "--video", metavar="SOURCE", help="a file, a folder, an rtsp:// or http:// address, or a camera's number"
     )
-    add("--output", type=Path, metavar="DIR", help="annotated copies (default: output/; for a camera or stream, none)")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="annotated copies, in place of any of the same name (default: output/; for a camera or stream, none)",
+    )
     add("--json", metavar="FILE", help="every face found; - is standard output")
     add(
         "--csv",
@@ -115,23 +122,31 @@ def make_monitor(args: argparse.Namespace, report: Report) -> Monitor:
     )
 
 
+def save(report: Report, target: str | Path | None, write: Callable[[str | Path], None]) -> None:
+    """Write one file; where that fails, the others are written all the same."""
+    try:
+        if target:
+            write(target)
+    except RecordError as error:
+        report.fail(str(error))
+
+
 def watch(args: argparse.Namespace, report: Report, window: Window | None) -> list[Path]:
     """Watch a video or a camera, and write its tables."""
     video = Video(args.video or 0, report.warn)
     output = args.output if video.is_live else args.output or Path("output")  # nobody is filmed unasked
-    intervals = (
-        Path(args.csv).with_name(f"{Path(args.csv).stem}-intervals.csv") if args.csv not in (None, STDOUT) else None
-    )
-    for target in (args.json, args.csv, output):
-        check_writable(target, folder=target is output)
+    intervals = None
+    if args.csv not in (None, STDOUT):
+        intervals = Path(args.csv).parent / f"{Path(args.csv).stem}-intervals.csv"
+    copies = name_copies([video.path], output, ".mp4") if output else []
+    check_targets([args.json, args.csv, intervals], output, video.files, copies)
     monitor = make_monitor(args, report)
     stream = JsonStream(args.json) if args.json else None
     copies = watch_video(video, monitor, output, report, window, stream)
-    report.people = monitor.census.counts
-    if args.csv:
-        write_table(args.csv, monitor.census.list_tracks(), TRACK_COLUMNS)
-    if intervals:
-        write_table(intervals, monitor.census.list_intervals(), INTERVAL_COLUMNS)
+    census = monitor.census
+    report.people = census.counts
+    save(report, args.csv, partial(write_table, rows=census.list_tracks(), columns=TRACK_COLUMNS))
+    save(report, intervals, partial(write_table, rows=census.list_intervals(), columns=INTERVAL_COLUMNS))
     return copies
 
 
@@ -143,15 +158,14 @@ def look(args: argparse.Namespace, report: Report, window: Window | None) -> lis
         report.fail(problem)
     if not files:
         return []
-    for target in (args.json, args.csv, output):
-        check_writable(target, folder=target is output)
-    detector, classifier = load_models(args.detector, args.min_confidence, args.model)
+    check_targets([args.json, args.csv], output, files, name_copies(files, output))
+    # What may be a face is hidden too, as in videos.
+    confidence = args.min_confidence / 2 if args.blur_faces else args.min_confidence
+    detector, classifier = load_models(args.detector, confidence, args.model)
     judge = partial(detect_masks, detector=detector, classifier=classifier)
-    copies = annotate_images(files, judge, output, report, window, args.blur_faces)
-    if args.json:
-        write_json(args.json, report.records)
-    if args.csv:
-        write_csv(args.csv, report.records)
+    copies = annotate_images(files, judge, output, report, window, args.blur_faces, args.min_confidence)
+    save(report, args.json, partial(write_json, records=report.records))
+    save(report, args.csv, partial(write_csv, records=report.records))
     return copies
 
 
@@ -169,30 +183,19 @@ def main(argv: list[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:  # its sentence names the file and what to do
         report.fail(str(error))
     if report.counts["images"]:
-        to_stdout = STDOUT in (args.json, args.csv)
-        unit = "image" if args.image else "frame"
-        print(report.summary(unit, copies), file=sys.stderr if to_stdout else sys.stdout)
+        summary = report.summary("image" if args.image else "frame", copies)
+        if STDOUT in (args.json, args.csv):
+            print(summary, file=sys.stderr)
+        elif sys.stdout is not None:
+            with suppress(OSError), speak() as out:  # whoever closed standard output wants no summary
+                print(summary, file=out)
     return report.exit_code
 
 
-def hush_libraries() -> None:
-    """Let Python alone write to the terminal: libpng and libjpeg warn about files that they read all the same."""
-    if sys.stderr is not None:
-        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def end_as_by_ctrl_c() -> None:
-    """Let whatever asks the program to end, such as a service's stop or a terminal that closes, leave whole files."""
-    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # the last two are of Unix and of Windows
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-
-
 if __name__ == "__main__":
-    hush_libraries()
-    end_as_by_ctrl_c()
+    terminal.prepare()
+    terminal.end_as_by_ctrl_c()
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("Stopped before the first image.")
+        sys.exit("Stopped.")

@@ -33,6 +33,15 @@ def test_each_person_alerts_once_and_those_with_a_mask_never(tmp_path, command):
     assert found == {"2": "without_mask ", "3": "mask_worn_incorrectly "}
 
 
+def test_what_a_command_says_does_not_go_among_records(capfd):
+    alerts = Alerts("echo said {class}")
+    for frame in range(40):
+        alerts.update(make_faces((1, WITHOUT)), frame / 25)
+    wait_for(alerts)
+    out, err = capfd.readouterr()
+    assert (alerts.count, out) == (1, "")
+
+
 def test_a_label_that_does_not_last_alerts_nobody(command):
     alerts = Alerts(command)
     for frame in range(100):

@@ -11,7 +11,8 @@ import pytest
 from utils import json_stream
 from utils.json_stream import JsonStream
 from utils.paths import ROOT
-from utils.records import RecordError, write_json
+from utils.records import write_json
+from utils.targets import RecordError
 
 RECORDS = [{"file": "film é.mp4", "frame": number, "faces": [{"box": [1, 2, 3, number]}]} for number in range(50)]
 
@@ -66,7 +67,7 @@ def test_a_full_disk_costs_the_last_record_alone(tmp_path):
         import resource, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
         from utils.json_stream import JsonStream
-        from utils.records import RecordError
+        from utils.targets import RecordError
         from tests.test_json_stream import RECORDS
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

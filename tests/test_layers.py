@@ -8,7 +8,7 @@ import pytest
 UTILS = Path(__file__).resolve().parent.parent / "utils"
 LAYERS = {
     1: {
-        *("boxes", "classes", "images", "live", "paths", "sessions"),  # to run
+        *("boxes", "classes", "images", "live", "paths", "sessions", "targets", "terminal"),  # to run
         *("fetch", "hamming", "markdown", "tables", "datasheet_text"),  # to collect
     },
     2: {

@@ -17,7 +17,7 @@ from tests.conftest import draw_blocks, find_blocks
 from tests.test_ground import HEAVY
 from tests.test_sources import write_video
 from utils import detect, faces, paths
-from utils.boxes import box_iou
+from utils.boxes import Detections, box_iou
 from utils.images import read_image
 from utils.labels import read_voc
 from utils.opencv_detectors import RES10_FILES, YUNET_FILE
@@ -186,10 +186,123 @@ def test_what_cannot_be_written_is_named_before_the_work(run, tmp_path, option):
 def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(run, script, tmp_path, monkeypatch):
     save(tmp_path / "good.png")
     (tmp_path / "table").mkdir()
-    monkeypatch.setattr(script, "check_writable", lambda *args, **options: None)
-    code, images, _, err = run("--image", "good.png", "--csv", "table")
+    monkeypatch.setattr(script, "check_targets", lambda *asked: None)
+    code, images, out, err = run("--image", "good.png", "--csv", "table")
     assert (code, len(images)) == (1, 1)
-    assert err.startswith("table cannot be written (")
+    assert err.startswith("table cannot be written (") and "annotated copy" in out
+    code, _, out, err = run("--image", "good.png", "--csv", "faces.csv", json_file="table")
+    assert code == 1 and err.startswith("table cannot be written (") and "annotated copy" in out
+    assert len(pd.read_csv("faces.csv")) == 1
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+@pytest.mark.parametrize(
+    ("source", "name", "target"),
+    [("--image", "a.png", "a.png"), ("--video", "a.mp4", "a.mp4"), ("--video", "a.mp4", "output/a.mp4")],
+)
+def test_no_file_is_written_over_a_source_or_a_copy(run, script, tmp_path, capsys, source, name, target, option):
+    content = (save if source == "--image" else write_video)(tmp_path / name).read_bytes()
+    assert script.main([source, name, option, target]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1) and err.startswith(f"{target} cannot be written (it is ")
+    assert (tmp_path / name).read_bytes() == content and not (tmp_path / "output").exists()
+
+
+def test_a_face_that_is_doubtful_is_hidden_too_and_not_told(run, script, fake_classifier, monkeypatch, tmp_path):
+    sure, unsure = ("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90))
+    image = draw_blocks(sure, unsure)
+    image[np.arange(len(image)) // 5 % 2 == 0] //= 3  # stripes, which a blur takes away
+    save(tmp_path / "a.png", Image.fromarray(image))
+
+    def load(detector, min_confidence, model):
+        boxes, confidence = np.array([sure[1], unsure[1]], np.float32), np.array([0.9, 0.3], np.float32)
+        return lambda image: Detections(boxes, confidence)[confidence >= min_confidence], fake_classifier
+
+    monkeypatch.setattr(script, "load_models", load)
+    changed = []
+    for options in ([], ["--blur-faces"]):
+        code, (record,), _, _ = run("--image", "a.png", *options)
+        assert (code, [face["box"] for face in record["faces"]]) == (0, [list(sure[1])])
+        x_min, y_min, x_max, y_max = unsure[1]
+        inner = np.s_[y_min + 12 : y_max - 12, x_min + 12 : x_max - 12]
+        changed.append(np.abs(read_image(tmp_path / "copies" / "a.jpg")[inner].astype(int) - image[inner]).mean())
+    assert changed[1] > 3 * changed[0]
+
+
+@pytest.mark.parametrize("argument", ["", 300 * "a"], ids=["empty", "too long"])
+def test_a_name_that_can_be_none_is_told(run, tmp_path, argument):
+    save(tmp_path / "good.png")
+    code, _, out, err = run("--image", argument)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert (argument or "The name of an image is empty") in err
+
+
+def test_a_folder_below_that_cannot_be_read_is_told(run, tmp_path, monkeypatch):
+    save(tmp_path / "photos" / "good.png")
+    save(tmp_path / "photos" / "locked" / "other.png")
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read anything
+    code, images, _, err = run("--image", "photos")
+    assert (code, len(images)) == (1, 1)
+    assert f"The folder {Path('photos/locked')} cannot be read (Permission denied)" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_film_whose_name_is_no_text_is_told(tmp_path):
+    write_video(tmp_path / "film.mp4")
+    bad = os.fsdecode(b"bad\xff")
+    (tmp_path / f"{bad}.mp4").write_bytes((tmp_path / "film.mp4").read_bytes())
+    for argv in (["--video", f"{bad}.mp4"], ["--video", "film.mp4", "--output", bad]):
+        ran = run_process(*argv, "--no-show", cwd=tmp_path, errors="surrogateescape")
+        assert ran.returncode in (1, 2) and "has a name that is no text" in ran.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is a thing of Linux")
+@pytest.mark.parametrize("argv", [["--image", "a.png"], ["--video", "film.mp4"]], ids=["image", "video"])
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_standard_output_that_takes_nothing_is_one_sentence(tmp_path, argv, option):
+    save(tmp_path / "a.png")
+    write_video(tmp_path / "film.mp4")
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, SCRIPT, *argv, option, "-", "--no-show"],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300,
+        )  # fmt: skip
+    assert ran.returncode in (1, 2) and "Traceback" not in ran.stderr and "Exception" not in ran.stderr
+    assert "Standard output cannot be written" in ran.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes differ there")
+def test_whoever_closes_standard_output_early_gets_no_traceback(tmp_path):
+    save(tmp_path / "a.png")
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        ran = subprocess.run(
+            [sys.executable, SCRIPT, "--image", "a.png", "--no-show"],
+            cwd=tmp_path, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=300,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    argv = [sys.executable, str(SCRIPT), "--image", "a.png", "--no-show"]
+    closed = f"import os, subprocess; os.close(1); os._exit(subprocess.call({argv!r}))"
+    ran = subprocess.run([sys.executable, "-c", closed], cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_any_name_can_be_told_whatever_the_terminal_spells(tmp_path):
+    save(tmp_path / "写真.png")
+    for options in ([], ["--json", "-"]):
+        ran = run_process(
+            *("--image", "写真.png", "--no-show", *options),
+            cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "cp1252"}, encoding="utf-8",
+        )  # fmt: skip
+        assert ran.returncode == 0 and "写真" in ran.stdout
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model"], ids=["missing", "empty", "damaged"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 
 from utils.boxes import Detections
@@ -54,7 +55,16 @@ class Alerts:
     def _run(self, name: str, track_id: int) -> None:
         words = [word.replace("{class}", name).replace("{track}", str(track_id)) for word in self._words]
         try:
-            self._running.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
+            out = find_stderr()  # what it says must not end up among records on standard output
+            self._running.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out))
             self.count += 1
         except OSError as error:
             self._tell(f"The alert {words[0]} cannot be run ({error.strerror}): check the command.")
+
+
+def find_stderr() -> int:
+    """The number of the file to which this program tells its problems, or of none where it has no number."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return subprocess.DEVNULL

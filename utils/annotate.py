@@ -32,6 +32,7 @@ def annotate_images(
     report: Report,
     window: Window | None = None,
     blur: bool = False,
+    min_confidence: float = 0.0,
 ) -> list[Path]:
     """Judge image files one by one, and write an annotated JPEG of each. Ctrl-C ends it early.
 
@@ -41,7 +42,8 @@ def annotate_images(
         output: the folder of the copies.
         report: takes the records and problems.
         window: shows each until a key is pressed; once it is closed, the rest is done without.
-        blur: whether faces are made unrecognisable.
+        blur: whether faces are made unrecognisable, also those that are left out.
+        min_confidence: boxes under it are left out of copies and records.
 
     Returns:
         The copies written.
@@ -54,6 +56,7 @@ def annotate_images(
                 image = read_image(file)
                 detections = judge(image)
                 shown = blur_faces(image, detections.xyxy) if blur else image
+                detections = detections[detections.confidence >= min_confidence]
                 annotated = draw_detections(shown, detections)
                 written.append(write_image(copy, annotated))
             except ImageError as error:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
-from utils.records import STDOUT, RecordError
+from utils.targets import STDOUT, RecordError, speak
 
 MIN_FREE = 2**20  # bytes left on the disk at which a file is ended, so that there is room for the tables beside it
 HEAD, TAIL = b'{"images": [', b"\n]}\n"
@@ -48,14 +47,13 @@ class JsonStream:
     def close(self) -> None:
         """End the file."""
         if self._file is None:
-            sys.stdout.write(TAIL.decode())
-            sys.stdout.flush()
+            self._write_out(TAIL)
         else:
             self._file.close()
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
-            sys.stdout.write(data.decode("utf-8", "backslashreplace"))
+            self._write_out(data)
             return
         try:
             self._write_at_end(data + TAIL)
@@ -66,6 +64,13 @@ class JsonStream:
             raise RecordError(
                 f"{self._target} cannot be written on ({error.strerror}): make room on the disk."
             ) from error
+
+    def _write_out(self, data: bytes) -> None:
+        try:
+            with speak() as file:
+                file.write(data.decode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise RecordError(f"Standard output cannot be written on ({error.strerror}): name a file.") from error
 
     def _write_at_end(self, data: bytes) -> None:
         self._file.seek(self._end)

@@ -21,9 +21,10 @@ from utils.draw import blur_faces, draw_detections, draw_status
 from utils.files import SourceError, name_copies
 from utils.images import ImageError
 from utils.json_stream import JsonStream
-from utils.records import RecordError, make_record
+from utils.records import make_record
 from utils.report import Report
 from utils.sources import Video
+from utils.targets import RecordError
 from utils.tracks import Tracker
 from utils.video_copy import VideoCopy
 from utils.window import Window
@@ -148,6 +149,6 @@ def watch_video(
         if copy:
             copy.close()
         if stream:
-            with suppress(OSError):
+            with suppress(OSError, RecordError):
                 stream.close()
     return [copy.path] if copy and copy.frame_count else []

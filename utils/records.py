@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import csv
-import errno
 import json
-import os
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from utils.boxes import Detections, clip_boxes
 from utils.classes import CLASS_NAMES, decide
+from utils.targets import open_target
 
-STDOUT = "-"
 CSV_COLUMNS = (
     *("file", "frame", "time_s", "width", "height", "x_min", "y_min", "x_max", "y_max"),
     *("confidence", "class_name", "probability"),
     *(f"probability_{name}" for name in CLASS_NAMES),
 )
-
-
-class RecordError(ValueError):
-    """A place that cannot be written to. Its text is one sentence for a person."""
 
 
 def make_record(
@@ -74,37 +64,6 @@ def make_record(
     return record
 
 
-def check_writable(target: str | Path | None, folder: bool = False) -> None:
-    """Make the folder of a file, or the folder itself, and try it: better told before an hour's work than after.
-
-    Raises:
-        RecordError: nothing can be written there.
-    """
-    if target is None or str(target) == STDOUT:
-        return
-    parent = Path(target) if folder else Path(target).parent
-    try:
-        if Path(target).is_dir() and not folder:
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=parent).close()
-    except OSError as error:
-        raise RecordError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
-
-
-@contextmanager
-def _open(target: str | Path | None) -> Iterator[TextIO]:
-    if str(target) == STDOUT:
-        yield sys.stdout
-        return
-    try:
-        # A file's name may hold bytes that are no text; JSON reads their escapes back as they were.
-        with open(target, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
-            yield file
-    except OSError as error:
-        raise RecordError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
-
-
 def write_json(target: str | Path, records: Iterable[dict]) -> None:
     """Write ``{"images": [record, ...]}``, one line a record; the target ``-`` is standard output.
 
@@ -112,7 +71,7 @@ def write_json(target: str | Path, records: Iterable[dict]) -> None:
         RecordError: the target cannot be written.
     """
     lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
-    with _open(target) as file:
+    with open_target(target) as file:
         file.write(f'{{"images": [\n{lines}\n]}}\n')
 
 
@@ -122,7 +81,7 @@ def write_table(target: str | Path, rows: Iterable[dict], columns: Sequence[str]
     Raises:
         RecordError: the target cannot be written.
     """
-    with _open(target) as file:
+    with open_target(target) as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils.files import SourceError, find_images
+from utils.files import SourceError, find_images, is_text
 from utils.images import ImageError, fit_image, read_image
 from utils.live import LiveReader
 
@@ -39,6 +39,7 @@ class Video:
     Attributes:
         name: what it is called in records, without the password of an address.
         path: a path whose stem its annotated copy can have.
+        files: what it is read from on this machine: a video, or the images of a folder.
         is_live: whether it has no end of its own.
         rate: frames a second.
         frame_count: how many, None where unknown.
@@ -64,11 +65,13 @@ class Video:
             files, problems = find_images([self.name])
             if problems:
                 raise SourceError(problems[0])
-            self._files, self.frame_count = files, len(files)
+            self.files, self.frame_count, self._is_folder = files, len(files), True
             return
-        self._files = None
-        if not (self._is_camera or is_address or Path(self.name).is_file()):
+        self.files, self._is_folder = [] if self._is_camera or is_address else [self.path], False
+        if self.files and not self.path.is_file():
             raise SourceError(f"There is no video {self.name}: check the path.")
+        if self.files and not is_text(self.path):
+            raise SourceError(f"{self.name} has a name that is no text: rename it.")
         self._capture = self._open()
         if not self._capture.isOpened():
             raise SourceError(self._say_why())
@@ -112,7 +115,7 @@ class Video:
                 images of a folder cannot be read; the frames until then have come.
         """
         number = -1
-        frames = self._read_live if self.is_live else self._read_folder if self._files else self._read_file
+        frames = self._read_live if self.is_live else self._read_folder if self._is_folder else self._read_file
         for number, (time_s, image) in enumerate(frames()):
             yield number, time_s, image
         if number < 0:
@@ -139,7 +142,7 @@ class Video:
 
     def _read_folder(self) -> Iterator[tuple[float, np.ndarray]]:
         first = None
-        for number, file in enumerate(self._files):
+        for number, file in enumerate(self.files):
             try:
                 image = read_image(file)
             except ImageError as error:

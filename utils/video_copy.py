@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from utils.files import is_text
 from utils.images import ImageError, fit_image
 
 MIN_FREE = 64 * 2**20  # bytes left on the disk at which a copy is closed, while it can still be: an index must fit
@@ -52,6 +53,8 @@ class VideoCopy:
             self.frame_count += 1
 
     def _begin(self, resolution_wh: tuple[int, int]) -> None:
+        if not is_text(self.path):
+            raise ImageError(f"{self.path} has a name that is no text: choose another folder.")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._resolution_wh = resolution_wh
         self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*"mp4v"), self.rate, resolution_wh)
