@@ -14,7 +14,7 @@ from utils.anchors import assign_faces, grid_points
 from utils.boxes import Detections, box_iou, clip_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.crops import crop_faces
-from utils.faces import DETECTORS, PAD, SSD, decode_faces, find_faces, load_detector, without_known
+from utils.faces import DETECTORS, MOST, PAD, SSD, decode_faces, find_faces, load_detector, without_known
 from utils.images import crop_image, list_images, read_image, resize_image
 from utils.labels import BOX_COLUMNS, read_voc_folder
 
@@ -310,6 +310,14 @@ def test_decoded_boxes_do_not_cover_each_other():
     assert len(found) > 5
     assert (np.triu(box_iou(found.xyxy, found.xyxy), 1) <= 0.45).all()
     assert (np.diff(found.confidence) <= 0).all()
+
+
+def test_of_a_thousand_doubtful_boxes_the_surest_are_kept():
+    output = np.random.default_rng(0).normal(-8, 1, (64 * 64, 8)).astype(np.float32)
+    output[:, 4:] = -3  # boxes too small to cover each other
+    found = decode_faces(output, (512, 512), (8,), 0.0)
+    surest = np.sort(1 / (1 + np.exp(-output[:, 3])))[::-1]
+    np.testing.assert_allclose(found.confidence, surest[:MOST], rtol=1e-5)
 
 
 def test_a_net_that_sees_nothing_finds_nothing():

@@ -10,7 +10,7 @@ import numpy as np
 from utils.boxes import as_boxes, box_area
 
 REACH = 6  # a point of stride s answers for faces whose longer side is under 6 s; the coarsest for all above
-PAD = 114  # grey where a net sees more than the picture has, in training and in use
+PAD = 114  # grey where a network sees more than the picture has, in training and in use
 RADIUS = 1.5  # strides from a face's centre within which a point answers for it (FCOS's centre sampling)
 
 
@@ -18,7 +18,7 @@ def grid_points(resolution_wh: tuple[int, int], strides: Sequence[int]) -> tuple
     """Centres of the cells of each stride, fine to coarse, row by row.
 
     Args:
-        resolution_wh: width and height of the net's input, multiples of the coarsest stride.
+        resolution_wh: width and height of the network's input, multiples of the coarsest stride.
         strides: pixels a cell.
 
     Returns:

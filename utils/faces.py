@@ -28,7 +28,8 @@ CROWD = 10  # so many faces that are tiny: the picture is looked at once more ..
 CLOSER = 1.5  # ... enlarged so much, for those that are tinier still: best on validation, and rarely needed
 TILE_ODDS = 0.4  # more looks are more chances to be wrong: what a tile shows has these odds of its own odds
 OVERLAP = 0.2  # of neighbouring tiles, as a share of their side
-MAX_SIDE = 8  # tiles a row at most: 5,120 pixels, beyond which nothing smaller is looked for
+LONGEST = 5120  # pixels of a side; a picture that is larger is looked at in tiles as if it were made so small
+MOST = 1000  # faces of one look: where a person asks for every doubtful box, the surest of them must do
 MAX_ENLARGED = 2.0  # a small picture is enlarged so much at most
 
 
@@ -41,24 +42,25 @@ def decode_faces(
     max_iou: float = 0.4,
     vote_iou: float = 0.5,
 ) -> Detections:
-    """The shipped net's answers to faces: decoded and suppressed here and nowhere else.
+    """The shipped network's answers to faces: decoded and suppressed here and nowhere else.
 
     Args:
-        output: (P, 8) of the net: three class logits, a face logit, and four numbers whose softplus is the distance to
-            a side, in strides.
-        resolution_wh: width and height of the net's input.
-        strides: of the net's levels, fine to coarse.
+        output: (P, 8) of the network: three class logits, a face logit, and four numbers whose softplus is the distance
+            to a side, in strides.
+        resolution_wh: width and height of the network's input.
+        strides: of the network's levels, fine to coarse.
         min_confidence: boxes under it are left out.
         calibration: factor and offset that turn the face logit into one whose sigmoid is the confidence.
         max_iou: a box that overlaps a surer one by more is left out.
         vote_iou: a box that stays moves to the mean of all that overlap it so much, weighted by their odds.
 
     Returns:
-        Detections in pixels of the input, the most confident first; ``y_prob`` is the net's own (N, C), whose column
+        Detections in pixels of the input, the most confident first; ``y_prob`` is its own (N, C), whose column
         ``no_face`` is 0.
     """
     confidence = 1 / (1 + np.exp(-(calibration[0] * output[:, 3] + calibration[1])))
     chosen = np.flatnonzero(confidence >= min_confidence)
+    chosen = chosen[np.argsort(-confidence[chosen], kind="stable")[:MOST]]
     points, stride_of = grid_points(resolution_wh, strides)
     points, distance = points[chosen], np.logaddexp(0, output[chosen, 4:]) * stride_of[chosen, None]
     xyxy = clip_boxes(np.concatenate([points - distance[:, :2], points + distance[:, 2:]], axis=1), resolution_wh)
@@ -76,7 +78,7 @@ class SSD:
     """The project's own one-stage detector, trained on masked faces (``utils.detector``, notebook 04).
 
     A picture is looked at whole, its longer side at ``side`` pixels, and once more, smaller, for a face that fills it,
-    larger than any that the net has learned. One that is larger is looked at in tiles of its
+    larger than any that it has learned. One that is larger is looked at in tiles of its
     own size too, for faces that would be too small; a tile's edge cuts larger ones, which the whole shows. A crowd is
     looked at again, enlarged. ``tiled=False`` leaves both out, for videos.
     """
@@ -112,7 +114,7 @@ class SSD:
         large &= coarse.confidence >= max(0.5, self.min_confidence)  # a doubtful one must not hide the faces within
         whole, native, tiles = self._detect(image, scale), 0.0, []
         if self.tiled and scale < TILED_UNDER:
-            native = min(1.0, MAX_SIDE * self.side / max(height, width))
+            native = min(1.0, LONGEST / max(height, width))
             tiles = tile_boxes((width, height), self.side / native, OVERLAP)
         elif self.tiled and _count_tiny(whole, scale) >= CROWD:
             native, tiles = CLOSER * scale, as_boxes([0, 0, width, height])

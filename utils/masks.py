@@ -16,7 +16,7 @@ from utils.paths import MODEL_DIR
 from utils.sessions import open_session
 
 CLASSIFIER_FILE = MODEL_DIR / "mask_classifier_int8.onnx"  # 8 bits; the float file lies beside it: notebook 02
-BATCH = 32  # faces a call of the net, so that a crowd does not fill the memory
+BATCH = 32  # faces a call of the network, so that a crowd does not fill the memory
 
 
 @dataclass(frozen=True)

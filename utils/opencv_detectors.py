@@ -63,7 +63,7 @@ class Res10:
 
     def __call__(self, image: np.ndarray) -> Detections:
         height, width = image.shape[:2]
-        # The means are the ones the net was trained with, in BGR order.
+        # The means are the ones the network was trained with, in BGR order.
         self._net.setInput(cv2.dnn.blobFromImage(image, 1.0, (300, 300), (104.0, 177.0, 123.0), swapRB=True))
         found = self._net.forward()[0, 0]
         found = found[found[:, 2] >= self.min_confidence]
