@@ -120,12 +120,18 @@ def test_compare_table_has_the_score_inside_its_interval(answers):
     assert f"{100 * row.accuracy:.1f} %" in words and "n = 400" in words
 
 
+def test_the_share_of_nothing_is_unknown():
+    nothing = evaluate.accuracy_table([], [], pd.Series(dtype=object)).loc["all"]
+    assert np.isnan(nothing.accuracy)
+    assert evaluate.describe_share(nothing) == "nobody knows how many (n = 0)"
+
+
 def test_tables_are_filled_in_and_the_rest_of_the_file_stays(tmp_path):
     card = tmp_path / "card.md"
     card.write_text("before\n<!-- scores -->\nold\n<!-- end -->\nafter\n<!-- other -->\nkept\n<!-- end -->\n")
     table = pd.DataFrame({"slice": ["a"], "n": [12], "accuracy": [0.98765]})
     for _ in range(2):  # a second time changes nothing more
-        evaluate.fill_tables(card, {"scores": table, "not in the card": table})
+        evaluate.fill_tables(card, {"scores": table, "not in the card": table, "other": table.head(0)})
     text = card.read_text()
     assert "12 |" in text and "12.000" not in text
     assert text.startswith("before\n<!-- scores -->\n|") and "after\n<!-- other -->\nkept\n" in text

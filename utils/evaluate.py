@@ -43,6 +43,8 @@ def bootstrap_interval(
 
 def describe_share(row: pd.Series, name: str = "accuracy") -> str:
     """A row's share, interval and n as words: ``98.1 % (95 % interval 95.2-99.3 %, n = 120)``."""
+    if not row["n"]:
+        return "nobody knows how many (n = 0)"
     low, high = (row.get(f"{name}_{side}", row.get(side)) for side in ("low", "high"))
     return f"{100 * row[name]:.1f} % (95 % interval {100 * low:.1f}-{100 * high:.1f} %, n = {int(row['n'])})"
 
@@ -167,10 +169,12 @@ def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
 
     Args:
         path: the file; names that it has no place for are passed over.
-        tables: by name. Shares are written to three places.
+        tables: by name. Shares are written to three places; what stands in the place of one without rows stays.
     """
     text = Path(path).read_text(encoding="utf-8")
     for name, table in tables.items():
+        if not len(table):
+            continue
         place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
         whole = table.astype(object).where(table.notna(), None)  # counts stay whole numbers, gaps stay empty
         markdown = whole.to_markdown(floatfmt=".3f", missingval="", index=table.index.name is not None)

@@ -13,9 +13,11 @@ from tqdm.auto import tqdm
 from utils.boxes import Detections
 from utils.crops import PADDING, crop_faces
 from utils.evaluate_boxes import SIZES, average_precision, count_outcomes, match_faces
+from utils.groups import digest_split
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS
 from utils.masks import Classifier, classify_faces, load_classifier
+from utils.sessions import open_session
 
 Judge = Callable[[np.ndarray], Detections]  # an image to its detections: a detector, or ``detect_masks`` with models
 
@@ -23,6 +25,16 @@ Judge = Callable[[np.ndarray], Detections]  # an image to its detections: a dete
 def detect_in_files(files: Iterable[str], root: str | Path, judge: Judge) -> dict[str, Detections]:
     """Each file's detections, with a progress bar; ``files`` are paths below ``root``."""
     return {file: judge(read_image(Path(root) / file)) for file in tqdm(list(files), desc="detecting", unit="image")}
+
+
+def is_split_of(table: pd.DataFrame, path: str | Path) -> bool:
+    """Whether a model was trained on the split of this label table, so that the table's test photographs are new to it.
+
+    Args:
+        table: a label table with ``split``.
+        path: the model's ONNX file, which names its split.
+    """
+    return len(table) > 0 and open_session(path)[1].get("split") == digest_split(table)
 
 
 def cut_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list[np.ndarray]:
