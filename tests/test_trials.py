@@ -9,8 +9,11 @@ import pytest
 from tests.conftest import draw_blocks
 from utils import trials
 from utils.classes import MASK_CLASSES
+from utils.faces import DETECTOR_FILE
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS
+from utils.masks import CLASSIFIER_FILE
+from utils.sessions import open_session
 
 BLOCKS = [(name, (10 + 50 * place, 20, 40 + 50 * place, 60)) for place, name in enumerate(MASK_CLASSES)]
 
@@ -53,3 +56,11 @@ def test_files_are_searched_by_name_and_rows_cut_out(photographs, judge):
     assert [face.shape for face in faces] == [(40, 40, 3)] * 2
     assert faces[0][20, 20].argmax() != faces[1][20, 20].argmax()
     assert trials.detect_in_files([], root, judge) == {} and trials.cut_rows(labels.head(0), root) == []
+
+
+def test_a_model_says_whether_a_table_has_the_split_that_it_was_trained_on(photographs, monkeypatch):
+    table = photographs[1].assign(split="test", source="mine")
+    assert not trials.is_split_of(table, DETECTOR_FILE)
+    assert not trials.is_split_of(table.head(0), DETECTOR_FILE)
+    monkeypatch.setattr(trials, "digest_split", lambda table: open_session(CLASSIFIER_FILE)[1]["split"])
+    assert trials.is_split_of(table, DETECTOR_FILE)  # both models were trained on one split

@@ -62,7 +62,7 @@ def plot_confusion(counts: pd.DataFrame, title: str = "") -> np.ndarray:
     for ax, (values, form, name) in zip(axes, kinds, strict=True):
         sns.heatmap(values, annot=True, fmt=form, cmap="Blues", cbar=False, vmin=0, ax=ax, square=False)
         ax.set_title(name, fontsize=10)
-        ax.tick_params(axis="x", rotation=20)
+        plt.setp(ax.get_xticklabels(), rotation=20, ha="right")
         ax.tick_params(axis="y", rotation=0)
     axes[1].set_ylabel("")
     figure.suptitle(title)
