@@ -17,6 +17,7 @@ from utils.detector import (
     export_detector,
     take_mean_weights,
     train_detector,
+    unfreeze,
 )
 from utils.faces import SSD
 from utils.mosaics import Photograph, encode_targets
@@ -74,6 +75,14 @@ def test_of_the_base_the_upper_layers_learn_and_no_batch_norm(detector, base_nam
     assert any(isinstance(layers[name], keras.layers.BatchNormalization) for name in new)
     learning = {variable.path.split("/")[0] for variable in model.trainable_variables}
     assert learning == set(layers) - lower - norms
+
+
+def test_unfrozen_the_whole_base_learns_but_no_batch_norm_of_it(base_names):
+    model = build_detector(FINE, channels=16, weights=None)
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    norms = {name for name in base_names if isinstance(layers.get(name), keras.layers.BatchNormalization)}
+    learning = {variable.path.split("/")[0] for variable in unfreeze(model).trainable_variables}
+    assert norms and learning == set(layers) - norms
 
 
 def draw_boxes(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -33,6 +33,8 @@ def test_what_no_label_covers_is_found_no_face_rows_too(photographs):
     faces = labels[labels.class_name != "no_face"]
     alone = pseudo_labels.find_unlabelled(faces.head(1), root, lambda image: find_blocks(image)[:1])
     assert len(alone) == 0
+    nowhere = pseudo_labels.find_unlabelled(faces.head(0), root, find_blocks)
+    assert nowhere.columns.tolist() == found.columns.tolist() and len(nowhere) == 0
 
 
 def test_the_offset_is_the_difference_of_the_edges(photographs):

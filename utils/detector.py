@@ -17,7 +17,7 @@ from utils.export import export_onnx
 from utils.training import train_epochs
 
 TAPS = {4: "block_3_expand_relu", 8: "block_6_expand_relu", 16: "block_13_expand_relu", 32: "block_16_project_BN"}
-FROZEN_UP_TO = "block_5_expand"  # the first layer that learns: edges and textures are right as ImageNet has them
+FROZEN_UP_TO = "block_5_expand"  # the first layer that learns at first, until neck and heads are worth listening to
 CLASS_WEIGHTS = (1.0, 2.0, 4.0)  # what a mistake costs in each class: the rarer, the dearer
 
 
@@ -40,7 +40,7 @@ def build_detector(
 
     Args:
         strides: pixels a cell of each level, of 4, 8, 16, 32, each double the one before.
-        channels: width of the neck and heads; half of it at stride 4.
+        channels: width of the neck and heads; half at stride 4.
         weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network, or None for chance.
 
     Returns:
@@ -55,7 +55,7 @@ def build_detector(
         base = keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=weights)
     learns = False
     for layer in base.layers:
-        learns = learns or layer.name == FROZEN_UP_TO
+        learns |= layer.name == FROZEN_UP_TO
         # Batch norms stay frozen: their statistics come from a million photographs, ours from batches of 16.
         layer.trainable = learns and not isinstance(layer, layers.BatchNormalization)
     levels, upper = [], None
@@ -76,12 +76,19 @@ def build_detector(
             level = _separable(level, width, f"head{stride}{step}")
         rare = keras.initializers.Constant(-4.0)  # few points are faces: start from there (RetinaNet's prior)
         answer = layers.Conv2D(len(MASK_CLASSES) + 1, 1, bias_initializer=rare, name=f"answer{stride}")(level)
-        one = keras.initializers.Constant(1.0)
-        reach = layers.Conv2D(4, 1, bias_initializer=one, name=f"reach{stride}")(level)
+        reach = layers.Conv2D(4, 1, bias_initializer=keras.initializers.Constant(1.0), name=f"reach{stride}")(level)
         both = layers.Concatenate(name=f"both{stride}")([answer, reach])
         outputs.append(layers.Reshape((-1, both.shape[-1]), name=f"points{stride}")(both))
     output = layers.Concatenate(axis=1, name="points")(outputs) if len(outputs) > 1 else outputs[0]
     return keras.Model(pixels, output, name="face_detector")
+
+
+def unfreeze(model: keras.Model) -> keras.Model:
+    """Let the early blocks learn too, once neck and heads are good; batch norms that were frozen stay so."""
+    for layer in model.layers:
+        if not isinstance(layer, layers.BatchNormalization):
+            layer.trainable = True
+    return model
 
 
 def _iou_and_giou(true: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -118,8 +125,7 @@ def detection_loss(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     cost = tf.reduce_sum(target[..., :3] * tf.constant(CLASS_WEIGHTS), axis=-1)
     class_loss = cost * tf.nn.softmax_cross_entropy_with_logits(target[..., :3], output[..., :3])
     box_loss = is_face * (1 - giou)
-    total = [tf.reduce_sum(part) for part in (focal, class_loss, box_loss)]
-    return (2 * total[0] + 0.5 * total[1] + 1.5 * total[2]) / faces
+    return tf.reduce_sum(2 * focal + 0.5 * class_loss + 1.5 * box_loss) / faces
 
 
 def compile_detector(model: keras.Model, steps: int, rate: float = 1.2e-3, warmup: int = 200) -> keras.Model:

@@ -29,13 +29,13 @@ def find_unlabelled(labels: pd.DataFrame, root: str | Path, detector: Detector, 
     """
     faces = labels[(labels.class_name != "no_face") & labels.x_min.notna()]
     known = dict(tuple(faces.groupby("file")))
-    rows = []
+    rows = [pd.DataFrame(columns=["file", *BOX_COLUMNS, "confidence"])]
     for path, _, found in find_faces([Path(root) / file for file in known], detector):
         file = path.relative_to(root).as_posix()
         new = found[box_iou(found.xyxy, known[file][BOX_COLUMNS]).max(axis=1, initial=0) < max_iou]
         boxes = dict(zip(BOX_COLUMNS, new.xyxy.round().T, strict=True))
         rows.append(pd.DataFrame({"file": file, **boxes, "confidence": new.confidence.round(3)}))
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(rows[1:] or rows, ignore_index=True)
 
 
 def measure_offset(labels: pd.DataFrame, root: str | Path, detector: Detector, min_side: float = 20) -> np.ndarray:
