@@ -33,6 +33,8 @@ from utils.tracks import Tracker
 from utils.turns import JudgeInTurns
 from utils.window import Window, has_display
 
+DOUBTFUL = 0.5  # of --min-confidence: such a box may be a face; it keeps one that is followed, and is blurred
+
 
 class ArgumentParser(argparse.ArgumentParser):
     """Answers wrong arguments with one sentence, without the usage in front of it."""
@@ -114,7 +116,7 @@ def make_monitor(args: argparse.Namespace, report: Report) -> Monitor:
     """What watches a video, from the arguments."""
     # Boxes under the threshold keep a face that is known already, and begin none. No tiles: a video must keep up.
     options = {"tiled": False} if args.detector == "ssd" else {}
-    detector, classifier = load_models(args.detector, args.min_confidence / 2, args.model, **options)
+    detector, classifier = load_models(args.detector, DOUBTFUL * args.min_confidence, args.model, **options)
     alerts = None if args.alert is None else Alerts(args.alert, report.warn)
     return Monitor(
         *(JudgeInTurns(detector, classifier), Tracker(args.min_confidence), Census(args.interval), alerts),
@@ -160,7 +162,7 @@ def look(args: argparse.Namespace, report: Report, window: Window | None) -> lis
         return []
     check_targets([args.json, args.csv], output, files, name_copies(files, output))
     # What may be a face is hidden too, as in videos.
-    confidence = args.min_confidence / 2 if args.blur_faces else args.min_confidence
+    confidence = DOUBTFUL * args.min_confidence if args.blur_faces else args.min_confidence
     detector, classifier = load_models(args.detector, confidence, args.model)
     judge = partial(detect_masks, detector=detector, classifier=classifier)
     copies = annotate_images(files, judge, output, report, window, args.blur_faces, args.min_confidence)

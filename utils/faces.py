@@ -78,9 +78,9 @@ class SSD:
     """The project's own one-stage detector, trained on masked faces (``utils.detector``, notebook 04).
 
     A picture is looked at whole, its longer side at ``side`` pixels, and once more, smaller, for a face that fills it,
-    larger than any that it has learned. One that is larger is looked at in tiles of its
-    own size too, for faces that would be too small; a tile's edge cuts larger ones, which the whole shows. A crowd is
-    looked at again, enlarged. ``tiled=False`` leaves both out, for videos.
+    larger than any that the network has learned. A picture that must be made much smaller for that is looked at in
+    tiles of its own size too, for faces that would be too small; a tile's edge cuts larger ones, which the whole shows.
+    A crowd is looked at again, enlarged. ``tiled=False`` leaves both out, for videos.
     """
 
     def __init__(

@@ -12,7 +12,6 @@ import numpy as np
 # OpenCV writes its own pages about damaged files to the terminal; what a person needs is the sentence of an ImageError.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
 
-EXIF = cv2.IMAGE_METADATA_EXIF
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -93,17 +92,18 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
 def _read_stored(buffer: np.ndarray) -> tuple[np.ndarray | None, bytes]:
     """An image as it is stored, its transparency with it, and its EXIF data."""
     image, kinds, metadata = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
-    found = [np.asarray(one).tobytes() for kind, one in zip(kinds, metadata, strict=True) if kind == EXIF]
-    return image, b"".join(found).removeprefix(b"Exif\0\0")
+    exif = dict(zip(kinds, metadata, strict=True)).get(cv2.IMAGE_METADATA_EXIF, b"")
+    return image, bytes(exif).removeprefix(b"Exif\0\0")
 
 
 def _turn(image: np.ndarray, exif: bytes) -> np.ndarray:
     """An image turned upright by the orientation in its EXIF data (TIFF 6.0, tag 274), as OpenCV does by itself."""
     order = "little" if exif.startswith(b"II") else "big"
     start = int.from_bytes(exif[4:8], order)
-    count, places = int.from_bytes(exif[start : start + 2], order), (0, 8)
-    tags = [[int.from_bytes(exif[at + i :][:2], order) for i in places] for at in range(start + 2, len(exif), 12)]
-    orientation = dict(tags[:count]).get(274, 1)
+    count = int.from_bytes(exif[start : start + 2], order)
+    tags = [exif[at : at + 12] for at in range(start + 2, min(start + 2 + 12 * count, len(exif)), 12)]
+    values = {int.from_bytes(tag[:2], order): int.from_bytes(tag[8:10], order) for tag in tags}
+    orientation = values.get(274, 1)
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from utils.targets import STDOUT, RecordError, speak
+from utils.targets import STDOUT, RecordError, refuse, speak
 
 MIN_FREE = 2**20  # bytes left on the disk at which a file is ended, so that there is room for the tables beside it
 HEAD, TAIL = b'{"images": [', b"\n]}\n"
@@ -29,7 +29,7 @@ class JsonStream:
             try:
                 self._file = open(target, "wb", buffering=0)
             except OSError as error:
-                raise RecordError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
+                raise refuse(target, error) from error
         self._write(HEAD)
 
     def add(self, record: dict) -> None:

@@ -32,9 +32,12 @@ def check_targets(
     Raises:
         RecordError: nothing can be written there, two of them are one file, or one is a source.
     """
-    taken = {path.resolve(): f"is {path}, which is read" for path in sources}
-    taken |= {path.resolve(): "is an annotated copy's" for path in copies if path.resolve() not in taken}
-    for target in filter(None, targets):
+    targets = [target for target in targets if target]
+    taken = {}
+    if targets:  # thousands of paths, which need not be looked up where nothing can clash with them
+        taken |= {path.resolve(): "is an annotated copy's" for path in copies}
+        taken |= {path.resolve(): f"is {path}, which is read" for path in sources}
+    for target in targets:
         if str(target) == STDOUT:
             if sys.stdout is None:
                 raise RecordError("Standard output is closed: name a file.")
@@ -65,7 +68,7 @@ def check_writable(target: str | Path | None, folder: bool = False) -> None:
         elif not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise _refuse(target, error) from error
+        raise refuse(target, error) from error
 
 
 @contextmanager
@@ -84,7 +87,7 @@ def open_target(target: str | Path) -> Iterator[TextIO]:
             with open(target, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
                 yield file
     except OSError as error:
-        raise _refuse(target, error) from error
+        raise refuse(target, error) from error
 
 
 @contextmanager
@@ -103,6 +106,7 @@ def speak() -> Iterator[TextIO]:
         raise
 
 
-def _refuse(target: str | Path, error: OSError) -> RecordError:
+def refuse(target: str | Path, error: OSError) -> RecordError:
+    """The sentence about a place that cannot be written to."""
     name = "Standard output" if str(target) == STDOUT else target
     return RecordError(f"{name} cannot be written ({error.strerror}): choose another place.")
