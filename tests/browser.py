@@ -19,6 +19,7 @@ from pathlib import Path
 
 import nbformat
 from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from utils.paths import ROOT
 
@@ -32,6 +33,9 @@ IS_READY = """() => {
   const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
   return kernel?.connectionStatus === "connected" && kernel.status === "idle";
 }"""
+# The command of "Kernel > Reconnect to Kernel"; it starts nothing anew.
+RECONNECT = "() => { window.jupyterapp?.commands.execute('kernelmenu:reconnect-to-kernel').catch(() => {}); }"
+RECONNECT_S = 15
 
 
 def _find_port() -> int:
@@ -129,10 +133,27 @@ def open_notebook(
         context.set_default_timeout(1000 * PATIENCE_S)
         page = context.new_page()
         page.goto(f"{address}/lab/tree/notebook.ipynb")
-        page.wait_for_function(IS_READY)
+        wait_for_kernel(page)
         yield page
         context.close()
         chromium.close()
+
+
+def wait_for_kernel(page: Page) -> None:
+    """Wait until the notebook's kernel can be used, and reconnect to it, as a person would, where it stays "Unknown".
+
+    On a busy machine JupyterLab sometimes opens its socket to a kernel on another server, closes it, and opens it
+    again; the first answers then go to the socket that is gone, and the page would wait for them for good.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            page.wait_for_function(IS_READY, timeout=1000 * RECONNECT_S)
+            return
+        except PlaywrightTimeoutError:
+            if time.monotonic() > deadline:
+                raise
+        page.evaluate(RECONNECT)
 
 
 def run_cell(page: Page, number: int = 0) -> None:
@@ -148,4 +169,4 @@ def run_cell(page: Page, number: int = 0) -> None:
 def reload(page: Page) -> None:
     """Load the page again, as a person does who closed it by mistake; the kernel lives on."""
     page.reload()
-    page.wait_for_function(IS_READY)
+    wait_for_kernel(page)
