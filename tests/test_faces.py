@@ -227,6 +227,14 @@ def test_with_a_perfect_net_each_face_is_found_once(seed, resolution_wh, sides, 
     np.testing.assert_array_equal(found.xyxy, clip_boxes(found.xyxy, resolution_wh))
 
 
+@pytest.mark.parametrize(("sides", "looks"), [([], 2), ([20], 2), ([20, 20], 1), ([20, 24, 30], 1), ([20, 50], 2)])
+def test_several_small_faces_need_no_look_for_one_that_fills_the_picture(sides, looks, make_ssd):
+    image, boxes, _ = draw_scene((160, 160), sides)
+    ssd = make_ssd()
+    assert len(ssd(image)) == len(boxes)
+    assert len(ssd._session.seen) == looks
+
+
 def test_without_tiles_small_faces_of_a_large_picture_are_missed(make_ssd):
     image, boxes, _ = draw_scene((1280, 900), [14, 20, 130, 260])
     found = make_ssd(tiled=False)(image)
@@ -267,7 +275,7 @@ def test_the_tiles_of_a_large_picture_show_each_of_its_pixels(size, make_ssd):
     image = np.stack([number // 65536, number // 256 % 256, number % 256], axis=2).astype(np.uint8)
     ssd = make_ssd()
     ssd(image)
-    seen = [pixels.astype(int) @ [65536, 256, 1] for pixels in ssd._session.seen[1:]]
+    seen = [pixels.astype(int) @ [65536, 256, 1] for pixels in ssd._session.seen[2:]]
     assert len(seen) > 1
     assert set(range(height * width)) <= set(np.concatenate([pixels.ravel() for pixels in seen]).tolist())
 

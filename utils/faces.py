@@ -11,6 +11,7 @@ import numpy as np
 
 from utils.anchors import PAD, grid_points
 from utils.boxes import Detections, as_boxes, box_iou, box_overlap, clip_boxes, nms, tile_boxes, vote_boxes
+from utils.classes import CLASS_NAMES
 from utils.crops import crop_faces as crop_faces  # the crop belongs to faces, for whoever calls from outside
 from utils.images import ImageError, crop_image, read_image, resize_image
 from utils.opencv_detectors import Res10, YuNet
@@ -20,7 +21,8 @@ from utils.sessions import open_session
 Detector = Callable[[np.ndarray], Detections]
 DETECTOR_FILE = MODEL_DIR / "face_detector_int8.onnx"  # 8 bits; the float file lies beside it: notebook 04
 COARSE = 0.25  # a second look, at so much of the size, for faces that nearly fill the picture ...
-LARGE = 0.45  # ... which are those longer than this share of its longer side
+LARGE = 0.45  # ... which are those longer than this share of its longer side ...
+SMALL = 0.22  # ... and are not among several faces that are all shorter than this: of 615 photographs none lost a face
 FLAT = 0.78  # height to width of a box that is no face: of 294 found on validation none was so flat, of 54 mistakes two
 TILED_UNDER = 0.8  # a picture that is made smaller than this is looked at in tiles too
 TINY = 20  # pixels of a face in the whole picture, from which on it is seen there and tiles need not tell of it
@@ -65,8 +67,9 @@ def decode_faces(
     points, distance = points[chosen], np.logaddexp(0, output[chosen, 4:]) * stride_of[chosen, None]
     xyxy = clip_boxes(np.concatenate([points - distance[:, :2], points + distance[:, 2:]], axis=1), resolution_wh)
     odds = np.exp(output[chosen, :3] - output[chosen, :3].max(axis=1, keepdims=True))
-    y_prob = np.pad(odds / odds.sum(axis=1, keepdims=True), [(0, 0), (0, 1)])
-    found = Detections(xyxy, confidence[chosen].astype(np.float32), y_prob.astype(np.float32))
+    y_prob = np.zeros((len(chosen), len(CLASS_NAMES)), np.float32)
+    y_prob[:, :3] = odds / odds.sum(axis=1, keepdims=True)
+    found = Detections(xyxy, confidence[chosen].astype(np.float32), y_prob)
     size = found.xyxy[:, 2:] - found.xyxy[:, :2]
     found = found[size[:, 1] >= FLAT * size[:, 0]]
     kept = nms(found.xyxy, found.confidence, max_iou)
@@ -77,10 +80,11 @@ def decode_faces(
 class SSD:
     """The project's own one-stage detector, trained on masked faces (``utils.detector``, notebook 04).
 
-    A picture is looked at whole, its longer side at ``side`` pixels, and once more, smaller, for a face that fills it,
-    larger than any that the network has learned. A picture that must be made much smaller for that is looked at in
-    tiles of its own size too, for faces that would be too small; a tile's edge cuts larger ones, which the whole shows.
-    A crowd is looked at again, enlarged. ``tiled=False`` leaves both out, for videos.
+    A picture is looked at whole, its longer side at ``side`` pixels, and, unless it shows several small faces, once
+    more, smaller, for a face that fills it, larger than any that the network has learned. A picture that must be made
+    much smaller for that is looked at in tiles of its own size too, for faces that would be too small; a tile's edge
+    cuts larger ones, which the whole shows. A crowd is looked at again, enlarged. ``tiled=False`` leaves both out, for
+    videos.
     """
 
     def __init__(
@@ -109,16 +113,14 @@ class SSD:
     def __call__(self, image: np.ndarray) -> Detections:
         height, width = image.shape[:2]
         scale = min(self.side / max(height, width), MAX_ENLARGED)
-        coarse = self._detect(image, scale * COARSE)
-        large = _long_sides(coarse) > LARGE * max(height, width)
-        large &= coarse.confidence >= max(0.5, self.min_confidence)  # a doubtful one must not hide the faces within
         whole, native, tiles = self._detect(image, scale), 0.0, []
+        large = self._find_large(image, scale, whole)
         if self.tiled and scale < TILED_UNDER:
             native = min(1.0, LONGEST / max(height, width))
             tiles = tile_boxes((width, height), self.side / native, OVERLAP)
         elif self.tiled and _count_tiny(whole, scale) >= CROWD:
             native, tiles = CLOSER * scale, as_boxes([0, 0, width, height])
-        passes = [coarse[large], whole]
+        passes = [large, whole]
         for tile in tiles:
             found = self._detect_tile(image, tile, native)
             passes.append(found[_long_sides(found) * scale < TINY])
@@ -129,6 +131,14 @@ class SSD:
         )
         rank = confidence + (np.arange(len(confidence)) < len(passes[0]))  # what lies in a large face is a part of it
         return Detections(xyxy, confidence, y_prob)[nms(xyxy, rank, 0.6, box_overlap)]
+
+    def _find_large(self, image: np.ndarray, scale: float, whole: Detections) -> Detections:
+        """The faces that fill an image, which has been looked at in this scale."""
+        longer, sure = max(image.shape[:2]), max(0.5, self.min_confidence)  # a doubtful one must not hide those within
+        if (whole.confidence >= 0.5).sum() > 1 and _long_sides(whole).max() < SMALL * longer:
+            return whole[:0]
+        coarse = self._detect(image, scale * COARSE)
+        return coarse[(_long_sides(coarse) > LARGE * longer) & (coarse.confidence >= sure)]
 
     def _detect_tile(self, image: np.ndarray, tile: np.ndarray, scale: float) -> Detections:
         """The faces wholly inside a tile: one that its edge cuts is whole in the next, or in the picture."""
