@@ -317,7 +317,7 @@ def test_an_interruption_ends_the_threads_and_keeps_what_is_there(tmp_path):
         process = start_crawl(bing, tmp_path)
         wait_for_images(bing, process, 8)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 7 and b"Traceback" not in err
         assert bing.count_images() < 30
     check_folder(tmp_path)

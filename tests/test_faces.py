@@ -147,7 +147,7 @@ class BlockNet:
     """In the place of an ONNX Runtime session: a perfect net, for which coloured blocks are faces of their class."""
 
     def __init__(self, *_, **__) -> None:
-        self.seen = []
+        self.seen, self.too_large = [], np.inf  # faces from this side on, in pixels, are doubtful
 
     def get_modelmeta(self) -> SimpleNamespace:
         return SimpleNamespace(custom_metadata_map=METADATA)
@@ -165,6 +165,7 @@ class BlockNet:
         output[:, 3] = np.where(face >= 0, 2, -5)
         chosen = np.flatnonzero(face >= 0)
         box = xyxy[face[chosen]]
+        output[chosen[box[:, 2] - box[:, 0] >= self.too_large], 3] = -1.2
         middle = ((box[:, :2] + box[:, 2:]) / 2).astype(int)
         output[chosen, :3] = pixels[middle[:, 1], middle[:, 0]] / 25  # red, green, blue: the three classes
         sides = np.concatenate([points[chosen] - box[:, :2], box[:, 2:] - points[chosen]], axis=1)
@@ -233,6 +234,15 @@ def test_several_small_faces_need_no_look_for_one_that_fills_the_picture(sides, 
     ssd = make_ssd()
     assert len(ssd(image)) == len(boxes)
     assert len(ssd._session.seen) == looks
+
+
+def test_a_hint_of_a_large_face_among_small_ones_is_looked_at_again(make_ssd):
+    image, boxes, _ = draw_scene((160, 160), [20, 24, 90])
+    ssd = make_ssd()
+    ssd._session.too_large = 60
+    found = ssd(image)
+    assert len(found) == len(boxes) == 3 and (found.confidence > 0.5).all()
+    assert box_iou(boxes, found.xyxy).max(axis=1).min() > 0.75
 
 
 def test_without_tiles_small_faces_of_a_large_picture_are_missed(make_ssd):
