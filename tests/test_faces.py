@@ -330,6 +330,16 @@ def test_decoded_boxes_do_not_cover_each_other():
     assert (np.diff(found.confidence) <= 0).all()
 
 
+def test_doubtful_boxes_that_may_not_vote_change_none_of_the_others():
+    output, size = draw_output(1), (64, 64)
+    sure, all_vote = (decode_faces(output, size, STRIDES, level) for level in (0.6, 0.1))
+    found = decode_faces(output, size, STRIDES, 0.1, vote_confidence=0.6)
+    kept, moved = found[found.confidence >= 0.6], all_vote[all_vote.confidence >= 0.6]
+    assert len(found) > len(sure) > 5
+    np.testing.assert_array_equal(kept.xyxy, sure.xyxy)
+    assert not np.array_equal(kept.xyxy, moved.xyxy)
+
+
 def test_of_a_thousand_doubtful_boxes_the_surest_are_kept():
     output = np.random.default_rng(0).normal(-8, 1, (64 * 64, 8)).astype(np.float32)
     output[:, 4:] = -3  # boxes too small to cover each other

@@ -43,6 +43,7 @@ def decode_faces(
     calibration: tuple[float, float] = (1.0, 0.0),
     max_iou: float = 0.4,
     vote_iou: float = 0.5,
+    vote_confidence: float = 0.0,
 ) -> Detections:
     """The shipped network's answers to faces: decoded and suppressed here and nowhere else.
 
@@ -55,6 +56,7 @@ def decode_faces(
         calibration: factor and offset that turn the face logit into one whose sigmoid is the confidence.
         max_iou: a box that overlaps a surer one by more is left out.
         vote_iou: a box that stays moves to the mean of all that overlap it so much, weighted by their odds.
+        vote_confidence: boxes under it move no other.
 
     Returns:
         Detections in pixels of the input, the most confident first; ``y_prob`` is its own (N, C), whose column
@@ -73,7 +75,7 @@ def decode_faces(
     size = found.xyxy[:, 2:] - found.xyxy[:, :2]
     found = found[size[:, 1] >= FLAT * size[:, 0]]
     kept = nms(found.xyxy, found.confidence, max_iou)
-    odds = found.confidence / np.maximum(1 - found.confidence, 1e-6)
+    odds = found.confidence / np.maximum(1 - found.confidence, 1e-6) * (found.confidence >= vote_confidence)
     return replace(found[kept], xyxy=vote_boxes(found.xyxy[kept], found.xyxy, odds, vote_iou))
 
 
@@ -106,7 +108,8 @@ class SSD:
         pixels = np.full((1, padded_wh[1], padded_wh[0], 3), PAD, np.float32)
         pixels[0, : size[1], : size[0]] = resize_image(image, size)
         (output,) = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
-        found = decode_faces(output[0], padded_wh, self.strides, min_confidence, self.calibration)
+        sure = {"min_confidence": min_confidence, "vote_confidence": self.min_confidence}
+        found = decode_faces(output[0], padded_wh, self.strides, calibration=self.calibration, **sure)
         xyxy = found.xyxy * np.tile(np.array([width, height], np.float32) / size, 2)
         return replace(found, xyxy=clip_boxes(xyxy, (width, height)))
 
