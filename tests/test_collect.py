@@ -250,9 +250,11 @@ def test_what_was_taken_down_does_not_come_back(tmp_path):
 
 
 SCRIPT = """
+import signal
 import sys
 from utils.collect import crawl_images
 from utils.fetch import PoliteSession
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in its background ignores Ctrl+C
 session = PoliteSession("tests", delay=0, tries=2, wait=0.01)
 try:
     crawl_images({"": ["p", "q"]}, sys.argv[2], 100, session, server=sys.argv[1])
