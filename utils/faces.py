@@ -82,10 +82,10 @@ def decode_faces(
 class SSD:
     """The project's own one-stage detector, trained on masked faces (``utils.detector``, notebook 04).
 
-    A picture is looked at whole, its longer side at ``side`` pixels, and, unless it shows several small faces, once
-    more, smaller, for a face that fills it, larger than any that the network has learned. A picture that must be made
-    much smaller for that is looked at in tiles of its own size too, for faces that would be too small; a tile's edge
-    cuts larger ones, which the whole shows. A crowd is looked at again, enlarged. ``tiled=False`` leaves both out, for
+    A picture is looked at whole, its longer side at ``side`` pixels, and, unless it shows small faces alone, once more,
+    smaller, for a face that fills it, larger than any that the network has learned. A picture that must be made much
+    smaller for that is looked at in tiles of its own size too, for faces that would be too small; a tile's edge cuts
+    larger ones, which the whole shows. A crowd is looked at again, enlarged. ``tiled=False`` leaves these two out, for
     videos.
     """
 
@@ -108,8 +108,9 @@ class SSD:
         pixels = np.full((1, padded_wh[1], padded_wh[0], 3), PAD, np.float32)
         pixels[0, : size[1], : size[0]] = resize_image(image, size)
         (output,) = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
-        sure = {"min_confidence": min_confidence, "vote_confidence": self.min_confidence}
-        found = decode_faces(output[0], padded_wh, self.strides, calibration=self.calibration, **sure)
+        found = decode_faces(
+            output[0], padded_wh, self.strides, min_confidence, self.calibration, vote_confidence=self.min_confidence
+        )
         xyxy = found.xyxy * np.tile(np.array([width, height], np.float32) / size, 2)
         return replace(found, xyxy=clip_boxes(xyxy, (width, height)))
 
