@@ -13,25 +13,36 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import terminal
-from utils.alerts import Alerts
-from utils.annotate import annotate_images
-from utils.census import INTERVAL_COLUMNS, TRACK_COLUMNS, Census
-from utils.detect import detect_masks, load_models
-from utils.distance import ERROR, FIELD_OF_VIEW
-from utils.faces import DETECTORS
+from utils.cli import (
+    STDOUT,
+    JsonStream,
+    RecordError,
+    Report,
+    annotate_images,
+    check_targets,
+    speak,
+    terminal,
+    write_csv,
+    write_json,
+    write_table,
+)
+from utils.detect import CLASSIFIER_FILE, DETECTORS, detect_masks, load_models
+from utils.display import Window, has_display
 from utils.files import SourceError, find_images, name_copies
 from utils.images import ImageError, write_image
-from utils.json_stream import JsonStream
-from utils.masks import CLASSIFIER_FILE
-from utils.monitor import Monitor, watch_video
-from utils.records import write_csv, write_json, write_table
-from utils.report import Report
-from utils.sources import Video
-from utils.targets import STDOUT, RecordError, check_targets, speak
-from utils.tracks import Tracker
-from utils.turns import JudgeInTurns
-from utils.window import Window, has_display
+from utils.video import (
+    ERROR,
+    FIELD_OF_VIEW,
+    INTERVAL_COLUMNS,
+    TRACK_COLUMNS,
+    Alerts,
+    Census,
+    JudgeInTurns,
+    Monitor,
+    Tracker,
+    Video,
+    watch_video,
+)
 
 DOUBTFUL = 0.5  # of --min-confidence: such a box may be a face; it keeps one that is followed, and is blurred
 
@@ -66,9 +77,16 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__, epilog=camera, allow_abbrev=False)
     add = parser.add_argument
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--image", nargs="+", metavar="PATH", help="images, folders or globs such as 'photos/**/*.jpg'")
     source.add_argument(
-        "--video", metavar="SOURCE", help="a file, a folder, an rtsp:// or http:// address, or a camera's number"
+        "--image",
+        nargs="+",
+        metavar="PATH",
+        help="images, folders or globs such as 'photos/**/*.jpg'",
+    )
+    source.add_argument(
+        "--video",
+        metavar="SOURCE",
+        help="a file, a folder, an rtsp:// or http:// address, or a camera's number",
     )
     add(
         "--output",
@@ -82,19 +100,51 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="the same as a table; of a video, its people, and beside it their shares over time",
     )
-    add("--detector", choices=DETECTORS, default="ssd", help="what finds the faces (default: ssd, the project's own)")
-    add("--min-confidence", type=share, default=0.5, metavar="SHARE", help="that a box is a face (default: 0.5)")
-    add("--model", type=Path, default=CLASSIFIER_FILE, metavar="FILE", help="another mask classifier")
-    add("--blur-faces", action="store_true", help="make faces unrecognisable in copies and in the window")
+    add(
+        "--detector",
+        choices=DETECTORS,
+        default="ssd",
+        help="what finds the faces (default: ssd, the project's own)",
+    )
+    add(
+        "--min-confidence",
+        type=share,
+        default=0.5,
+        metavar="SHARE",
+        help="that a box is a face (default: 0.5)",
+    )
+    add(
+        "--model",
+        type=Path,
+        default=CLASSIFIER_FILE,
+        metavar="FILE",
+        help="another mask classifier",
+    )
+    add(
+        "--blur-faces",
+        action="store_true",
+        help="make faces unrecognisable in copies and in the window",
+    )
     film = parser.add_argument_group("with --video or a camera").add_argument
     seconds = "that a row of the shares beside --csv covers (default: %(default)g)"
     film("--interval", type=positive, default=60.0, metavar="SECONDS", help=seconds)
     alert = "run once for each person without a mask, or with one worn badly: 'notify-send {class} {track}'"
     film("--alert", metavar="COMMAND", help=alert)
     guess = f"an estimate from their size, of adults mostly right to {ERROR:.0%}% of how far away they are"
-    film("--distance", type=positive, metavar="METRES", help=f"mark and count faces closer to each other: {guess}")
+    film(
+        "--distance",
+        type=positive,
+        metavar="METRES",
+        help=f"mark and count faces closer to each other: {guess}",
+    )
     view = "of the camera, from left to right, for --distance (default: %(default)g)"
-    film(*("--field-of-view", "--fov"), type=positive, default=FIELD_OF_VIEW, metavar="DEGREES", help=view)
+    film(
+        *("--field-of-view", "--fov"),
+        type=positive,
+        default=FIELD_OF_VIEW,
+        metavar="DEGREES",
+        help=view,
+    )
     add("--no-show", action="store_true", help="open no window, even where there is a display")
     args = parser.parse_args(argv)
     if args.video == "":
@@ -107,7 +157,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def keep_picture(folder: Path, report: Report, image: np.ndarray) -> None:
     """Save what the window shows, as its key s asks."""
     try:
-        report.warn(f"Kept {write_image(folder / f'snapshot_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}.jpg', image)}.")
+        report.warn(
+            f"Kept {write_image(folder / f'snapshot_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}.jpg', image)}."
+        )
     except ImageError as error:
         report.warn(str(error))
 
@@ -116,10 +168,17 @@ def make_monitor(args: argparse.Namespace, report: Report) -> Monitor:
     """What watches a video, from the arguments."""
     # Boxes under the threshold keep a face that is known already, and begin none. No tiles: a video must keep up.
     options = {"tiled": False} if args.detector == "ssd" else {}
-    detector, classifier = load_models(args.detector, DOUBTFUL * args.min_confidence, args.model, **options)
+    detector, classifier = load_models(
+        args.detector, DOUBTFUL * args.min_confidence, args.model, **options
+    )
     alerts = None if args.alert is None else Alerts(args.alert, report.warn)
     return Monitor(
-        *(JudgeInTurns(detector, classifier), Tracker(args.min_confidence), Census(args.interval), alerts),
+        *(
+            JudgeInTurns(detector, classifier),
+            Tracker(args.min_confidence),
+            Census(args.interval),
+            alerts,
+        ),
         *(args.distance, args.field_of_view, args.blur_faces),
     )
 
@@ -136,7 +195,9 @@ def save(report: Report, target: str | Path | None, write: Callable[[str | Path]
 def watch(args: argparse.Namespace, report: Report, window: Window | None) -> list[Path]:
     """Watch a video or a camera, and write its tables."""
     video = Video(args.video or 0, report.warn)
-    output = args.output if video.is_live else args.output or Path("output")  # nobody is filmed unasked
+    output = (
+        args.output if video.is_live else args.output or Path("output")
+    )  # nobody is filmed unasked
     intervals = None
     if args.csv not in (None, STDOUT):
         intervals = Path(args.csv).parent / f"{Path(args.csv).stem}-intervals.csv"
@@ -148,7 +209,11 @@ def watch(args: argparse.Namespace, report: Report, window: Window | None) -> li
     census = monitor.census
     report.people = census.counts
     save(report, args.csv, partial(write_table, rows=census.list_tracks(), columns=TRACK_COLUMNS))
-    save(report, intervals, partial(write_table, rows=census.list_intervals(), columns=INTERVAL_COLUMNS))
+    save(
+        report,
+        intervals,
+        partial(write_table, rows=census.list_intervals(), columns=INTERVAL_COLUMNS),
+    )
     return copies
 
 
@@ -165,7 +230,9 @@ def look(args: argparse.Namespace, report: Report, window: Window | None) -> lis
     confidence = DOUBTFUL * args.min_confidence if args.blur_faces else args.min_confidence
     detector, classifier = load_models(args.detector, confidence, args.model)
     judge = partial(detect_masks, detector=detector, classifier=classifier)
-    copies = annotate_images(files, judge, output, report, window, args.blur_faces, args.min_confidence)
+    copies = annotate_images(
+        files, judge, output, report, window, args.blur_faces, args.min_confidence
+    )
     save(report, args.json, partial(write_json, records=report.records))
     save(report, args.csv, partial(write_csv, records=report.records))
     return copies
@@ -180,7 +247,9 @@ def main(argv: list[str] | None = None) -> int:
     copies = []
     try:
         if not (args.image or args.video or window):
-            raise SourceError("There is no display for the webcam's window: name pictures with --image, or a --video.")
+            raise SourceError(
+                "There is no display for the webcam's window: name pictures with --image, or a --video."
+            )
         copies = (look if args.image else watch)(args, report, window)
     except (FileNotFoundError, ValueError) as error:  # its sentence names the file and what to do
         report.fail(str(error))
@@ -189,7 +258,10 @@ def main(argv: list[str] | None = None) -> int:
         if STDOUT in (args.json, args.csv):
             print(summary, file=sys.stderr)
         elif sys.stdout is not None:
-            with suppress(OSError), speak() as out:  # whoever closed standard output wants no summary
+            with (
+                suppress(OSError),
+                speak() as out,
+            ):  # whoever closed standard output wants no summary
                 print(summary, file=out)
     return report.exit_code
 

@@ -8,8 +8,8 @@ import pandas as pd
 from tests.fake_bing import FakeBing
 from tests.small_data import make_small_data
 from utils.boxes import Detections
+from utils.curate import prepare_labels
 from utils.paths import DATA_DIR, ROOT
-from utils.prepare import prepare_labels
 
 SMALL_DIR = DATA_DIR / "small"
 PHRASES = ("face mask", "nose & mask", "visage")  # of notebook 01, run small
@@ -29,10 +29,15 @@ def pytest_collection_modifyitems(items):
     shutil.rmtree(SMALL_DIR, ignore_errors=True)
     photographs = make_small_data(SMALL_DIR / "photographs")
     prepare_labels(photographs, find_nothing)[0].to_csv(SMALL_DIR / "labels.csv", index=False)
-    boxed = pd.read_csv(SMALL_DIR / "labels.csv").query("source == 'scenes' and class_name == 'no_face'")
+    boxed = pd.read_csv(SMALL_DIR / "labels.csv").query(
+        "source == 'scenes' and class_name == 'no_face'"
+    )
     boxed.assign(confidence=0.7).to_csv(SMALL_DIR / "unlabelled_faces.csv", index=False)
     scenes = sorted((make_small_data(SMALL_DIR / "web", seed=1) / "scenes" / "images").iterdir())
-    results = {phrase: [*scenes[place :: len(PHRASES)], "html/a.jpg"] for place, phrase in enumerate(PHRASES)}
+    results = {
+        phrase: [*scenes[place :: len(PHRASES)], "html/a.jpg"]
+        for place, phrase in enumerate(PHRASES)
+    }
     FakeBing(results, port=PORT).__enter__()  # until the tests end
     (SMALL_DIR / "model").mkdir()
     for file in ("README.md", "model/MODEL_CARD.md"):  # notebook 02 writes its tables into them

@@ -19,16 +19,25 @@ import keras
 import numpy as np
 import pandas as pd
 
-from utils import classic, classifier, crops, dataset
-from utils.detect import detect_masks, load_models
-from utils.faces import load_detector
+from utils.detect import (
+    classify_faces,
+    crops,
+    detect_masks,
+    load_classifier,
+    load_detector,
+    load_models,
+)
 from utils.images import list_images, read_image
 from utils.labels import read_voc
-from utils.masks import classify_faces, load_classifier
 from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
+from utils.train import classifier
+from utils.train import crops as dataset
+from utils.train import recipes as classic
 
 
-def time_in_turns(ours: Callable, baseline: Callable, rounds: int, calls: int = 1) -> tuple[float, float]:
+def time_in_turns(
+    ours: Callable, baseline: Callable, rounds: int, calls: int = 1
+) -> tuple[float, float]:
     """Median seconds of two calls that take turns, each so many calls at a time, after one warm-up turn of each."""
     seconds: dict[Callable, list[float]] = {ours: [], baseline: []}
     for turn in range(rounds + 1):
@@ -44,7 +53,8 @@ def time_in_turns(ours: Callable, baseline: Callable, rounds: int, calls: int = 
 def print_row(name: str, ours: float, baseline: float, rounds: int) -> None:
     """One line a comparison: how many times faster, and both medians."""
     print(
-        f"{name}: {baseline / ours:.1f}x faster ({ours:.4g} s against {baseline:.4g} s, median of {rounds})", flush=True
+        f"{name}: {baseline / ours:.1f}x faster ({ours:.4g} s against {baseline:.4g} s, median of {rounds})",
+        flush=True,
     )
 
 
@@ -66,7 +76,11 @@ def bench_pictures(rounds: int = 4) -> None:
     """A photograph, pixels to judged faces, against the classic pipeline: res10 at 300 and Keras `predict` at 224."""
     scenes = SHARED_DIR / "data" / "scenes" / "images"
     files = list_images(scenes if scenes.is_dir() else EXAMPLES_DIR)[:40]
-    images, models, baseline = [read_image(file) for file in files], load_models(), classic.build_classic(weights=None)
+    images, models, baseline = (
+        [read_image(file) for file in files],
+        load_models(),
+        classic.build_classic(weights=None),
+    )
     try:
         find = load_detector("res10")
     except FileNotFoundError as error:
@@ -81,7 +95,10 @@ def bench_pictures(rounds: int = 4) -> None:
     def call_each(call: Callable) -> list[float]:
         return [timeit.timeit(partial(call, image), number=1) for image in images]
 
-    seconds = [(call_each(lambda image: detect_masks(image, *models)), call_each(call_baseline)) for _ in range(rounds)]
+    seconds = [
+        (call_each(lambda image: detect_masks(image, *models)), call_each(call_baseline))
+        for _ in range(rounds)
+    ]
     ours, theirs = np.median(np.array(seconds)[1:], axis=(0, 2))  # the first round warms up
     name = f"find and judge the faces of a photograph ({len(images)} photographs), against res10 and Keras predict"
     print_row(name, ours, theirs, (rounds - 1) * len(images))
@@ -90,7 +107,13 @@ def bench_pictures(rounds: int = 4) -> None:
 def bench_process(rounds: int = 5) -> None:
     """One photograph from the command line, against a process that only imports TensorFlow."""
     with tempfile.TemporaryDirectory() as folder:
-        script = [sys.executable, str(ROOT / "03-detect_face_using_mask.py"), "--no-show", "--output", folder]
+        script = [
+            sys.executable,
+            str(ROOT / "03-detect_face_using_mask.py"),
+            "--no-show",
+            "--output",
+            folder,
+        ]
         ours = [*script, "--image", str(EXAMPLES_DIR / "three_classes.jpg")]
         baseline = [sys.executable, "-c", "import tensorflow"]
         run = partial(subprocess.run, check=True, capture_output=True)
@@ -105,9 +128,13 @@ def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
     pictures = [classic.load_whole_images(part, data) for part in (train, val)]
     _, history = classic.train_classic(*pictures, run_dir)
     goal = float(history.val_accuracy.iloc[-1])
-    classic_seconds = float(history.seconds.median()) * len(history)  # the median: a busy moment does not count
+    classic_seconds = float(history.seconds.median()) * len(
+        history
+    )  # the median: a busy moment does not count
     (_, y_train), (_, y_val) = pictures
-    train_faces, val_faces = (crops.to_input(dataset.load_inference_faces(part, data), 112) for part in (train, val))
+    train_faces, val_faces = (
+        crops.to_input(dataset.load_inference_faces(part, data), 112) for part in (train, val)
+    )
 
     started = time.perf_counter()
     keras.utils.set_random_seed(0)
@@ -125,15 +152,21 @@ def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
             if reached >= goal:
                 break
     ours = time.perf_counter() - started
-    print(f"validation accuracy: classic {goal:.4f} after {len(history)} epochs, ours {reached:.4f}, n={len(y_val)}")
+    print(
+        f"validation accuracy: classic {goal:.4f} after {len(history)} epochs, ours {reached:.4f}, n={len(y_val)}"
+    )
     print_row("training to the classic recipe's accuracy", ours, classic_seconds, 1)
 
 
 def main() -> None:
     """Print every row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--train", type=Path, metavar="DATA", help="also train both recipes on this data root")
-    parser.add_argument("--labels", type=Path, default=ROOT / "data/labels.csv", help="its label table")
+    parser.add_argument(
+        "--train", type=Path, metavar="DATA", help="also train both recipes on this data root"
+    )
+    parser.add_argument(
+        "--labels", type=Path, default=ROOT / "data/labels.csv", help="its label table"
+    )
     parser.add_argument("--run-dir", type=Path, default=None, help="keep the classic training here")
     arguments = parser.parse_args()
     bench_classifier()

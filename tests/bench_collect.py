@@ -24,11 +24,15 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from utils.convert import find_broken_images
-from utils.extract import extract_faces
-from utils.face_table import read_searched
-from utils.faces import load_detector
-from utils.groups import MAX_DISTANCE_FULL, MAX_DISTANCE_TOP, find_near_duplicates, hash_image, hash_images
+from utils.collect import extract_faces, find_broken_images, read_searched
+from utils.curate import (
+    MAX_DISTANCE_FULL,
+    MAX_DISTANCE_TOP,
+    find_near_duplicates,
+    hash_image,
+    hash_images,
+)
+from utils.detect import load_detector
 from utils.images import list_images, read_image
 from utils.paths import EXAMPLES_DIR, SHARED_DIR
 
@@ -49,7 +53,10 @@ def make_hashes(photos: list[Path], count: int, seed: int = 0) -> np.ndarray:
     """Hashes as those of real photographs, (count, 4, 4): each is of two that are cropped and laid over each other,
     and a tenth come a second time, half of these mirrored, with noise and another exposure."""
     rng = np.random.default_rng(seed)
-    thumbs = [cv2.resize(read_image(photo), (THUMB, THUMB), interpolation=cv2.INTER_AREA) for photo in photos]
+    thumbs = [
+        cv2.resize(read_image(photo), (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+        for photo in photos
+    ]
 
     def crop(thumb: np.ndarray) -> np.ndarray:
         side = int(rng.integers(0.6 * THUMB, THUMB + 1))
@@ -61,7 +68,9 @@ def make_hashes(photos: list[Path], count: int, seed: int = 0) -> np.ndarray:
     while len(hashes) < count:
         first, second = rng.integers(len(thumbs), size=2)
         weight = rng.uniform(0.5, 1)
-        picture = (weight * crop(thumbs[first]) + (1 - weight) * crop(thumbs[second])).astype(np.uint8)
+        picture = (weight * crop(thumbs[first]) + (1 - weight) * crop(thumbs[second])).astype(
+            np.uint8
+        )
         hashes.append(hash_image(np.ascontiguousarray(picture)))
         if rng.random() < 0.1:
             copy = picture[:, ::-1] if rng.random() < 0.5 else picture
@@ -78,7 +87,9 @@ def find_recall(hashes: np.ndarray, pairs: pd.DataFrame) -> tuple[float, int]:
     for first in chosen.tolist():
         later = hashes[first + 1 :]
         full, top = (
-            np.bitwise_count(hashes[first, plain] ^ later[:, plain : plain + 2]).sum(axis=2, dtype=int).min(axis=1)
+            np.bitwise_count(hashes[first, plain] ^ later[:, plain : plain + 2])
+            .sum(axis=2, dtype=int)
+            .min(axis=1)
             for plain in (0, 2)
         )
         near = np.flatnonzero((full <= MAX_DISTANCE_FULL) | (top <= MAX_DISTANCE_TOP))
@@ -102,7 +113,9 @@ def bench_files(folder: Path, count: int) -> dict:
 
     def check_and_group() -> pd.DataFrame:
         broken = set(find_broken_images(files).file)
-        return find_near_duplicates(hash_images([file for file in files if str(file) not in broken]))
+        return find_near_duplicates(
+            hash_images([file for file in files if str(file) not in broken])
+        )
 
     pairs, row = measure(check_and_group)
     return {"files": len(files), "pairs": len(pairs), **row}
@@ -135,7 +148,11 @@ def run_rows(name: str, place: Path, counts: list[int]) -> pd.DataFrame:
     for count in counts:
         command = [sys.executable, __file__, "--row", name, str(place), str(count)]
         done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "TQDM_DISABLE": "1"}
+            command,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TQDM_DISABLE": "1"},
         )
         rows.append(json.loads(done.stdout))
     return pd.DataFrame(rows)
@@ -144,7 +161,9 @@ def run_rows(name: str, place: Path, counts: list[int]) -> pd.DataFrame:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=SHARED_DIR / "data", help="a folder of photographs")
+    parser.add_argument(
+        "--data", type=Path, default=SHARED_DIR / "data", help="a folder of photographs"
+    )
     parser.add_argument("--only", choices=("pairs", "files", "extraction"), help="one table alone")
     parser.add_argument("--row", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -164,8 +183,12 @@ def main() -> None:
             table = run_rows("pairs", folder / "hashes.npy", [1000, 10_000, 100_000])
             growth = table.photos * np.log(table.photos)
             for column in ("seconds", "cpu_s"):
-                table[f"{column}_to_n_log_n"] = table[column] / growth / (table[column] / growth).iloc[0]
-            print(f"Hashes to pairs; recall of all pairs of {CHECKED} photographs with those after them")
+                table[f"{column}_to_n_log_n"] = (
+                    table[column] / growth / (table[column] / growth).iloc[0]
+                )
+            print(
+                f"Hashes to pairs; recall of all pairs of {CHECKED} photographs with those after them"
+            )
             print(table.to_string(**show), flush=True)
         if "files" in wanted:
             copy_photos(photos, folder / "files", 10_000)
@@ -174,7 +197,9 @@ def main() -> None:
         if "extraction" in wanted:
             copy_photos(scenes, folder / "scenes", 2000)
             print("\nExtraction: photographs to crops and tables")
-            print(run_rows("extraction", folder / "scenes", [200, 2000]).to_string(**show), flush=True)
+            print(
+                run_rows("extraction", folder / "scenes", [200, 2000]).to_string(**show), flush=True
+            )
 
 
 if __name__ == "__main__":

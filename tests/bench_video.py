@@ -20,27 +20,28 @@ import pandas as pd
 from tests.films import FILMS, RATE, draw_film, follow_people
 from tests.mjpeg_server import Stream
 from utils.boxes import Detections
-from utils.detect import load_models
+from utils.detect import load_detector, load_models
 from utils.draw import draw_detections
-from utils.faces import load_detector
-from utils.monitor import Monitor
 from utils.paths import ROOT
-from utils.sources import Video
-from utils.turns import JudgeInTurns
-from utils.video_copy import VideoCopy
+from utils.video import JudgeInTurns, Monitor, Video, VideoCopy
 
 
 def bench_tracks() -> None:
     """Who is who, by the shipped models: switches of identity, errors of the count, and flickers of a label."""
     models = load_models("ssd", 0.25, tiled=False)
-    rows = {name: follow_people(Monitor(JudgeInTurns(*models)), film) for name, film in FILMS.items()}
+    rows = {
+        name: follow_people(Monitor(JudgeInTurns(*models)), film) for name, film in FILMS.items()
+    }
     print(pd.DataFrame.from_dict(rows, orient="index").to_string(), flush=True)
 
 
 def bench_speed(film: Path) -> None:
     """Decode to drawn frame, four faces at 640 x 480, against res10, Keras `predict` at 224 and the same drawing."""
-    from tests.bench import print_row  # which loads TensorFlow, as no other figure of these needs to
-    from utils import classic, crops
+    from tests.bench import (
+        print_row,  # which loads TensorFlow, as no other figure of these needs to
+    )
+    from utils.detect import crops
+    from utils.train import recipes as classic
 
     find, baseline = load_detector("res10"), classic.build_classic(weights=None)
     monitor = Monitor(JudgeInTurns(*load_models("ssd", 0.25, tiled=False)))
@@ -49,7 +50,12 @@ def bench_speed(film: Path) -> None:
         found = find(image)
         faces = crops.crop_faces(image, found.xyxy) or [image]
         y_prob = baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
-        draw_detections(image, Detections(found.xyxy, found.confidence, np.pad(y_prob, [(0, 0), (0, 2)])[: len(found)]))
+        draw_detections(
+            image,
+            Detections(
+                found.xyxy, found.confidence, np.pad(y_prob, [(0, 0), (0, 2)])[: len(found)]
+            ),
+        )
 
     seconds: dict[str, list[float]] = {"ours": [], "classic": []}
     for name in ("ours", "classic") * 3:
@@ -63,8 +69,15 @@ def bench_speed(film: Path) -> None:
             started = time.perf_counter()
             if number == 60:
                 break
-    ours, theirs = (float(np.median(seconds[name][61:])) for name in ("ours", "classic"))  # the first turn warms up
-    print_row("a frame of 640 x 480 with four faces, decoded to drawn", ours, theirs, len(seconds["ours"]) - 61)
+    ours, theirs = (
+        float(np.median(seconds[name][61:])) for name in ("ours", "classic")
+    )  # the first turn warms up
+    print_row(
+        "a frame of 640 x 480 with four faces, decoded to drawn",
+        ours,
+        theirs,
+        len(seconds["ours"]) - 61,
+    )
     print(f"{1 / ours:.1f} frames a second", flush=True)
 
 
@@ -78,12 +91,16 @@ def number_frame(image: np.ndarray, number: int) -> np.ndarray:
 
 def read_number(image: np.ndarray) -> int:
     """The number of a frame that has been a JPEG since."""
-    return sum(int(image[4:12, 16 * bit + 4 : 16 * bit + 12].mean() > 128) << bit for bit in range(8))
+    return sum(
+        int(image[4:12, 16 * bit + 4 : 16 * bit + 12].mean() > 128) << bit for bit in range(8)
+    )
 
 
 def serve(connection: Connection, frames: list[np.ndarray]) -> None:
     """In a process of its own, as a camera is: the stream's address, and at the end when each frame was sent."""
-    with Stream([number_frame(frames[number % len(frames)], number) for number in range(250)], RATE) as stream:
+    with Stream(
+        [number_frame(frames[number % len(frames)], number) for number in range(250)], RATE
+    ) as stream:
         connection.send(stream.address)
         connection.recv()
         connection.send(stream.times)
@@ -93,7 +110,9 @@ def bench_latency(frames: list[np.ndarray]) -> None:
     """From when a live frame is sent to its boxes, in frame times of a stream of 25 a second."""
     monitor, seen = Monitor(JudgeInTurns(*load_models("ssd", 0.25, tiled=False))), []
     here, there = multiprocessing.Pipe()
-    camera = multiprocessing.get_context("spawn").Process(target=serve, args=(there, frames), daemon=True)
+    camera = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(there, frames), daemon=True
+    )
     camera.start()
     video = Video(here.recv())
     for number, time_s, image in video:
@@ -106,7 +125,9 @@ def bench_latency(frames: list[np.ndarray]) -> None:
     camera.join()
     waits = [(found - sent[number]) * RATE for number, found in seen[20:]]
     half, most = np.quantile(waits, [0.5, 0.95])
-    print(f"latency: median {half:.2f} frame times, 95 % under {most:.2f}; {video.reader.skipped} frames passed over")
+    print(
+        f"latency: median {half:.2f} frame times, 95 % under {most:.2f}; {video.reader.skipped} frames passed over"
+    )
 
 
 def bench_memory(film: Path) -> None:
@@ -128,7 +149,10 @@ def main() -> None:
         with VideoCopy(Path(folder) / "film.mp4", RATE) as copy:
             for number, image in enumerate(frames):
                 copy.add(image, number / RATE)
-        benches = {"speed": lambda: bench_speed(copy.path), "latency": lambda: bench_latency(frames)}
+        benches = {
+            "speed": lambda: bench_speed(copy.path),
+            "latency": lambda: bench_latency(frames),
+        }
         benches |= {"memory": lambda: bench_memory(copy.path), "tracks": bench_tracks}
         for name, bench in benches.items():
             if only in (None, name):

@@ -25,7 +25,13 @@ from utils.paths import ROOT
 
 PATIENCE_S = 120  # a loaded machine takes its time to start a server, a kernel and a browser
 CHROMIUM_FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *(
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ),
     *("--disable-component-update", "--disable-sync"),
 )
 # What the page shows says "idle" before there is a kernel, and a cell that is run then is forgotten.
@@ -69,22 +75,49 @@ def jupyter_lab(folder: Path, theme: str = "Light", lab_flags: Sequence[str] = (
     """JupyterLab on a folder; yields its address. Its settings and the user's home lie in ``.home`` there."""
     home, port = folder / ".home", _find_port()
     _write_settings(home / "settings", theme)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON", "PYTEST"))}
-    own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
-    own |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
-    own |= {"HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "PYTHONPATH": str(ROOT), "JUPYTER_NO_CONFIG": "1"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JUPYTER", "IPYTHON", "PYTEST"))
+    }
+    own = {
+        name: str(home / name.lower())
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
+    own |= {
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+    }
+    own |= {
+        "HOME": str(home),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONPATH": str(ROOT),
+        "JUPYTER_NO_CONFIG": "1",
+    }
     flags = ["--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
-    flags += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
-    flags += ["--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True", *lab_flags]
+    flags += [
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+    ]
+    flags += [
+        "--LabApp.extension_manager=readonly",
+        "--LabApp.expose_app_in_browser=True",
+        *lab_flags,
+    ]
     address, log = f"http://127.0.0.1:{port}", home / "server.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "jupyterlab", *flags]
-        server = subprocess.Popen(command, env=kept | own, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, env=kept | own, cwd=folder, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
             deadline = time.monotonic() + PATIENCE_S
             while not _answers(f"{address}/api"):
                 if server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-2000:]}")
+                    raise RuntimeError(
+                        f"JupyterLab did not start:\n{log.read_text(errors='replace')[-2000:]}"
+                    )
                 time.sleep(0.1)  # between two questions
             yield address
         finally:
@@ -102,7 +135,11 @@ def _answers(address: str) -> bool:
 def write_notebook(path: Path, cells: Sequence[str]) -> None:
     """A notebook with these code cells."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nbformat.write(notebook, path)
 
 
@@ -129,7 +166,9 @@ def open_notebook(
         chromium = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=[*CHROMIUM_FLAGS, *chromium_flags]
         )
-        context = chromium.new_context(viewport={"width": 1200, "height": 1000}, permissions=list(permissions))
+        context = chromium.new_context(
+            viewport={"width": 1200, "height": 1000}, permissions=list(permissions)
+        )
         context.set_default_timeout(1000 * PATIENCE_S)
         page = context.new_page()
         page.goto(f"{address}/lab/tree/notebook.ipynb")

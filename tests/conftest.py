@@ -11,14 +11,17 @@ import pytest
 
 from utils.boxes import Detections
 from utils.classes import CLASS_NAMES
-from utils.detect import detect_masks
-from utils.masks import Classifier
+from utils.detect import Classifier, detect_masks
 from utils.paths import ROOT
 
-BLOCK_COLORS = dict(zip(CLASS_NAMES, [(230, 20, 20), (20, 230, 20), (20, 20, 230), (230, 230, 20)], strict=True))
+BLOCK_COLORS = dict(
+    zip(CLASS_NAMES, [(230, 20, 20), (20, 230, 20), (20, 20, 230), (230, 230, 20)], strict=True)
+)
 
 
-def draw_blocks(*blocks: tuple[str, tuple[int, int, int, int]], resolution_wh: tuple[int, int] = (160, 120)):
+def draw_blocks(
+    *blocks: tuple[str, tuple[int, int, int, int]], resolution_wh: tuple[int, int] = (160, 120)
+):
     """A grey picture with a block in its class's colour for each (class_name, box)."""
     image = np.full((*resolution_wh[::-1], 3), 128, np.uint8)
     for name, (x_min, y_min, x_max, y_max) in blocks:
@@ -31,7 +34,10 @@ def find_blocks(image: np.ndarray) -> Detections:
     colourful = (np.ptp(image.astype(int), axis=2) > 90).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(colourful)
     found = sorted((x, y, x + w, y + h) for x, y, w, h, area in stats[1:].tolist() if area > 20)
-    return Detections(np.array(found, np.float32).reshape(-1, 4), 0.9 - 0.01 * np.arange(len(found), dtype=np.float32))
+    return Detections(
+        np.array(found, np.float32).reshape(-1, 4),
+        0.9 - 0.01 * np.arange(len(found), dtype=np.float32),
+    )
 
 
 class MeanColour:

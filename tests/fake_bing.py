@@ -50,7 +50,8 @@ def draw_bomb(width: int = 20_000, height: int = 20_000) -> bytes:
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IEND", b"")]
     chunks.insert(1, (b"IDAT", zlib.compress(bytes(((width + 7) // 8 + 1) * height), 1)))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     )
 
 
@@ -72,9 +73,16 @@ class FakeBing:
         mended: serve images of every kind as if they were ``ok``.
     """
 
-    def __init__(self, results: Mapping[str, Sequence[str | Path]], page_size: int = 10, port: int = 0) -> None:
+    def __init__(
+        self, results: Mapping[str, Sequence[str | Path]], page_size: int = 10, port: int = 0
+    ) -> None:
         self.results, self.page_size = results, page_size
-        self._files = {path.name: path for paths in results.values() for path in paths if isinstance(path, Path)}
+        self._files = {
+            path.name: path
+            for paths in results.values()
+            for path in paths
+            if isinstance(path, Path)
+        }
         self.asked: Counter[str] = Counter()
         self.searches: list[tuple[dict[str, str], dict[str, str]]] = []
         self.delay = self.page_delay = 0.0
@@ -108,12 +116,18 @@ class FakeBing:
 
     def address(self, result: str | Path) -> str:
         """The address of a result's image."""
-        return f"{self.url}/file/{quote(result.name)}" if isinstance(result, Path) else f"{self.url}/img/{result}"
+        return (
+            f"{self.url}/file/{quote(result.name)}"
+            if isinstance(result, Path)
+            else f"{self.url}/img/{result}"
+        )
 
     def count_images(self) -> int:
         """How many images were asked for, each as often as it was."""
         with self._lock:
-            return sum(number for path, number in self.asked.items() if not path.startswith("/images/"))
+            return sum(
+                number for path, number in self.asked.items() if not path.startswith("/images/")
+            )
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(request.path)
@@ -127,7 +141,9 @@ class FakeBing:
             self._send(request, *self._make_page(query.get("q", ""), int(query["first"])))
         elif parts.path.startswith("/file/"):
             time.sleep(self.delay)
-            self._send(request, 200, self._files[unquote(parts.path.removeprefix("/file/"))].read_bytes())
+            self._send(
+                request, 200, self._files[unquote(parts.path.removeprefix("/file/"))].read_bytes()
+            )
         else:
             time.sleep(self.delay)
             _, _, kind, name = parts.path.split("/", 3)
@@ -141,13 +157,26 @@ class FakeBing:
         entries = []
         for number, result in enumerate(results[first - 1 : first - 1 + self.page_size], first):
             name = Path(result).stem
-            m = {"murl": self.address(result), "purl": f"https://site{number % 3}.example.org/page/{name}"}
-            m |= {"t": f"\ue000Title\ue001 of {name},\n {number} “é”", "turl": f"{self.url}/th/{name}"}
+            m = {
+                "murl": self.address(result),
+                "purl": f"https://site{number % 3}.example.org/page/{name}",
+            }
+            m |= {
+                "t": f"\ue000Title\ue001 of {name},\n {number} “é”",
+                "turl": f"{self.url}/th/{name}",
+            }
             m = html.escape(json.dumps(m))
-            entries.append(f'<li><div class="iuscp"><div class="imgpt"><a class="iusc" m="{m}"></a></div></div></li>')
-        return 200, f'<html><body><ul class="dgControl_list">{"".join(entries)}</ul></body></html>'.encode()
+            entries.append(
+                f'<li><div class="iuscp"><div class="imgpt"><a class="iusc" m="{m}"></a></div></div></li>'
+            )
+        return (
+            200,
+            f'<html><body><ul class="dgControl_list">{"".join(entries)}</ul></body></html>'.encode(),
+        )
 
-    def _send_image(self, request: BaseHTTPRequestHandler, kind: str, name: str, times: int) -> None:
+    def _send_image(
+        self, request: BaseHTTPRequestHandler, kind: str, name: str, times: int
+    ) -> None:
         photo = draw_photo(name)
         if kind.isdecimal():
             return self._send(request, int(kind), ERROR_PAGE)
@@ -178,7 +207,11 @@ class FakeBing:
 
     @staticmethod
     def _send(
-        request: BaseHTTPRequestHandler, status: int, data: bytes, length: int | None = None, pause: float = 0
+        request: BaseHTTPRequestHandler,
+        status: int,
+        data: bytes,
+        length: int | None = None,
+        pause: float = 0,
     ) -> None:
         request.send_response(status)
         request.send_header("Content-Length", str(len(data) if length is None else length))

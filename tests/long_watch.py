@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from utils.boxes import Detections
+from utils.cli import JsonStream, Report
 from utils.detect import load_models
-from utils.json_stream import JsonStream
-from utils.monitor import Monitor, watch_video
-from utils.report import Report
-from utils.sources import Video
-from utils.turns import JudgeInTurns
+from utils.video import JudgeInTurns, Monitor, Video, watch_video
 
 LOOK = 20  # every how many frames the models are asked
 
@@ -43,7 +40,9 @@ class Rounds(Video):
 def measure_peak() -> int:
     """The most memory of this process so far, MB."""
     status = Path("/proc/self/status")
-    if status.exists():  # what `getrusage` tells there begins with the memory of the process that started this one
+    if (
+        status.exists()
+    ):  # what `getrusage` tells there begins with the memory of the process that started this one
         return int(status.read_text().split("VmHWM:")[1].split()[0]) // 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
 

@@ -12,9 +12,14 @@ class Stream:
     """Sends the pictures of a list round and round at a rate; can be killed and started again on the same port."""
 
     def __init__(self, images: list[np.ndarray], rate: float = 25.0, port: int = 0) -> None:
-        self.parts = [cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes() for image in images]
+        self.parts = [
+            cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+            for image in images
+        ]
         self.rate, self.port, self._server = rate, port, None
-        self.times: dict[int, float] = {}  # of each picture, by its place in the list: when it was sent last
+        self.times: dict[
+            int, float
+        ] = {}  # of each picture, by its place in the list: when it was sent last
 
     def start(self) -> "Stream":
         stream, alive = self, threading.Event()
@@ -47,7 +52,9 @@ class Stream:
         self._alive = alive
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         return self
 
     def kill(self) -> None:

@@ -33,7 +33,10 @@ MIRRORED_SCENE = 4
 # Each copy and what it is a copy of. A masked copy differs from its original on the mask alone.
 NEAR_DUPLICATES = {
     **FACE_COPIES,
-    **{f"faces/with_mask/masked_copy_of_{n:02}.jpg": f"faces/without_mask/{n:02}.jpg" for n in MASKED_COPIES},
+    **{
+        f"faces/with_mask/masked_copy_of_{n:02}.jpg": f"faces/without_mask/{n:02}.jpg"
+        for n in MASKED_COPIES
+    },
     f"scenes/images/mirror_of_scene_{MIRRORED_SCENE:02}.jpg": f"scenes/images/scene_{MIRRORED_SCENE:02}.jpg",
 }
 
@@ -79,9 +82,21 @@ def draw_background(resolution_wh: tuple[int, int], rng: np.random.Generator) ->
     clouds = rng.uniform(20, 235, (*rng.integers(2, 9, 2), 3)).astype(np.float32)
     image = cv2.resize(clouds, resolution_wh, interpolation=cv2.INTER_CUBIC)
     for _ in range(rng.integers(4, 16)):
-        corner, size = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0.1, 0.5, 2) * (width, height)
-        shape = (tuple(map(float, corner)), tuple(map(float, size)), float(rng.choice([0, 0, rng.uniform(0, 90)])))
-        cv2.fillPoly(image, [cv2.boxPoints(shape).astype(np.int32)], rng.uniform(0, 255, 3).tolist(), cv2.LINE_AA)
+        corner, size = (
+            rng.uniform(0, 1, 2) * (width, height),
+            rng.uniform(0.1, 0.5, 2) * (width, height),
+        )
+        shape = (
+            tuple(map(float, corner)),
+            tuple(map(float, size)),
+            float(rng.choice([0, 0, rng.uniform(0, 90)])),
+        )
+        cv2.fillPoly(
+            image,
+            [cv2.boxPoints(shape).astype(np.int32)],
+            rng.uniform(0, 255, 3).tolist(),
+            cv2.LINE_AA,
+        )
     rows, columns = np.mgrid[0:height, 0:width]
     direction = rng.normal(size=2) * rng.uniform(0.02, 0.5)
     stripes = np.sin(rows * direction[0] + columns * direction[1]) * rng.uniform(0, 35)
@@ -89,7 +104,11 @@ def draw_background(resolution_wh: tuple[int, int], rng: np.random.Generator) ->
 
 
 def paste_portrait(
-    canvas: np.ndarray, portrait: Portrait, face: tuple[float, float, float], turn: float, flip: bool
+    canvas: np.ndarray,
+    portrait: Portrait,
+    face: tuple[float, float, float],
+    turn: float,
+    flip: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lay a portrait, mirrored or not, on a float canvas: the new canvas and the face's box on it.
 
@@ -98,7 +117,10 @@ def paste_portrait(
     x, y, width = face
     scale = width / (portrait.box[2] - portrait.box[0])
     resolution_wh = tuple(round(side * scale) for side in portrait.image.shape[1::-1])
-    layers = [resize_image(layer, resolution_wh) for layer in (portrait.image.astype(np.float32), portrait.matte)]
+    layers = [
+        resize_image(layer, resolution_wh)
+        for layer in (portrait.image.astype(np.float32), portrait.matte)
+    ]
     box = portrait.box * scale
     if flip:
         layers = [layer[:, ::-1] for layer in layers]
@@ -117,11 +139,22 @@ def change_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Brightness, contrast, tint, light from one side, blur and grain: (H, W, 3) uint8."""
     height, width = image.shape[:2]
     slope_y, slope_x = rng.normal(0, (0.12, 0.2))
-    ramp = np.add.outer(np.linspace(-slope_y, slope_y, height), np.linspace(-slope_x, slope_x, width))
+    ramp = np.add.outer(
+        np.linspace(-slope_y, slope_y, height), np.linspace(-slope_x, slope_x, width)
+    )
     tint = rng.uniform(0.75, 1.2) * rng.uniform(0.88, 1.12, 3)
-    image = 255 * (np.clip(image, 0, 255) / 255) ** rng.uniform(0.75, 1.35) * (1 + ramp)[:, :, None] * tint
+    image = (
+        255
+        * (np.clip(image, 0, 255) / 255) ** rng.uniform(0.75, 1.35)
+        * (1 + ramp)[:, :, None]
+        * tint
+    )
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.1, 0.9))
-    return np.clip(image + rng.normal(0, rng.uniform(0.5, 5), image.shape), 0, 255).round().astype(np.uint8)
+    return (
+        np.clip(image + rng.normal(0, rng.uniform(0.5, 5), image.shape), 0, 255)
+        .round()
+        .astype(np.uint8)
+    )
 
 
 def draw_head(
@@ -131,25 +164,35 @@ def draw_head(
     width = int(rng.integers(90, 160))
     height = round(width * rng.uniform(0.8, 1.25))
     # Below the middle, so that a mask changes the lower half alone: groups are found by the upper half too.
-    face = (width * rng.uniform(0.35, 0.65), height * rng.uniform(0.56, 0.66), width * rng.uniform(*share))
+    face = (
+        width * rng.uniform(0.35, 0.65),
+        height * rng.uniform(0.56, 0.66),
+        width * rng.uniform(*share),
+    )
     canvas = draw_background((width, height), rng)
     canvas, box = paste_portrait(canvas, portrait, face, rng.uniform(-18, 18), rng.random() < 0.5)
     return change_light(canvas, rng), box
 
 
-def draw_scene(portraits: list[Portrait], rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+def draw_scene(
+    portraits: list[Portrait], rng: np.random.Generator
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """People beside each other, faces of 20-90 pixels: the image and their boxes."""
     width, height = int(rng.integers(280, 340)), int(rng.integers(220, 260))
     canvas, boxes, column = draw_background((width, height), rng), [], width / len(portraits)
     for number, portrait in enumerate(portraits):
         x, y = column * (number + rng.uniform(0.4, 0.6)), height * rng.uniform(0.4, 0.65)
         face = (x, y, rng.uniform(20, min(84, 0.45 * column)))
-        canvas, box = paste_portrait(canvas, portrait, face, rng.uniform(-12, 12), rng.random() < 0.5)
+        canvas, box = paste_portrait(
+            canvas, portrait, face, rng.uniform(-12, 12), rng.random() < 0.5
+        )
         boxes.append(box)
     return change_light(canvas, rng), boxes
 
 
-def write_labelled(folder: Path, name: str, image: np.ndarray, class_names: list[str], boxes: list[np.ndarray]) -> None:
+def write_labelled(
+    folder: Path, name: str, image: np.ndarray, class_names: list[str], boxes: list[np.ndarray]
+) -> None:
     """Write ``images/<name>.jpg`` and its ``annotations/<name>.xml``."""
     write_image(folder / "images" / f"{name}.jpg", image)
     table = pd.DataFrame(np.array(boxes), columns=BOX_COLUMNS).assign(class_name=class_names)
@@ -188,16 +231,25 @@ def make_small_data(folder: str | Path | None = None, seed: int = 0) -> Path:
             names = [KAGGLE_SPELLING if name == "mask_worn_incorrectly" else name for name in names]
         write_labelled(root / "scenes", f"scene_{number:02}", image, names, boxes)
         if number == MIRRORED_SCENE:
-            boxes = [(image.shape[1] - box[2], box[1], image.shape[1] - box[0], box[3]) for box in boxes]
-            write_labelled(root / "scenes", f"mirror_of_scene_{number:02}", image[:, ::-1], names, boxes)
+            boxes = [
+                (image.shape[1] - box[2], box[1], image.shape[1] - box[0], box[3]) for box in boxes
+            ]
+            write_labelled(
+                root / "scenes", f"mirror_of_scene_{number:02}", image[:, ::-1], names, boxes
+            )
 
     for number in range(MASKEDFACE_COUNT):
-        heads, name, suffix = [(masked, "with_mask", ""), (badly_worn, KAGGLE_SPELLING, "_Mouth_Chin")][number % 2]
+        heads, name, suffix = [
+            (masked, "with_mask", ""),
+            (badly_worn, KAGGLE_SPELLING, "_Mouth_Chin"),
+        ][number % 2]
         rng = np.random.default_rng((seed, 2, number))
         image, box = draw_head(heads[number // 2 % len(heads)], rng, share=(0.5, 0.65))
         write_labelled(root / "maskedface-net", f"{number:05}_Mask{suffix}", image, [name], [box])
 
     for copy, original in FACE_COPIES.items():
         image = read_image(root / original)
-        write_image(root / copy, image[:, ::-1] if "mirror" in copy else limit_size(image, 80), quality=75)
+        write_image(
+            root / copy, image[:, ::-1] if "mirror" in copy else limit_size(image, 80), quality=75
+        )
     return root

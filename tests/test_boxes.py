@@ -34,7 +34,12 @@ def draw_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 4)), np.zeros(0)], ids=repr)
 def test_no_boxes_give_no_boxes(nothing):
-    assert as_boxes(nothing).shape == clip_boxes(nothing, (9, 9)).shape == square_boxes(nothing).shape == (0, 4)
+    assert (
+        as_boxes(nothing).shape
+        == clip_boxes(nothing, (9, 9)).shape
+        == square_boxes(nothing).shape
+        == (0, 4)
+    )
     assert box_area(nothing).shape == nms(nothing, []).shape == (0,)
     assert box_iou(nothing, [[0, 0, 1, 1]]).shape == (0, 1)
     assert box_iou([[0, 0, 1, 1]], nothing).shape == (1, 0)
@@ -78,10 +83,14 @@ def test_squares_share_their_centres_with_the_boxes_and_have_the_longer_side():
     boxes = draw_boxes(np.random.default_rng(1), 50)
     for padding in (0.0, 0.2):
         squares = square_boxes(boxes, padding)
-        np.testing.assert_allclose(squares[:, :2] + squares[:, 2:], boxes[:, :2] + boxes[:, 2:], atol=1e-4)
+        np.testing.assert_allclose(
+            squares[:, :2] + squares[:, 2:], boxes[:, :2] + boxes[:, 2:], atol=1e-4
+        )
         longer = np.max(boxes[:, 2:] - boxes[:, :2], axis=1)
         for axis in (0, 1):
-            np.testing.assert_allclose(squares[:, 2 + axis] - squares[:, axis], longer * (1 + 2 * padding), atol=1e-4)
+            np.testing.assert_allclose(
+                squares[:, 2 + axis] - squares[:, axis], longer * (1 + 2 * padding), atol=1e-4
+            )
 
 
 @pytest.mark.parametrize("iou_threshold", [0.2, 0.45, 0.8])
@@ -113,9 +122,14 @@ def test_of_equal_boxes_nms_keeps_the_most_confident():
     assert nms([[0, 0, 5, 5]] * 3, [0.5, 0.9, 0.7]).tolist() == [1]
 
 
-@pytest.mark.parametrize("index", [np.array([False, True, True]), slice(1, 3), [1, 2]], ids=["mask", "slice", "list"])
+@pytest.mark.parametrize(
+    "index", [np.array([False, True, True]), slice(1, 3), [1, 2]], ids=["mask", "slice", "list"]
+)
 def test_detections_are_chosen_together(index):
-    xyxy, confidence = np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0.3, 0.2, 0.1], np.float32)
+    xyxy, confidence = (
+        np.arange(12, dtype=np.float32).reshape(3, 4),
+        np.array([0.3, 0.2, 0.1], np.float32),
+    )
     chosen = Detections(xyxy, confidence, track_id=np.array([7, 8, 9]))[index]
     np.testing.assert_array_equal(chosen.xyxy, xyxy[1:])
     np.testing.assert_array_equal(chosen.confidence, confidence[1:])
@@ -158,15 +172,21 @@ def test_tiles_cover_every_pixel_and_overlap_enough(resolution_wh, side, overlap
     np.testing.assert_array_equal(tiles, clip_boxes(tiles, resolution_wh))
     covered = np.zeros((height, width), bool)
     for x_min, y_min, x_max, y_max in tiles.astype(int):
-        assert (x_max - x_min, y_max - y_min) == pytest.approx((min(width, side), min(height, side)), abs=1)
+        assert (x_max - x_min, y_max - y_min) == pytest.approx(
+            (min(width, side), min(height, side)), abs=1
+        )
         covered[y_min:y_max, x_min:x_max] = True
     assert covered.all()
     assert len(np.unique(tiles, axis=0)) == len(tiles)
-    assert tiles.tolist() == sorted(tiles.tolist(), key=lambda tile: (tile[1], tile[0]))  # row by row
+    assert tiles.tolist() == sorted(
+        tiles.tolist(), key=lambda tile: (tile[1], tile[0])
+    )  # row by row
     for axis, length in enumerate(resolution_wh):
         starts, step = np.unique(tiles[:, axis]), side * (1 - overlap)
         assert (np.diff(starts) <= step + 1).all()
-        assert len(starts) == 1 or side + (len(starts) - 2) * step < length  # one tile less would not reach
+        assert (
+            len(starts) == 1 or side + (len(starts) - 2) * step < length
+        )  # one tile less would not reach
 
 
 def test_background_lies_inside_and_touches_no_face():
@@ -182,10 +202,15 @@ def test_background_lies_inside_and_touches_no_face():
 
 
 @pytest.mark.parametrize(
-    ("faces", "count"), [([[0, 0, 50, 50]], 5), ([], 0)], ids=["a face everywhere", "none asked for"]
+    ("faces", "count"),
+    [([[0, 0, 50, 50]], 5), ([], 0)],
+    ids=["a face everywhere", "none asked for"],
 )
 def test_background_may_be_nothing(faces, count):
-    assert sample_background(faces, (50, 50), count, np.random.default_rng(0), (8, 20)).shape == (0, 4)
+    assert sample_background(faces, (50, 50), count, np.random.default_rng(0), (8, 20)).shape == (
+        0,
+        4,
+    )
 
 
 def test_an_image_smaller_than_the_smallest_background_has_none():
@@ -193,7 +218,9 @@ def test_an_image_smaller_than_the_smallest_background_has_none():
 
 
 def test_boxes_vote_by_weight_and_those_without_area_stay():
-    boxes = np.array([[0, 0, 10, 10], [2, 0, 12, 10], [50, 50, 60, 60], [70, 70, 70, 80]], np.float32)
+    boxes = np.array(
+        [[0, 0, 10, 10], [2, 0, 12, 10], [50, 50, 60, 60], [70, 70, 70, 80]], np.float32
+    )
     moved = vote_boxes(boxes[[0, 2, 3]], boxes, np.array([3, 1, 1, 1]))
     np.testing.assert_allclose(moved, [[0.5, 0, 10.5, 10], [50, 50, 60, 60], [70, 70, 70, 80]])
     assert vote_boxes(as_boxes([]), as_boxes([]), np.zeros(0)).shape == (0, 4)

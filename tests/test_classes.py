@@ -2,7 +2,15 @@
 
 import pytest
 
-from utils.classes import CLASS_ALIASES, CLASS_COLORS, CLASS_NAMES, MASK_CLASSES, NO_FACE, LabelError, to_class_name
+from utils.classes import (
+    CLASS_ALIASES,
+    CLASS_COLORS,
+    CLASS_NAMES,
+    MASK_CLASSES,
+    NO_FACE,
+    LabelError,
+    to_class_name,
+)
 
 
 def test_the_classes_a_person_is_told_are_all_but_no_face():
@@ -14,7 +22,13 @@ def test_the_classes_a_person_is_told_are_all_but_no_face():
 
 @pytest.mark.parametrize("name", CLASS_NAMES)
 def test_a_class_is_read_as_itself_however_it_is_written(name):
-    spellings = [name, name.upper(), f" {name}\n", name.replace("_", " ").title(), name.replace("_", "-")]
+    spellings = [
+        name,
+        name.upper(),
+        f" {name}\n",
+        name.replace("_", " ").title(),
+        name.replace("_", "-"),
+    ]
     assert {to_class_name(spelling) for spelling in spellings} == {name}
 
 

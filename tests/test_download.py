@@ -9,12 +9,14 @@ from threading import Thread
 import pytest
 
 from utils import paths
+from utils.detect import RES10_FILES, YUNET_FILE
 from utils.download import MODEL_FILES, DownloadError, ModelFile, fetch_model, main
-from utils.opencv_detectors import RES10_FILES, YUNET_FILE
 
 CONTENT = bytes(range(256)) * 500
 OTHER = b"<html>not what was asked for</html>"
-DIGESTS = {algorithm: hashlib.new(algorithm, CONTENT).hexdigest() for algorithm in ("sha256", "sha1")}
+DIGESTS = {
+    algorithm: hashlib.new(algorithm, CONTENT).hexdigest() for algorithm in ("sha256", "sha1")
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def file(server, monkeypatch) -> ModelFile:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     server.requests.clear()
-    return ModelFile("net.onnx", f"http://127.0.0.1:{server.server_port}/net.onnx", f"sha256:{DIGESTS['sha256']}")
+    return ModelFile(
+        "net.onnx", f"http://127.0.0.1:{server.server_port}/net.onnx", f"sha256:{DIGESTS['sha256']}"
+    )
 
 
 @pytest.mark.parametrize("algorithm", DIGESTS)
@@ -64,7 +68,10 @@ def test_a_damaged_file_is_fetched_again(server, file, tmp_path):
 
 WRONG = {
     "another file": ("other.onnx", r"is not the file expected \(wrong checksum\)"),
-    "no file": ("missing.onnx", r"cannot be fetched to .* \(HTTPError\): check network and folder\."),
+    "no file": (
+        "missing.onnx",
+        r"cannot be fetched to .* \(HTTPError\): check network and folder\.",
+    ),
 }
 
 
@@ -77,7 +84,8 @@ def test_what_is_not_the_file_is_not_kept(file, tmp_path, page, sentence):
 
 def test_without_a_server_one_sentence_says_so(file, tmp_path):
     with pytest.raises(
-        DownloadError, match=r"^http://127\.0\.0\.1:9/net\.onnx cannot be fetched to .*\(ConnectionError\)"
+        DownloadError,
+        match=r"^http://127\.0\.0\.1:9/net\.onnx cannot be fetched to .*\(ConnectionError\)",
     ):
         fetch_model(replace(file, url="http://127.0.0.1:9/net.onnx"), tmp_path)
 

@@ -10,7 +10,15 @@ import pytest
 from utils import draw as draw_module
 from utils.boxes import Detections
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
-from utils.draw import BLOCKS, FACE_COLOR, TEXT_COLOR, blur_faces, draw_detections, draw_status, list_texts
+from utils.draw import (
+    BLOCKS,
+    FACE_COLOR,
+    TEXT_COLOR,
+    blur_faces,
+    draw_detections,
+    draw_status,
+    list_texts,
+)
 
 GREY = 128
 
@@ -24,7 +32,9 @@ def make_detections(boxes, class_ids=None) -> Detections:
 
 
 def draw(width: int, height: int, boxes, class_ids=None) -> np.ndarray:
-    return draw_detections(np.full((height, width, 3), GREY, np.uint8), make_detections(boxes, class_ids))
+    return draw_detections(
+        np.full((height, width, 3), GREY, np.uint8), make_detections(boxes, class_ids)
+    )
 
 
 def is_color(canvas: np.ndarray, color) -> np.ndarray:
@@ -48,7 +58,9 @@ def test_no_faces_give_an_equal_copy():
         assert not np.shares_memory(canvas, image)
 
 
-@pytest.mark.parametrize("change", [np.ascontiguousarray, np.flipud, np.asfortranarray], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "change", [np.ascontiguousarray, np.flipud, np.asfortranarray], ids=lambda f: f.__name__
+)
 def test_the_image_itself_is_left_as_it_is(change):
     image = change(np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8))
     image.setflags(write=False)
@@ -63,7 +75,11 @@ def test_a_box_has_its_classs_colour_and_its_right_and_bottom_edges_are_excluded
     canvas = draw(400, 300, [[120, 150, 200, 250]], [CLASS_NAMES.index(name)])
     drawn = is_color(canvas, CLASS_COLORS[name])
     assert drawn[249, 120:200].all() and drawn[150:250, 120].all() and drawn[150:250, 199].all()
-    assert (canvas[150:, 200] == GREY).all() and (canvas[250] == GREY).all() and (canvas[150:, 119] == GREY).all()
+    assert (
+        (canvas[150:, 200] == GREY).all()
+        and (canvas[250] == GREY).all()
+        and (canvas[150:, 119] == GREY).all()
+    )
     assert (canvas[155:245, 125:195] == GREY).all()
 
 
@@ -91,7 +107,9 @@ def test_every_size_is_drawn_on(resolution_wh, box):
     assert is_color(canvas, CLASS_COLORS[CLASS_NAMES[0]])[box[3] - 1, box[0] : box[2]].all()
 
 
-@pytest.mark.parametrize("box", [(0, 0, 60, 60), (340, 0, 400, 60), (0, 240, 60, 300), (340, 240, 400, 300)], ids=str)
+@pytest.mark.parametrize(
+    "box", [(0, 0, 60, 60), (340, 0, 400, 60), (0, 240, 60, 300), (340, 240, 400, 300)], ids=str
+)
 def test_a_caption_in_a_corner_is_whole(box):
     in_corner, in_middle = draw(400, 300, [box]), draw(400, 300, [(170, 120, 230, 180)])
     letters = is_color(in_corner, TEXT_COLOR).sum(), is_color(in_middle, TEXT_COLOR).sum()
@@ -102,7 +120,9 @@ def test_letters_grow_with_the_image_and_stay_legible_on_small_ones():
     heights = []
     for scale in (1, 2, 8, 20):
         box = np.array([80, 80, 140, 140]) * scale
-        _, y_min, _, y_max = find_caption(draw(200 * scale, 150 * scale, [box]), CLASS_COLORS[CLASS_NAMES[0]], box)
+        _, y_min, _, y_max = find_caption(
+            draw(200 * scale, 150 * scale, [box]), CLASS_COLORS[CLASS_NAMES[0]], box
+        )
         heights.append(y_max - y_min)
     assert heights[0] >= 11
     assert heights == sorted(heights)
@@ -122,8 +142,14 @@ def test_in_a_crowd_no_caption_covers_a_face_or_another_caption():
     canvas = draw(400, 267, boxes, class_ids)
     for x_min, y_min, x_max, y_max in boxes:
         assert (canvas[y_min + 2 : y_max - 2, x_min + 2 : x_max - 2] == GREY).all()
-    alone = [draw(400, 267, [box], [class_id]) for box, class_id in zip(boxes, class_ids, strict=True)]
-    assert 0 < is_color(canvas, TEXT_COLOR).sum() < sum(is_color(one, TEXT_COLOR).sum() for one in alone)
+    alone = [
+        draw(400, 267, [box], [class_id]) for box, class_id in zip(boxes, class_ids, strict=True)
+    ]
+    assert (
+        0
+        < is_color(canvas, TEXT_COLOR).sum()
+        < sum(is_color(one, TEXT_COLOR).sum() for one in alone)
+    )
 
 
 def luminance(color) -> float:
@@ -142,8 +168,16 @@ def test_captions_have_the_contrast_that_wcag_asks_for(color):
 # What the colour-blind see of linear RGB (Machado, Oliveira and Fernandes, 2009, severity 1).
 SIGHT = {
     "all colours": np.eye(3),
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
 }
 
 
@@ -152,7 +186,9 @@ def test_the_colours_of_the_classes_are_told_apart(matrix):
     linear = (np.array([CLASS_COLORS[name] for name in MASK_CLASSES]) / 255) ** 2.2
     seen = np.clip(linear @ np.transpose(matrix), 0, 1) ** (1 / 2.2)
     lab = cv2.cvtColor(seen.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
-    assert min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 15  # about 2 can just be noticed
+    assert (
+        min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 15
+    )  # about 2 can just be noticed
 
 
 @pytest.mark.parametrize("side", [12, 60, 300])
@@ -162,8 +198,12 @@ def test_a_blurred_face_has_few_colours_and_the_rest_is_as_it_was(side):
     blurred = blur_faces(image, box[None])
     changed = np.argwhere((blurred != image).any(axis=2))
     margin = 0.15 * side + 1
-    assert (changed.min(axis=0) >= box[[1, 0]] - margin).all() and (changed.max(axis=0) < box[[3, 2]] + margin).all()
-    assert len(np.unique(blurred[40 : 40 + side, 50 : 50 + side].reshape(-1, 3), axis=0)) <= BLOCKS**2
+    assert (changed.min(axis=0) >= box[[1, 0]] - margin).all() and (
+        changed.max(axis=0) < box[[3, 2]] + margin
+    ).all()
+    assert (
+        len(np.unique(blurred[40 : 40 + side, 50 : 50 + side].reshape(-1, 3), axis=0)) <= BLOCKS**2
+    )
 
 
 def test_no_faces_and_faces_beyond_the_edge_can_be_blurred():
@@ -186,7 +226,9 @@ def test_a_status_line_stands_in_the_upper_left_corner(resolution_wh):
 def test_a_status_that_is_too_long_goes_on_below(monkeypatch):
     written, put = [], draw_module.cv2.putText
     monkeypatch.setattr(
-        draw_module.cv2, "putText", lambda canvas, text, *rest: written.append(text) or put(canvas, text, *rest)
+        draw_module.cv2,
+        "putText",
+        lambda canvas, text, *rest: written.append(text) or put(canvas, text, *rest),
     )
     image, text = (
         np.full((480, 300, 3), 200, np.uint8),
@@ -203,21 +245,31 @@ def test_a_status_that_is_too_long_goes_on_below(monkeypatch):
 
 def test_a_caption_begins_with_the_track_and_ends_with_the_remark(monkeypatch):
     written = []
-    monkeypatch.setattr(draw_module.cv2, "putText", lambda canvas, text, *rest: written.append(text))
+    monkeypatch.setattr(
+        draw_module.cv2, "putText", lambda canvas, text, *rest: written.append(text)
+    )
     found = Detections(
         np.array([[200, 200, 300, 300], [500, 200, 600, 300]], np.float32),
-        *(np.ones(2, np.float32), np.array([[0.9, 0.1, 0, 0], [0.2, 0.8, 0, 0]], np.float32), np.array([7, 0])),
+        *(
+            np.ones(2, np.float32),
+            np.array([[0.9, 0.1, 0, 0], [0.2, 0.8, 0, 0]], np.float32),
+            np.array([7, 0]),
+        ),
     )
     draw_detections(np.zeros((480, 900, 3), np.uint8), found, ["", "too close"])
     assert sorted(written) == ["7: with_mask 90 %", "without_mask 80 %, too close"]
 
 
-@pytest.mark.parametrize(("probability", "text"), [(0.0, "0 %"), (0.984, "98 %"), (0.9999, "99 %"), (1.0, "99 %")])
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0.0, "0 %"), (0.984, "98 %"), (0.9999, "99 %"), (1.0, "99 %")]
+)
 def test_no_caption_claims_certainty(probability, text):
     rest = (1 - probability) / (len(CLASS_NAMES) - 1)
     y_prob = np.full((1, len(CLASS_NAMES)), rest, np.float32)
     y_prob[0, 0] = probability
-    detections = Detections(np.array([[10, 10, 50, 60]], np.float32), np.array([probability], np.float32))
+    detections = Detections(
+        np.array([[10, 10, 50, 60]], np.float32), np.array([probability], np.float32)
+    )
     assert list_texts(detections)[0][-1] == text
     if probability > 0.5:
         assert list_texts(replace(detections, y_prob=y_prob))[0][0] == f"with_mask {text}"

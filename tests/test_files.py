@@ -32,7 +32,10 @@ ARGUMENTS = {
     "a glob passes over what is no image": (["a/[1n]*"], ["a/10.JPG"]),
     "a glob of folders": (["*/b"], ["a/b/1.png", "a/b/c d/é.webp"]),
     "a recursive glob": (["**/*.png"], ["a/b/1.png"]),
-    "twice the same": (["a/b", "a/b/1.png", "./a/b/../b/1.png", "a/2.jpg"], ["a/b/1.png", "a/b/c d/é.webp", "a/2.jpg"]),
+    "twice the same": (
+        ["a/b", "a/b/1.png", "./a/b/../b/1.png", "a/2.jpg"],
+        ["a/b/1.png", "a/b/c d/é.webp", "a/2.jpg"],
+    ),
 }
 
 
@@ -76,7 +79,9 @@ def test_the_order_of_numbers_is_that_of_their_values():
     numbered = [Path(f"face {number}.jpg") for number in (0, 1, 2, 9, 10, 11, 99, 100)]
     assert sorted(random.Random(0).sample(numbered, len(numbered)), key=natural_key) == numbered
     mixed = [Path(name) for name in ("1/b", "b", "a1", "a", "1", "a10b2", "a10b10", "²")]
-    assert sorted(sorted(mixed, key=natural_key, reverse=True), key=natural_key) == sorted(mixed, key=natural_key)
+    assert sorted(sorted(mixed, key=natural_key, reverse=True), key=natural_key) == sorted(
+        mixed, key=natural_key
+    )
 
 
 COPIES = {
@@ -92,7 +97,9 @@ COPIES = {
 
 @pytest.mark.parametrize(("files", "expected"), COPIES.values(), ids=COPIES.keys())
 def test_copies_have_names_of_their_own(tmp_path, files, expected):
-    assert name_copies([Path(file) for file in files], tmp_path) == [tmp_path / name for name in expected]
+    assert name_copies([Path(file) for file in files], tmp_path) == [
+        tmp_path / name for name in expected
+    ]
 
 
 def test_a_copy_replaces_no_source_nor_its_neighbour(tmp_path):

@@ -22,16 +22,39 @@ import utils
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
-EXTRAS = {name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()}
+EXTRAS = {
+    name: [Requirement(line) for line in lines]
+    for name, lines in PROJECT["optional-dependencies"].items()
+}
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PINS = [Requirement(line.split("#")[0]) for line in LOCK.splitlines() if not line.startswith("#")]
 PLATFORMS = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")]
-HEAVY = {"tensorflow", "keras", "matplotlib", "pandas", "seaborn", "scipy", "sklearn", "icrawler", "pooch", "IPython"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "matplotlib",
+    "pandas",
+    "seaborn",
+    "scipy",
+    "sklearn",
+    "icrawler",
+    "pooch",
+    "IPython",
+}
 
 
 def tracked_files(*patterns: str) -> list[Path]:
     """Files that git keeps, or would keep once added."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *patterns]
+    command = [
+        "git",
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "-z",
+        "--",
+        *patterns,
+    ]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
     return sorted({path for name in listed.split("\0") if name and (path := ROOT / name).is_file()})
 
@@ -43,7 +66,9 @@ def python_sources() -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
             cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-            text = "\n".join(re.sub(r"(?m)^\s*[%!].*$", "", "".join(cell["source"])) for cell in cells)
+            text = "\n".join(
+                re.sub(r"(?m)^\s*[%!].*$", "", "".join(cell["source"])) for cell in cells
+            )
         sources[path.relative_to(ROOT).as_posix()] = text
     return sources
 
@@ -62,7 +87,11 @@ def imported_libraries(source: str) -> set[str]:
 
 @pytest.mark.parametrize("requirement", RUNTIME + sum(EXTRAS.values(), []), ids=str)
 def test_lock_pins_every_direct_dependency_once_on_every_platform(requirement):
-    python_versions = [f"3.{minor}" for minor in range(30) if f"3.{minor}" in SpecifierSet(PROJECT["requires-python"])]
+    python_versions = [
+        f"3.{minor}"
+        for minor in range(30)
+        if f"3.{minor}" in SpecifierSet(PROJECT["requires-python"])
+    ]
     assert python_versions
     for version, (system, machine) in product(python_versions, PLATFORMS):
         environment = default_environment() | {
@@ -99,7 +128,9 @@ def test_conda_environment_installs_the_lock_and_this_project():
 
 def test_every_import_is_a_declared_dependency():
     runtime = {canonicalize_name(requirement.name) for requirement in RUNTIME}
-    declared = runtime.union(*({canonicalize_name(entry.name) for entry in extra} for extra in EXTRAS.values()))
+    declared = runtime.union(
+        *({canonicalize_name(entry.name) for entry in extra} for extra in EXTRAS.values())
+    )
     distributions = packages_distributions()
     undeclared = {
         (path, library)
@@ -115,8 +146,10 @@ def test_the_imported_utils_is_ours():
 
 
 def test_detection_imports_nothing_heavy():
-    code = "import sys, utils.detect, utils.draw; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    code = "import sys, utils.detect.pipeline, utils.draw; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
     loaded = {name.split(".")[0] for name in modules.split()}
     assert "cv2" in loaded  # the modules were really imported
     assert loaded & HEAVY == set()
@@ -125,12 +158,16 @@ def test_detection_imports_nothing_heavy():
 def test_make_lists_every_target():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"(?m)^\.PHONY:(.*)$", makefile).group(1).split()
-    listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    listed = subprocess.run(
+        ["make", "-s"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
     assert sorted(re.findall(r"(?m)^make (\w+) +\S", listed)) == sorted(phony)
     assert set(re.findall(r"(?m)^([a-z]+):", makefile)) == set(phony)
 
 
-@pytest.mark.parametrize("page", tracked_files("*.md"), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page", tracked_files("*.md"), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_pages_point_to_files_and_targets_that_exist(page):
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)\s#]+)", text) + re.findall(r'(?:src|href)="([^"#]+)', text)
@@ -143,6 +180,8 @@ def test_no_file_names_a_place_on_one_machine():
     found = {}
     for path in tracked_files():
         if b"\0" not in (content := path.read_bytes()):
-            places = re.findall(r"(?<![\w.~-])/(?:work|root|home|Users|tmp|opt)/\S*", content.decode("utf-8"))
+            places = re.findall(
+                r"(?<![\w.~-])/(?:work|root|home|Users|tmp|opt)/\S*", content.decode("utf-8")
+            )
             found |= {path.relative_to(ROOT).as_posix(): places} if places else {}
     assert found == {}

@@ -32,7 +32,10 @@ def draw_image(width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def encode(image: np.ndarray | Image.Image, suffix: str, **options) -> bytes:
-    buffer, image = io.BytesIO(), image if isinstance(image, Image.Image) else Image.fromarray(image)
+    buffer, image = (
+        io.BytesIO(),
+        image if isinstance(image, Image.Image) else Image.fromarray(image),
+    )
     image.save(buffer, Image.registered_extensions()[suffix], **options)
     return buffer.getvalue()
 
@@ -44,8 +47,15 @@ def insert_segment(jpeg: bytes, content: bytes) -> bytes:
 
 def make_png_header(width: int, height: int) -> bytes:
     """A PNG that promises a size and holds nothing."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")]
-    chunks = [struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(kind + c)) for kind, c in chunks]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", b""),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(kind + c))
+        for kind, c in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
@@ -70,7 +80,9 @@ def test_what_is_transparent_turns_with_the_photo(tmp_path, suffix, orientation)
     data = encode(np.dstack([draw_image(), ALPHA]), suffix, exif=exif, lossless=True, exact=True)
     (tmp_path / "photo").write_bytes(data)
     image = ImageOps.exif_transpose(Image.open(tmp_path / "photo"))
-    expected = np.array(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), int)
+    expected = np.array(
+        Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), int
+    )
     assert np.abs(read_image(tmp_path / "photo") - expected).max() <= ROUNDING
 
 
@@ -81,15 +93,21 @@ UNUSUAL = {
     "grey png": encode(GREY, ".png"),
     "black and white": encode(Image.fromarray(GREY).convert("1"), ".png"),
     "palette": encode(Image.fromarray(draw_image()).convert("P"), ".png"),
-    "palette with a transparent colour": encode(Image.fromarray(draw_image()).convert("P"), ".png", transparency=3),
+    "palette with a transparent colour": encode(
+        Image.fromarray(draw_image()).convert("P"), ".png", transparency=3
+    ),
     "rgba png": encode(np.dstack([draw_image(), ALPHA]), ".png"),
     "rgba webp": encode(np.dstack([draw_image(), ALPHA]), ".webp", lossless=True, exact=True),
-    "grey with alpha": encode(Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)]), ".png"),
+    "grey with alpha": encode(
+        Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)]), ".png"
+    ),
     "cmyk": encode(Image.fromarray(draw_image()).convert("CMYK"), ".jpg"),
     "progressive": encode(draw_image(), ".jpg", progressive=True),
     "one pixel": encode(draw_image()[:1, :1], ".png"),
     "jpeg with a film behind it": encode(draw_image(), ".jpg") + b"film" + b"\xff\xda" * 9,
-    "jpeg with a thumbnail": insert_segment(encode(draw_image(), ".jpg"), encode(draw_image(16, 12), ".jpg")),
+    "jpeg with a thumbnail": insert_segment(
+        encode(draw_image(), ".jpg"), encode(draw_image(16, 12), ".jpg")
+    ),
     "png with more behind it": encode(draw_image(), ".png") + b"0" * 999,
 }
 
@@ -98,7 +116,9 @@ UNUSUAL = {
 def test_unusual_images_are_read_as_pillow_reads_them_on_white(tmp_path, data):
     (tmp_path / "image").write_bytes(data)
     image = Image.open(tmp_path / "image").convert("RGBA")
-    expected = np.array(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), int)
+    expected = np.array(
+        Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), int
+    )
     assert np.abs(read_image(tmp_path / "image") - expected).max() <= ROUNDING
 
 
@@ -119,7 +139,9 @@ BROKEN = {
     "half a jpeg": encode(draw_image(), ".jpg")[:-600],
     "a jpeg without its last byte": encode(draw_image(), ".jpg")[:-1],
     "half a progressive jpeg": encode(draw_image(), ".jpg", progressive=True)[:-600],
-    "half a jpeg after a thumbnail": insert_segment(encode(draw_image(), ".jpg"), encode(GREY, ".jpg"))[:-600],
+    "half a jpeg after a thumbnail": insert_segment(
+        encode(draw_image(), ".jpg"), encode(GREY, ".jpg")
+    )[:-600],
     "a jpeg's first bytes": b"\xff\xd8\xff",
     "half a png": encode(draw_image(), ".png")[:-600],
     "half a webp": encode(draw_image(), ".webp", lossless=True)[:-600],
@@ -172,7 +194,13 @@ def test_what_cannot_be_written_gives_one_sentence(tmp_path, name, width, senten
 
 def test_images_are_listed_with_those_below_in_order(tmp_path):
     assert list_images(tmp_path) == []
-    names = ["b/c/z.webp", "a.JPG", "b/a b.png", "é.tif", *(f"suffix{suffix}" for suffix in IMAGE_SUFFIXES)]
+    names = [
+        "b/c/z.webp",
+        "a.JPG",
+        "b/a b.png",
+        "é.tif",
+        *(f"suffix{suffix}" for suffix in IMAGE_SUFFIXES),
+    ]
     for name in [*names, "notes.txt", "b/labels.csv", "jpg"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -194,7 +222,12 @@ def test_shrinking_averages_and_so_does_not_alias():
 
 @pytest.mark.parametrize(
     ("size", "max_side", "expected"),
-    [((60, 40), 60, (60, 40)), ((60, 40), 30, (30, 20)), ((20, 400), 100, (5, 100)), ((2, 2000), 100, (1, 100))],
+    [
+        ((60, 40), 60, (60, 40)),
+        ((60, 40), 30, (30, 20)),
+        ((20, 400), 100, (5, 100)),
+        ((2, 2000), 100, (1, 100)),
+    ],
 )
 def test_the_longer_side_is_limited_and_the_proportions_kept(size, max_side, expected):
     image = np.zeros((size[1], size[0], 3), np.uint8)
@@ -203,7 +236,14 @@ def test_the_longer_side_is_limited_and_the_proportions_kept(size, max_side, exp
 
 @pytest.mark.parametrize(
     "box",
-    [(3, 4, 20, 30), (0, 0, 64, 48), (-7, -9, 10, 12), (50, 40, 90, 70), (-30, -20, 100, 80), (70, 5, 80, 9)],
+    [
+        (3, 4, 20, 30),
+        (0, 0, 64, 48),
+        (-7, -9, 10, 12),
+        (50, 40, 90, 70),
+        (-30, -20, 100, 80),
+        (70, 5, 80, 9),
+    ],
     ids=["inside", "all", "top left", "bottom right", "around", "outside"],
 )
 def test_a_crop_repeats_the_edge_as_numpy_pads(box):
@@ -224,5 +264,7 @@ def test_shrinking_a_photograph_looks_as_by_area(side):
     image = read_image(EXAMPLES_DIR / "astronaut.jpg")
     by_area = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     gap = np.abs(resize_image(image, (side, side)).astype(int) - by_area)
-    without_care = np.abs(cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST).astype(int) - by_area)
+    without_care = np.abs(
+        cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST).astype(int) - by_area
+    )
     assert gap.mean() < without_care.mean() / 2

@@ -23,7 +23,13 @@ PIXEL = np.zeros((1, 1, 3), np.uint8)
 FACES = pd.DataFrame(
     {
         "class_name": ["with_mask", "without_mask", "mask_worn_incorrectly"],
-        **dict(zip(BOX_COLUMNS, np.array([[0, 0, 30, 20], [5, 6, 7, 8], [10, 0, 30, 11]]).T, strict=True)),
+        **dict(
+            zip(
+                BOX_COLUMNS,
+                np.array([[0, 0, 30, 20], [5, 6, 7, 8], [10, 0, 30, 11]]).T,
+                strict=True,
+            )
+        ),
     }
 )
 
@@ -55,7 +61,11 @@ def test_a_voc_file_is_read_as_it_was_written(tmp_path, count):
 
 @pytest.mark.parametrize(
     ("box", "expected"),
-    [((-5, -1, 12, 9), (0, 0, 12, 9)), ((20, 10, 40, 50), (20, 10, 30, 20)), ((1.5, 2, 3.5, 4), (1.5, 2, 3.5, 4))],
+    [
+        ((-5, -1, 12, 9), (0, 0, 12, 9)),
+        ((20, 10, 40, 50), (20, 10, 30, 20)),
+        ((1.5, 2, 3.5, 4), (1.5, 2, 3.5, 4)),
+    ],
     ids=["over the corner", "over the other corner", "with fractions"],
 )
 def test_a_box_over_the_edge_is_cut_there(tmp_path, box, expected):
@@ -81,7 +91,9 @@ def test_a_wrong_annotation_is_named_in_a_sentence(tmp_path, change, sentence):
         read_voc(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"<annotation><size>", b"text", b"\xff\xfe\x00", b"<annotation/>x"], ids=repr)
+@pytest.mark.parametrize(
+    "content", [b"", b"<annotation><size>", b"text", b"\xff\xfe\x00", b"<annotation/>x"], ids=repr
+)
 def test_what_is_no_xml_is_named_in_a_sentence(tmp_path, content):
     (tmp_path / "wrong.xml").write_bytes(content)
     for path in (tmp_path / "wrong.xml", tmp_path / "nowhere.xml"):
@@ -113,7 +125,13 @@ def test_a_bad_annotation_spoils_none_of_the_others(tmp_path):
         ("C:\\photos\\x.jpg", ["a.jpg"], "a.jpg"),
         ("", ["a.jpg"], "a.jpg"),
     ],
-    ids=["converted since", "copy beside it", "other files beside it", "a path of another machine", "no name"],
+    ids=[
+        "converted since",
+        "copy beside it",
+        "other files beside it",
+        "a path of another machine",
+        "no name",
+    ],
 )
 def test_an_annotation_finds_its_image(tmp_path, written, files, expected):
     write_annotation(tmp_path / "annotations/a.xml", file=written)
@@ -124,7 +142,13 @@ def test_an_annotation_finds_its_image(tmp_path, written, files, expected):
 
 def test_class_folders_are_read_with_their_spellings(tmp_path):
     assert read_class_folders(tmp_path).columns.tolist() == COLUMNS
-    for name in ("With Mask/b/1.png", "without_mask/1.jpg", ".hidden/1.jpg", "2.jpg", "without_mask/notes.txt"):
+    for name in (
+        "With Mask/b/1.png",
+        "without_mask/1.jpg",
+        ".hidden/1.jpg",
+        "2.jpg",
+        "without_mask/notes.txt",
+    ):
         (tmp_path / "faces" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "faces" / name).touch()
     table = read_class_folders(tmp_path / "faces", tmp_path)
@@ -134,7 +158,12 @@ def test_class_folders_are_read_with_their_spellings(tmp_path):
 
 
 def test_both_kinds_are_read_together_and_an_unknown_folder_is_reported(tmp_path):
-    for name in ("faces/cats/1.jpg", "faces/with_mask/1.jpg", "scenes/images/a.jpg", ".cache/x/1.jpg"):
+    for name in (
+        "faces/cats/1.jpg",
+        "faces/with_mask/1.jpg",
+        "scenes/images/a.jpg",
+        ".cache/x/1.jpg",
+    ):
         write_image(tmp_path / name, PIXEL)
     write_annotation(tmp_path / "scenes/annotations/a.xml")
     table, problems = read_labels(tmp_path)
@@ -154,28 +183,50 @@ def test_a_root_without_labels_is_refused(tmp_path):
 TABLE = make_label_table(
     [
         {"file": "faces/1.jpg", "source": "faces", "class_name": "with_mask"},
-        {"file": "scenes/a.jpg", "source": "scenes", "class_name": "with_mask", **dict.fromkeys(BOX_COLUMNS, 5)},
-        {"file": "scenes/a.jpg", "source": "scenes", "class_name": "without_mask", **dict.fromkeys(BOX_COLUMNS, 6)},
+        {
+            "file": "scenes/a.jpg",
+            "source": "scenes",
+            "class_name": "with_mask",
+            **dict.fromkeys(BOX_COLUMNS, 5),
+        },
+        {
+            "file": "scenes/a.jpg",
+            "source": "scenes",
+            "class_name": "without_mask",
+            **dict.fromkeys(BOX_COLUMNS, 6),
+        },
     ]
 )
 
 
 def make_corrections(*rows) -> pd.DataFrame:
-    table = [{"file": file, **dict.fromkeys(BOX_COLUMNS, value), "class_name": name} for file, value, name in rows]
+    table = [
+        {"file": file, **dict.fromkeys(BOX_COLUMNS, value), "class_name": name}
+        for file, value, name in rows
+    ]
     return pd.DataFrame(table, columns=["file", *BOX_COLUMNS, "class_name", "why"])
 
 
 CORRECTIONS = {
     "none": ([], ["with_mask", "with_mask", "without_mask"]),
-    "a box changed": ([("scenes/a.jpg", 5, "no mask")], ["with_mask", "without_mask", "without_mask"]),
-    "a whole image changed": ([("faces/1.jpg", None, "without_mask")], ["without_mask", "with_mask", "without_mask"]),
+    "a box changed": (
+        [("scenes/a.jpg", 5, "no mask")],
+        ["with_mask", "without_mask", "without_mask"],
+    ),
+    "a whole image changed": (
+        [("faces/1.jpg", None, "without_mask")],
+        ["without_mask", "with_mask", "without_mask"],
+    ),
     "a box left out": ([("scenes/a.jpg", 6, None)], ["with_mask", "with_mask"]),
     "a whole image left out": ([("faces/1.jpg", None, None)], ["with_mask", "without_mask"]),
     "twice: the last counts": (
         [("scenes/a.jpg", 5, None), ("scenes/a.jpg", 5, "no_face")],
         ["with_mask", "no_face", "without_mask"],
     ),
-    "another data set's": ([("elsewhere/9.jpg", 1, None)], ["with_mask", "with_mask", "without_mask"]),
+    "another data set's": (
+        [("elsewhere/9.jpg", 1, None)],
+        ["with_mask", "with_mask", "without_mask"],
+    ),
 }
 
 
@@ -189,7 +240,10 @@ def test_corrections_change_and_leave_out(rows, expected):
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
-    [(("scenes/a.jpg", 9, None), r"No face of scenes/a\.jpg"), (("scenes/a.jpg", 5, "cat"), "A correction: .*'cat'")],
+    [
+        (("scenes/a.jpg", 9, None), r"No face of scenes/a\.jpg"),
+        (("scenes/a.jpg", 5, "cat"), "A correction: .*'cat'"),
+    ],
     ids=["unknown box", "unknown class"],
 )
 def test_a_correction_that_fits_nothing_is_refused(row, sentence):

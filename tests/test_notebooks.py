@@ -11,14 +11,34 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("
 FIRST, LAST = "Parameters", "Takeaways and limits"
 CHAPTERS = {  # the sections that a notebook must have, in this order; others may stand between them
     "01-preprocess": [
-        *("What we asked Bing for", "Broken and duplicate files", "Finding the faces", "What the detector missed"),
-        *("Labelling by hand", "Checking the labels", "How many of each", "Splitting by near-duplicate group"),
+        *(
+            "What we asked Bing for",
+            "Broken and duplicate files",
+            "Finding the faces",
+            "What the detector missed",
+        ),
+        *(
+            "Labelling by hand",
+            "Checking the labels",
+            "How many of each",
+            "Splitting by near-duplicate group",
+        ),
         "Leaving with a data set",
     ],
     "02-train_mask_classifier": [
-        *("A look at the faces", "The baseline: always the larger class", "Augmentation we believe in", "The model"),
+        *(
+            "A look at the faces",
+            "The baseline: always the larger class",
+            "Augmentation we believe in",
+            "The model",
+        ),
         *("Training the head", "Fine-tuning", "Learning curves", "Confusion matrix on validation"),
-        *("Choosing the threshold", "The test set, once", "Another source's photos", "The worst mistakes"),
+        *(
+            "Choosing the threshold",
+            "The test set, once",
+            "Another source's photos",
+            "The worst mistakes",
+        ),
         *("Is its certainty earned", "Saving and exporting"),
     ],
     "03-detect_face_using_mask": [
@@ -27,14 +47,21 @@ CHAPTERS = {  # the sections that a notebook must have, in this order; others ma
     ],
     "04-train_face_detector": [
         *("Photographs with boxes", "Faces that nobody labelled", "More faces than anyone drew"),
-        *("Views, small and large", "The model", "Comparing two networks", "Training the one to ship"),
+        *(
+            "Views, small and large",
+            "The model",
+            "Comparing two networks",
+            "Training the one to ship",
+        ),
         *("From logits to confidence", "Eight bits", "Who decides the class", "The test set, once"),
         *("What it misses", "Saving and exporting"),
     ],
 }
 TAGS = {"parameters", "keep_output"}
 # Shares, measures and decimals: what a cell should print instead. "95 % interval" is a name, not a measurement.
-TYPED_NUMBER = re.compile(r"\d(?:[\d.,]*\d)?\s*(?:%|percent\b|per cent\b|ms\b|milliseconds\b|faces/s\b)|\d+\.\d+")
+TYPED_NUMBER = re.compile(
+    r"\d(?:[\d.,]*\d)?\s*(?:%|percent\b|per cent\b|ms\b|milliseconds\b|faces/s\b)|\d+\.\d+"
+)
 
 
 def read(path):
@@ -65,7 +92,11 @@ def parse(cell):
 
 
 def assigned_names(tree):
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
 
 
 def parameters_of(cells):
@@ -166,7 +197,9 @@ def test_the_small_run_replaces_parameters_that_exist(path):
     assert mock
     assert set(mock) <= assigned_names(parse(cell))
     paths = [value for value in mock.values() if isinstance(value, str) and "/" in value]
-    assert [value for value in paths if not value.startswith(("../data/small/", "http://127.0.0.1:"))] == []
+    assert [
+        value for value in paths if not value.startswith(("../data/small/", "http://127.0.0.1:"))
+    ] == []
 
 
 @notebooks
@@ -175,7 +208,11 @@ def test_the_small_run_needs_nothing_beside_the_repository(path):
     mock = cell["metadata"]["nbmake"]["mock"]
     values = {}
     exec(compile(parse(cell), path.name, "exec"), values)
-    outside = {name for name, value in values.items() if isinstance(value, str) and value.startswith("../../")}
+    outside = {
+        name
+        for name, value in values.items()
+        if isinstance(value, str) and value.startswith("../../")
+    }
     assert outside <= set(mock)
 
 

@@ -24,7 +24,9 @@ def test_the_root_holds_the_project():
     assert (paths.EXAMPLES_DIR / "README.md").is_file()
 
 
-@pytest.mark.parametrize(("present", "expected"), [([0], 0), ([1], 1), ([0, 1], 0)], ids=["own", "shared", "both"])
+@pytest.mark.parametrize(
+    ("present", "expected"), [([0], 0), ([1], 1), ([0, 1], 0)], ids=["own", "shared", "both"]
+)
 def test_a_model_is_found_in_the_project_first(folders, present, expected):
     for position in present:
         (folders[position] / "net.onnx").write_bytes(b"net")
@@ -43,4 +45,7 @@ def test_faces_that_were_cut_out_are_told_from_photographs(tmp_path):
         (tmp_path / file).touch()
     (tmp_path / "mine/faces.csv").touch()
     found = [path for path in tmp_path.rglob("*.jpg") if paths.is_crop(path)]
-    assert {path.relative_to(tmp_path).as_posix() for path in found} == {"mine/crops/1.jpg", "mine/crops/b/2.jpg"}
+    assert {path.relative_to(tmp_path).as_posix() for path in found} == {
+        "mine/crops/1.jpg",
+        "mine/crops/b/2.jpg",
+    }

@@ -8,8 +8,10 @@ import pytest
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from utils import calibration, evaluate, plots
+from utils import plots
 from utils.classes import MASK_CLASSES
+from utils.evaluate import calibration
+from utils.evaluate import scores as evaluate
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +36,9 @@ def test_confusion_shows_counts_and_shares_of_each_true_class():
 
 
 def test_history_draws_train_and_validation():
-    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "val_loss": [1.1, 0.7], "accuracy": [0.5, 0.9]})
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "loss": [1.0, 0.5], "val_loss": [1.1, 0.7], "accuracy": [0.5, 0.9]}
+    )
     loss, accuracy = plots.plot_history(history)
     np.testing.assert_allclose(loss.lines[1].get_ydata(), history.val_loss)
     assert len(accuracy.lines) == 1 and accuracy.get_xlabel() == "epoch"
@@ -82,12 +86,16 @@ def test_heat_is_laid_over_the_whole_face():
 def test_sizes_say_how_many_and_their_median():
     table = pd.DataFrame({"x_min": [0, 0, 10], "x_max": [8, 16, 74]})
     ax = plots.plot_sizes({"train": table})
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train: 3 faces, median 16 px"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "train: 3 faces, median 16 px"
+    ]
     assert ax.get_xscale() == "log" and "pixels" in ax.get_xlabel()
 
 
 def test_a_dot_marks_where_the_threshold_cuts_the_curve():
-    curve = pd.DataFrame({"confidence": [0.9, 0.6, 0.3], "recall": [0.2, 0.4, 0.6], "precision": [1.0, 0.9, 0.7]})
+    curve = pd.DataFrame(
+        {"confidence": [0.9, 0.6, 0.3], "recall": [0.2, 0.4, 0.6], "precision": [1.0, 0.9, 0.7]}
+    )
     ax = plots.plot_precision_recall({"ssd": curve})
     line, dot = ax.lines
     np.testing.assert_allclose(line.get_xydata(), curve[["recall", "precision"]])
@@ -100,7 +108,9 @@ def test_a_history_without_accuracy_has_one_curve_to_draw():
 
 def test_shares_stack_to_one_and_people_are_counted():
     shares = {"share_with_mask": [0.5, "", 1.0], "share_without_mask": [0.25, "", 0.0]}
-    table = pd.DataFrame({"start_s": [0, 10, 20], "end_s": [10, 20, 25], "people": [4, 0, 1], **shares})
+    table = pd.DataFrame(
+        {"start_s": [0, 10, 20], "end_s": [10, 20, 25], "people": [4, 0, 1], **shares}
+    )
     ax = plots.plot_shares(table.assign(share_mask_worn_incorrectly=[0.25, "", 0.0]))
     tops = np.array([[bar.get_y() + bar.get_height() for bar in bars] for bars in ax.containers])
     np.testing.assert_allclose(tops, [[0.5, 0, 1], [0.75, 0, 1], [1, 0, 1]])

@@ -15,13 +15,15 @@ from PIL import Image, ImageCms
 
 from tests.conftest import draw_blocks, find_blocks
 from tests.test_ground import HEAVY
-from tests.test_sources import write_video
-from utils import detect, faces, paths
+from tests.video.test_sources import write_video
+from utils import paths
 from utils.boxes import Detections, box_iou
+from utils.detect import RES10_FILES, YUNET_FILE
+from utils.detect import face_detector as faces
+from utils.detect import pipeline as detect
 from utils.images import read_image
 from utils.labels import read_voc
-from utils.opencv_detectors import RES10_FILES, YUNET_FILE
-from utils.sources import Video
+from utils.video import Video
 
 SCRIPT = paths.ROOT / "03-detect_face_using_mask.py"
 BLOCK = ("with_mask", (20, 40, 60, 90))
@@ -31,17 +33,23 @@ IMAGE = draw_blocks(BLOCK)
 @pytest.fixture
 def run(script, fake_classifier, monkeypatch, tmp_path, capsys):
     """Call the script in a folder of its own with the stand-ins: (exit code, its images or None, stdout, stderr)."""
-    monkeypatch.setattr(script, "load_models", lambda *asked, **options: (find_blocks, fake_classifier))
+    monkeypatch.setattr(
+        script, "load_models", lambda *asked, **options: (find_blocks, fake_classifier)
+    )
     monkeypatch.setattr(script, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
 
-    def call(*argv: str | Path, output: str | Path = "copies", json_file: str | Path = "faces.json"):
+    def call(
+        *argv: str | Path, output: str | Path = "copies", json_file: str | Path = "faces.json"
+    ):
         try:
             code = script.main([*map(str, argv), "--output", str(output), "--json", str(json_file)])
         except SystemExit as error:
             code = error.code
         images = (
-            json.loads(Path(json_file).read_text(encoding="utf-8"))["images"] if Path(json_file).is_file() else None
+            json.loads(Path(json_file).read_text(encoding="utf-8"))["images"]
+            if Path(json_file).is_file()
+            else None
         )
         return code, images, *capsys.readouterr()
 
@@ -55,7 +63,9 @@ def save(path: Path, image: Image.Image | None = None, **options) -> Path:
 
 
 def run_process(*argv: str | Path, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, SCRIPT, *argv], capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(
+        [sys.executable, SCRIPT, *argv], capture_output=True, text=True, timeout=300, **options
+    )
 
 
 def test_images_of_a_folder_give_copies_json_a_table_and_a_summary(run, tmp_path):
@@ -63,9 +73,17 @@ def test_images_of_a_folder_give_copies_json_a_table_and_a_summary(run, tmp_path
         save(tmp_path / "photos" / name)
     code, images, out, err = run("--image", "photos", "--csv", "faces.csv")
     assert code == 0 and "3/3" in err  # the progress bar's last word
-    assert [image["file"] for image in images] == ["photos/2.png", "photos/10.png", "photos/below/x.png"]
+    assert [image["file"] for image in images] == [
+        "photos/2.png",
+        "photos/10.png",
+        "photos/below/x.png",
+    ]
     assert out == "3 images, 3 faces: 3 with_mask; annotated copies in copies/.\n"
-    assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == ["10.jpg", "2.jpg", "x.jpg"]
+    assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == [
+        "10.jpg",
+        "2.jpg",
+        "x.jpg",
+    ]
     assert pd.read_csv("faces.csv").file.tolist() == [image["file"] for image in images]
 
 
@@ -81,14 +99,29 @@ def test_without_output_copies_go_to_output_and_nothing_else_is_written(
 ):
     asked = []
     monkeypatch.setattr(
-        script, "load_models", lambda *given, **options: asked.append(given) or (find_blocks, fake_classifier)
+        script,
+        "load_models",
+        lambda *given, **options: asked.append(given) or (find_blocks, fake_classifier),
     )
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "a.png")
-    argv = ["--image", "a.png", "--no-show", "--detector", "res10", "--min-confidence", "0.25", "--model", "my.onnx"]
+    argv = [
+        "--image",
+        "a.png",
+        "--no-show",
+        "--detector",
+        "res10",
+        "--min-confidence",
+        "0.25",
+        "--model",
+        "my.onnx",
+    ]
     assert script.main(argv) == 0
     assert asked == [("res10", 0.25, Path("my.onnx"))]
-    assert capsys.readouterr() == (f"1 image, 1 face: 1 with_mask; annotated copy {Path('output/a.jpg')}.\n", "")
+    assert capsys.readouterr() == (
+        f"1 image, 1 face: 1 with_mask; annotated copy {Path('output/a.jpg')}.\n",
+        "",
+    )
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
         *("a.png", "output", "output/a.jpg")
     ]
@@ -98,7 +131,11 @@ def test_json_to_standard_output_can_be_piped_on(run, tmp_path, capsys):
     save(tmp_path / "a.png")
     code, _, out, err = run("--image", "a.png", json_file="-")
     (image,) = json.loads(out)["images"]
-    assert (code, image["file"], [face["box"] for face in image["faces"]]) == (0, "a.png", [list(BLOCK[1])])
+    assert (code, image["file"], [face["box"] for face in image["faces"]]) == (
+        0,
+        "a.png",
+        [list(BLOCK[1])],
+    )
     assert err.startswith("1 image, 1 face")
 
 
@@ -109,20 +146,38 @@ def turn(orientation: int) -> dict:
 
 
 def write_16_bit(path: Path) -> Path:
-    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(IMAGE, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257)[1].tobytes())
+    path.write_bytes(
+        cv2.imencode(".png", cv2.cvtColor(IMAGE, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257)[
+            1
+        ].tobytes()
+    )
     return path
 
 
 PANORAMA = ("without_mask", (19_900, 60, 19_960, 120))
-TRANSPARENT = Image.fromarray(np.dstack([IMAGE, np.where(IMAGE[..., 0] == 128, 0, 255).astype(np.uint8)]))
-SIDEWAYS = Image.fromarray(np.rot90(IMAGE).copy())  # as a phone stores what it was held sideways for
+TRANSPARENT = Image.fromarray(
+    np.dstack([IMAGE, np.where(IMAGE[..., 0] == 128, 0, 255).astype(np.uint8)])
+)
+SIDEWAYS = Image.fromarray(
+    np.rot90(IMAGE).copy()
+)  # as a phone stores what it was held sideways for
 UNUSUAL = {
     "one pixel": (partial(save, image=Image.new("RGB", (1, 1))), "a.png", (1, 1), []),
     "grey": (partial(save, image=Image.new("L", (60, 50), 99)), "a.jpg", (60, 50), []),
     "16 bits": (write_16_bit, "a.png", (160, 120), [BLOCK[1]]),
     "transparent": (partial(save, image=TRANSPARENT), "a.png", (160, 120), [BLOCK[1]]),
-    "CMYK": (partial(save, image=Image.fromarray(IMAGE).convert("CMYK"), quality=95), "a.jpg", (160, 120), [BLOCK[1]]),
-    "turned by EXIF": (partial(save, image=SIDEWAYS, quality=95, **turn(6)), "a.jpg", (160, 120), [BLOCK[1]]),
+    "CMYK": (
+        partial(save, image=Image.fromarray(IMAGE).convert("CMYK"), quality=95),
+        "a.jpg",
+        (160, 120),
+        [BLOCK[1]],
+    ),
+    "turned by EXIF": (
+        partial(save, image=SIDEWAYS, quality=95, **turn(6)),
+        "a.jpg",
+        (160, 120),
+        [BLOCK[1]],
+    ),
     "a panorama": (
         partial(save, image=Image.fromarray(draw_blocks(PANORAMA, resolution_wh=(20_000, 200)))),
         *("a.png", (20_000, 200), [PANORAMA[1]]),
@@ -131,8 +186,12 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize(("write", "name", "resolution_wh", "boxes"), UNUSUAL.values(), ids=UNUSUAL.keys())
-def test_an_unusual_image_is_judged_upright_in_its_own_pixels(run, tmp_path, write, name, resolution_wh, boxes):
+@pytest.mark.parametrize(
+    ("write", "name", "resolution_wh", "boxes"), UNUSUAL.values(), ids=UNUSUAL.keys()
+)
+def test_an_unusual_image_is_judged_upright_in_its_own_pixels(
+    run, tmp_path, write, name, resolution_wh, boxes
+):
     write(tmp_path / name)
     code, (image,), _, err = run("--image", name)
     assert (code, err) == (0, "")
@@ -161,14 +220,20 @@ BAD = {
 
 
 @pytest.mark.parametrize(("write", "sentence"), BAD.values(), ids=BAD.keys())
-def test_what_is_no_image_is_named_in_one_sentence_and_the_others_are_done(run, tmp_path, write, sentence):
+def test_what_is_no_image_is_named_in_one_sentence_and_the_others_are_done(
+    run, tmp_path, write, sentence
+):
     write(tmp_path / "bad.jpg")
     save(tmp_path / "good.png")
     code, images, _, err = run("--image", "bad.jpg")
     assert (code, images or []) == (2, [])
     assert sentence in err and err.count("\n") == 1
     code, images, out, err = run("--image", "bad.jpg", "good.png")
-    assert (code, [image["file"] for image in images], out.split(",")[0]) == (1, ["good.png"], "1 image")
+    assert (code, [image["file"] for image in images], out.split(",")[0]) == (
+        1,
+        ["good.png"],
+        "1 image",
+    )
     assert sentence in err and "Traceback" not in err
     assert (tmp_path / "copies" / "good.jpg").is_file()
 
@@ -183,7 +248,9 @@ def test_what_cannot_be_written_is_named_before_the_work(run, tmp_path, option):
     assert not (tmp_path / "copies" / "good.jpg").exists()
 
 
-def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(run, script, tmp_path, monkeypatch):
+def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(
+    run, script, tmp_path, monkeypatch
+):
     save(tmp_path / "good.png")
     (tmp_path / "table").mkdir()
     monkeypatch.setattr(script, "check_targets", lambda *asked: None)
@@ -198,25 +265,40 @@ def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(run, s
 @pytest.mark.parametrize("option", ["--csv", "--json"])
 @pytest.mark.parametrize(
     ("source", "name", "target"),
-    [("--image", "a.png", "a.png"), ("--video", "a.mp4", "a.mp4"), ("--video", "a.mp4", "output/a.mp4")],
+    [
+        ("--image", "a.png", "a.png"),
+        ("--video", "a.mp4", "a.mp4"),
+        ("--video", "a.mp4", "output/a.mp4"),
+    ],
 )
-def test_no_file_is_written_over_a_source_or_a_copy(run, script, tmp_path, capsys, source, name, target, option):
+def test_no_file_is_written_over_a_source_or_a_copy(
+    run, script, tmp_path, capsys, source, name, target, option
+):
     content = (save if source == "--image" else write_video)(tmp_path / name).read_bytes()
     assert script.main([source, name, option, target]) == 2
     out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1) and err.startswith(f"{target} cannot be written (it is ")
+    assert (out, err.count("\n")) == ("", 1) and err.startswith(
+        f"{target} cannot be written (it is "
+    )
     assert (tmp_path / name).read_bytes() == content and not (tmp_path / "output").exists()
 
 
-def test_a_face_that_is_doubtful_is_hidden_too_and_not_told(run, script, fake_classifier, monkeypatch, tmp_path):
+def test_a_face_that_is_doubtful_is_hidden_too_and_not_told(
+    run, script, fake_classifier, monkeypatch, tmp_path
+):
     sure, unsure = ("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90))
     image = draw_blocks(sure, unsure)
     image[np.arange(len(image)) // 5 % 2 == 0] //= 3  # stripes, which a blur takes away
     save(tmp_path / "a.png", Image.fromarray(image))
 
     def load(detector, min_confidence, model):
-        boxes, confidence = np.array([sure[1], unsure[1]], np.float32), np.array([0.9, 0.3], np.float32)
-        return lambda image: Detections(boxes, confidence)[confidence >= min_confidence], fake_classifier
+        boxes, confidence = (
+            np.array([sure[1], unsure[1]], np.float32),
+            np.array([0.9, 0.3], np.float32),
+        )
+        return lambda image: Detections(boxes, confidence)[
+            confidence >= min_confidence
+        ], fake_classifier
 
     monkeypatch.setattr(script, "load_models", load)
     changed = []
@@ -225,7 +307,11 @@ def test_a_face_that_is_doubtful_is_hidden_too_and_not_told(run, script, fake_cl
         assert (code, [face["box"] for face in record["faces"]]) == (0, [list(sure[1])])
         x_min, y_min, x_max, y_max = unsure[1]
         inner = np.s_[y_min + 12 : y_max - 12, x_min + 12 : x_max - 12]
-        changed.append(np.abs(read_image(tmp_path / "copies" / "a.jpg")[inner].astype(int) - image[inner]).mean())
+        changed.append(
+            np.abs(
+                read_image(tmp_path / "copies" / "a.jpg")[inner].astype(int) - image[inner]
+            ).mean()
+        )
     assert changed[1] > 3 * changed[0]
 
 
@@ -263,8 +349,12 @@ def test_a_film_whose_name_is_no_text_is_told(tmp_path):
         assert ran.returncode in (1, 2) and "has a name that is no text" in ran.stderr
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is a thing of Linux")
-@pytest.mark.parametrize("argv", [["--image", "a.png"], ["--video", "film.mp4"]], ids=["image", "video"])
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="a disk that is always full is a thing of Linux"
+)
+@pytest.mark.parametrize(
+    "argv", [["--image", "a.png"], ["--video", "film.mp4"]], ids=["image", "video"]
+)
 @pytest.mark.parametrize("option", ["--json", "--csv"])
 def test_standard_output_that_takes_nothing_is_one_sentence(tmp_path, argv, option):
     save(tmp_path / "a.png")
@@ -274,7 +364,9 @@ def test_standard_output_that_takes_nothing_is_one_sentence(tmp_path, argv, opti
             [sys.executable, SCRIPT, *argv, option, "-", "--no-show"],
             cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300,
         )  # fmt: skip
-    assert ran.returncode in (1, 2) and "Traceback" not in ran.stderr and "Exception" not in ran.stderr
+    assert (
+        ran.returncode in (1, 2) and "Traceback" not in ran.stderr and "Exception" not in ran.stderr
+    )
     assert "Standard output cannot be written" in ran.stderr
 
 
@@ -291,7 +383,9 @@ def test_whoever_closes_standard_output_early_gets_no_traceback(tmp_path):
     assert (ran.returncode, ran.stderr) == (0, "")
     argv = [sys.executable, str(SCRIPT), "--image", "a.png", "--no-show"]
     closed = f"import os, subprocess; os.close(1); os._exit(subprocess.call({argv!r}))"
-    ran = subprocess.run([sys.executable, "-c", closed], cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=300)
+    ran = subprocess.run(
+        [sys.executable, "-c", closed], cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=300
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
@@ -312,16 +406,28 @@ def test_a_bad_classifier_is_named_in_one_sentence(script, tmp_path, monkeypatch
     if content is not None:
         model.write_bytes(content)
     save(tmp_path / "good.png")
-    argv = ["--image", tmp_path / "good.png", "--no-show", "--model", model, "--output", tmp_path / "copies"]
+    argv = [
+        "--image",
+        tmp_path / "good.png",
+        "--no-show",
+        "--model",
+        model,
+        "--output",
+        tmp_path / "copies",
+    ]
     assert script.main([str(argument) for argument in argv]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert err.startswith(f"The model file {model} is {'missing' if content is None else 'damaged'}")
+    assert err.startswith(
+        f"The model file {model} is {'missing' if content is None else 'damaged'}"
+    )
 
 
 @pytest.mark.parametrize("detector", faces.DETECTORS)
 @pytest.mark.parametrize("content", [None, b"no model"], ids=["missing", "damaged"])
-def test_a_bad_detector_is_named_with_how_to_get_it(script, tmp_path, monkeypatch, capfd, detector, content):
+def test_a_bad_detector_is_named_with_how_to_get_it(
+    script, tmp_path, monkeypatch, capfd, detector, content
+):
     for folder in ("MODEL_DIR", "SHARED_DIR"):
         monkeypatch.setattr(paths, folder, tmp_path)
     shipped = tmp_path / faces.DETECTOR_FILE.name
@@ -330,7 +436,15 @@ def test_a_bad_detector_is_named_with_how_to_get_it(script, tmp_path, monkeypatc
         for name in (shipped.name, YUNET_FILE, *RES10_FILES):
             (tmp_path / name).write_bytes(content)
     save(tmp_path / "good.png")
-    argv = ["--image", tmp_path / "good.png", "--no-show", "--detector", detector, "--output", tmp_path / "copies"]
+    argv = [
+        "--image",
+        tmp_path / "good.png",
+        "--no-show",
+        "--detector",
+        detector,
+        "--output",
+        tmp_path / "copies",
+    ]
     assert script.main([str(argument) for argument in argv]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
@@ -343,9 +457,15 @@ ARGUMENTS = {
     "no file": (["--image"], "--image"),
     "two sources": (["--image", "a.jpg", "--video", "b.mp4"], "--video"),
     "an unknown detector": (["--image", "a.jpg", "--detector", "haar"], "haar"),
-    "a confidence over 1": (["--image", "a.jpg", "--min-confidence", "50"], "50 is not between 0 and 1"),
+    "a confidence over 1": (
+        ["--image", "a.jpg", "--min-confidence", "50"],
+        "50 is not between 0 and 1",
+    ),
     "a confidence that is no number": (["--image", "a.jpg", "--min-confidence", "high"], "high"),
-    "two things to standard output": (["--image", "a.jpg", "--csv", "-", "--json", "-"], "standard output"),
+    "two things to standard output": (
+        ["--image", "a.jpg", "--csv", "-", "--json", "-"],
+        "standard output",
+    ),
     "a distance of nothing": (["--video", "a.mp4", "--distance", "0"], "0 is not above 0"),
     "no such video": (["--video", "film.mp4"], "There is no video film.mp4"),
     "no such camera": (["--video", "97"], "Camera 97 cannot be opened"),
@@ -353,7 +473,9 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize(("argv", "sentence"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
-def test_wrong_arguments_are_told_in_one_sentence(script, tmp_path, monkeypatch, capfd, argv, sentence):
+def test_wrong_arguments_are_told_in_one_sentence(
+    script, tmp_path, monkeypatch, capfd, argv, sentence
+):
     monkeypatch.setattr(script, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
     try:
@@ -366,7 +488,9 @@ def test_wrong_arguments_are_told_in_one_sentence(script, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_source_the_webcam_is_watched_but_not_filmed(script, fake_classifier, tmp_path, monkeypatch, capsys):
+def test_without_a_source_the_webcam_is_watched_but_not_filmed(
+    script, fake_classifier, tmp_path, monkeypatch, capsys
+):
     asked, shown = [], []
 
     def open_video(source, tell):
@@ -375,10 +499,14 @@ def test_without_a_source_the_webcam_is_watched_but_not_filmed(script, fake_clas
         video._read_live, video.is_live = video._read_file, True
         return video
 
-    monkeypatch.setattr(script, "load_models", lambda *given, **options: (find_blocks, fake_classifier))
+    monkeypatch.setattr(
+        script, "load_models", lambda *given, **options: (find_blocks, fake_classifier)
+    )
     monkeypatch.setattr(script, "has_display", lambda: True)
     monkeypatch.setattr(script, "Video", open_video)
-    monkeypatch.setattr(script.Window, "show", lambda self, image, wait=False: shown.append(image) or len(shown) < 3)
+    monkeypatch.setattr(
+        script.Window, "show", lambda self, image, wait=False: shown.append(image) or len(shown) < 3
+    )
     monkeypatch.chdir(tmp_path)
     assert script.main([]) == 0
     assert (asked, len(shown)) == ([0], 3)
@@ -395,7 +523,11 @@ def test_a_video_gives_frames_with_their_moments_and_an_annotated_copy(run, tmp_
     assert [(frame["file"], frame["frame"], frame["time_s"]) for frame in frames] == [
         ("film é.mp4", number, pytest.approx(number / 10)) for number in range(14)
     ]
-    assert [face.get("track_id", 0) for frame in frames for face in frame["faces"]] == [0, 0, *[1] * 10]
+    assert [face.get("track_id", 0) for frame in frames for face in frame["faces"]] == [
+        0,
+        0,
+        *[1] * 10,
+    ]
     (person,) = pd.read_csv("people.csv").to_dict("records")
     assert (person["track_id"], person["first_s"], person["last_s"]) == (1, 0.2, 1.1)
     shares = pd.read_csv("people-intervals.csv")
@@ -411,7 +543,9 @@ def test_ctrl_c_writes_what_was_done(run, script, fake_classifier, tmp_path, mon
             raise KeyboardInterrupt
         return find_blocks(image)
 
-    monkeypatch.setattr(script, "load_models", lambda *asked, **options: (find_until_the_second, fake_classifier))
+    monkeypatch.setattr(
+        script, "load_models", lambda *asked, **options: (find_until_the_second, fake_classifier)
+    )
     code, images, out, _ = run("--image", *pictures)
     assert (code, len(images)) == (1, 1)
     assert out.rstrip().endswith("stopped before the end.")
@@ -423,7 +557,12 @@ def test_a_process_of_its_own_tells_of_wrong_paths_and_imports_nothing_heavy(tmp
     assert wrong.stderr == "There is no file or folder nope é.jpg: check the path.\n"
     code = f"import runpy, sys; runpy.run_path({str(SCRIPT)!r}); print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", code],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "cv2" in loaded and loaded & HEAVY == set()
@@ -432,9 +571,13 @@ def test_a_process_of_its_own_tells_of_wrong_paths_and_imports_nothing_heavy(tmp
 def test_a_process_of_its_own_finds_the_three_classes_and_says_nothing_else(tmp_path):
     name, resolution_wh, truth = read_voc(paths.EXAMPLES_DIR / "annotations" / "three_classes.xml")
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[64] = 9  # a rendering intent that does not exist: libpng warns, and reads the picture all the same
+    profile[64] = (
+        9  # a rendering intent that does not exist: libpng warns, and reads the picture all the same
+    )
     picture = save(
-        tmp_path / "é.png", Image.fromarray(read_image(paths.EXAMPLES_DIR / name)), icc_profile=bytes(profile)
+        tmp_path / "é.png",
+        Image.fromarray(read_image(paths.EXAMPLES_DIR / name)),
+        icc_profile=bytes(profile),
     )
     done = run_process("--image", picture, "--no-show", "--json", "-", "--output", "copies", cwd=tmp_path, env={
         **{key: value for key, value in os.environ.items() if key != "DISPLAY"}, "PYTHONUTF8": "1"
@@ -445,7 +588,9 @@ def test_a_process_of_its_own_finds_the_three_classes_and_says_nothing_else(tmp_
     )
     (image,) = json.loads(done.stdout)["images"]
     assert (image["file"], image["width"], image["height"]) == (picture.as_posix(), *resolution_wh)
-    overlap = box_iou(np.array([box for _, box in truth]), np.array([face["box"] for face in image["faces"]]))
+    overlap = box_iou(
+        np.array([box for _, box in truth]), np.array([face["box"] for face in image["faces"]])
+    )
     assert overlap.max(axis=1).min() >= 0.5
     told = [image["faces"][position]["class_name"] for position in overlap.argmax(axis=1)]
     assert told == [class_name for class_name, _ in truth]

@@ -12,15 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.annotate.test_regions import PATIENCE, Display, Person
+from tests.annotate.test_regions import display as display  # the fixture
 from tests.films import FILMS, RATE, draw_film
-from tests.test_regions import PATIENCE, Display, Person
-from tests.test_regions import display as display  # the fixture
 from utils.classes import CLASS_COLORS, MASK_CLASSES
+from utils.display import Window
 from utils.images import read_image
 from utils.paths import ROOT
-from utils.sources import Video
-from utils.video_copy import VideoCopy
-from utils.window import Window
+from utils.video import Video, VideoCopy
 
 SCRIPT = ROOT / "03-detect_face_using_mask.py"
 
@@ -36,13 +35,25 @@ def film(tmp_path_factory):
 
 
 def list_arguments(film: Path) -> list[str]:
-    return [str(SCRIPT), "--video", str(film), "--output", "out", "--json", "a.json", "--csv", "people.csv"]
+    return [
+        str(SCRIPT),
+        "--video",
+        str(film),
+        "--output",
+        "out",
+        "--json",
+        "a.json",
+        "--csv",
+        "people.csv",
+    ]
 
 
 def count_records(folder: Path) -> int:
     """How many frames the JSON file, whole at every moment, holds so far."""
     path = folder / "a.json"
-    return len(json.loads(path.read_text())["images"]) if path.exists() and path.stat().st_size else 0
+    return (
+        len(json.loads(path.read_text())["images"]) if path.exists() and path.stat().st_size else 0
+    )
 
 
 def wait_for_records(folder: Path, more_than: int) -> None:
@@ -57,7 +68,9 @@ def check_files(folder: Path) -> None:
     count = count_records(folder)
     copied = len(list(Video(folder / "out" / "film.mp4")))
     assert 0 <= count - copied <= 1
-    people, intervals = (pd.read_csv(folder / name) for name in ("people.csv", "people-intervals.csv"))
+    people, intervals = (
+        pd.read_csv(folder / name) for name in ("people.csv", "people-intervals.csv")
+    )
     assert (len(people), intervals.people.tolist()) == (4, [4])
 
 
@@ -104,7 +117,9 @@ def test_a_window_pauses_keeps_a_picture_and_ends(person, display, tmp_path, key
     wait_for_records(tmp_path, more_than=20)
     shown = display.read().astype(int)
     for name in MASK_CLASSES:
-        assert (np.abs(shown - CLASS_COLORS[name]).max(axis=2) < 3).sum() > 200  # boxes and captions are seen
+        assert (
+            np.abs(shown - CLASS_COLORS[name]).max(axis=2) < 3
+        ).sum() > 200  # boxes and captions are seen
     person.press("space", title)
     time.sleep(1.0)
     paused = count_records(tmp_path)

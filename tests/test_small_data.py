@@ -8,7 +8,7 @@ import pytest
 
 from tests.small_data import KAGGLE_SPELLING, NEAR_DUPLICATES, make_small_data
 from utils.classes import MASK_CLASSES
-from utils.groups import HASH_SIDE, find_near_duplicates, hash_image
+from utils.curate import HASH_SIDE, find_near_duplicates, hash_image
 from utils.images import list_images, read_image
 from utils.labels import read_labels
 from utils.paths import EXAMPLES_DIR
@@ -20,13 +20,19 @@ def small_data(tmp_path_factory):
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def read_raw_boxes(path: Path) -> np.ndarray:
     """The boxes of a VOC file as they are written, nothing clipped: (N, 4)."""
     tags = ("xmin", "ymin", "xmax", "ymax")
-    return np.array([[int(box.findtext(tag)) for tag in tags] for box in ET.parse(path).iter("bndbox")])
+    return np.array(
+        [[int(box.findtext(tag)) for tag in tags] for box in ET.parse(path).iter("bndbox")]
+    )
 
 
 def test_the_same_seed_gives_the_same_bytes(small_data, tmp_path):
@@ -47,7 +53,9 @@ def test_without_a_folder_each_call_makes_a_new_one(monkeypatch, tmp_path):
 def test_all_classes_and_layouts_are_there(small_data):
     table, problems = read_labels(small_data)
     assert problems.empty
-    assert set(table.file) == {path.relative_to(small_data).as_posix() for path in list_images(small_data)}
+    assert set(table.file) == {
+        path.relative_to(small_data).as_posix() for path in list_images(small_data)
+    }
     classes = table.groupby("source").class_name.agg(set).to_dict()
     assert classes == {
         "faces": {"with_mask", "without_mask"},
@@ -82,7 +90,9 @@ def test_every_box_is_inside_its_image(small_data, source):
 
 
 def test_faces_of_scenes_are_small(small_data):
-    boxes = np.concatenate([read_raw_boxes(path) for path in (small_data / "scenes/annotations").glob("*.xml")])
+    boxes = np.concatenate(
+        [read_raw_boxes(path) for path in (small_data / "scenes/annotations").glob("*.xml")]
+    )
     widths = boxes[:, 2] - boxes[:, 0]
     assert widths.min() >= 20
     assert widths.max() <= 90
@@ -103,7 +113,9 @@ def test_near_duplicates_are_those_whose_names_say_so(small_data):
 
 @pytest.mark.parametrize("copy", [name for name in NEAR_DUPLICATES if "masked_copy" in name])
 def test_a_masked_copy_differs_on_the_mask_alone(small_data, copy):
-    masked, bare = (read_image(small_data / name).astype(int) for name in (copy, NEAR_DUPLICATES[copy]))
+    masked, bare = (
+        read_image(small_data / name).astype(int) for name in (copy, NEAR_DUPLICATES[copy])
+    )
     change = np.abs(masked - bare).mean(axis=(1, 2))  # a row
     third = len(change) // 3
     assert change[:third].mean() < 0.1 * change[third:].mean()

@@ -25,8 +25,13 @@ def test_no_file_is_an_empty_table(tmp_path):
 @pytest.mark.parametrize("title", TITLES.values(), ids=TITLES.keys())
 def test_what_is_appended_is_read_back(tmp_path, title):
     for file in ("1", "2"):
-        append_rows(tmp_path / "new" / "a.csv", [{"file": file, "title": title, "other": 1}], COLUMNS)
-    assert read_rows(tmp_path / "new" / "a.csv", COLUMNS).values.tolist() == [["1", title], ["2", title]]
+        append_rows(
+            tmp_path / "new" / "a.csv", [{"file": file, "title": title, "other": 1}], COLUMNS
+        )
+    assert read_rows(tmp_path / "new" / "a.csv", COLUMNS).values.tolist() == [
+        ["1", title],
+        ["2", title],
+    ]
 
 
 def test_line_breaks_and_half_characters_become_spaces(tmp_path):
@@ -50,7 +55,11 @@ def test_a_table_cut_anywhere_loses_its_last_row_at_most(tmp_path):
 
 
 def test_a_long_cut_row_goes_as_a_whole(tmp_path):
-    append_rows(tmp_path / "a.csv", [{"file": "1", "title": "x" * 9000}, {"file": "2", "title": "y" * 20_000}], COLUMNS)
+    append_rows(
+        tmp_path / "a.csv",
+        [{"file": "1", "title": "x" * 9000}, {"file": "2", "title": "y" * 20_000}],
+        COLUMNS,
+    )
     data = (tmp_path / "a.csv").read_bytes()
     (tmp_path / "a.csv").write_bytes(data[:-5])
     append_rows(tmp_path / "a.csv", [], COLUMNS)
@@ -87,7 +96,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 def test_a_folder_is_held_by_one_and_free_afterwards(tmp_path):
     for _ in range(2):
-        with hold_folder(tmp_path / "new"), pytest.raises(TableError, match="Another program is at work in .*new"):
+        with (
+            hold_folder(tmp_path / "new"),
+            pytest.raises(TableError, match="Another program is at work in .*new"),
+        ):
             with hold_folder(tmp_path / "new"):
                 raise AssertionError("held twice")
     (tmp_path / "file").write_text("")
@@ -96,7 +108,9 @@ def test_a_folder_is_held_by_one_and_free_afterwards(tmp_path):
 
 
 def test_a_replaced_table_is_read_back_and_nothing_is_left_beside(tmp_path):
-    append_rows(tmp_path / "a.csv", [{"file": "1", "title": title} for title in TITLES.values()], COLUMNS)
+    append_rows(
+        tmp_path / "a.csv", [{"file": "1", "title": title} for title in TITLES.values()], COLUMNS
+    )
     table = read_rows(tmp_path / "a.csv", COLUMNS)
     replace_rows(tmp_path / "a.csv", table[1:])
     assert read_rows(tmp_path / "a.csv", COLUMNS).title.tolist() == list(TITLES.values())[1:]

@@ -25,9 +25,13 @@ class Detections:
     track_id: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        lengths = {len(value) for field in fields(self) if (value := getattr(self, field.name)) is not None}
+        lengths = {
+            len(value) for field in fields(self) if (value := getattr(self, field.name)) is not None
+        }
         if len(lengths) != 1 or self.xyxy.shape[1:] != (4,):
-            raise ValueError(f"xyxy must be (N, 4) and all arrays of one length, not {self.xyxy.shape} and {lengths}.")
+            raise ValueError(
+                f"xyxy must be (N, 4) and all arrays of one length, not {self.xyxy.shape} and {lengths}."
+            )
 
     @classmethod
     def empty(cls) -> Detections:
@@ -40,7 +44,9 @@ class Detections:
     def __getitem__(self, index: np.ndarray | slice | list[int]) -> Detections:
         """The detections a mask, a slice or a list of positions selects."""
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value[index] for name, value in chosen.items() if value is not None})
+        return replace(
+            self, **{name: value[index] for name, value in chosen.items() if value is not None}
+        )
 
 
 def as_boxes(xyxy: object) -> np.ndarray:
@@ -96,7 +102,9 @@ def box_overlap(xyxy_a: np.ndarray, xyxy_b: np.ndarray) -> np.ndarray:
     return np.divide(_intersection(a, b), smaller, out=np.zeros_like(smaller), where=smaller > 0)
 
 
-def nms(xyxy: np.ndarray, confidence: np.ndarray, threshold: float = 0.45, overlap: Callable = box_iou) -> np.ndarray:
+def nms(
+    xyxy: np.ndarray, confidence: np.ndarray, threshold: float = 0.45, overlap: Callable = box_iou
+) -> np.ndarray:
     """Greedy non-maximum suppression: positions of the boxes kept, the most confident first.
 
     Args:
@@ -114,7 +122,9 @@ def nms(xyxy: np.ndarray, confidence: np.ndarray, threshold: float = 0.45, overl
     return np.array(kept, dtype=np.int64)
 
 
-def vote_boxes(xyxy: np.ndarray, voters: np.ndarray, weights: np.ndarray, min_iou: float = 0.5) -> np.ndarray:
+def vote_boxes(
+    xyxy: np.ndarray, voters: np.ndarray, weights: np.ndarray, min_iou: float = 0.5
+) -> np.ndarray:
     """Boxes moved to the weighted mean of all that overlap them (box voting: Gidaris and Komodakis, 2015).
 
     Args:
@@ -125,7 +135,9 @@ def vote_boxes(xyxy: np.ndarray, voters: np.ndarray, weights: np.ndarray, min_io
     """
     votes = (box_iou(xyxy, voters) >= min_iou) * np.asarray(weights)
     total = votes.sum(axis=1, keepdims=True)  # 0 where a box has no area
-    return as_boxes(np.where(total > 0, votes @ as_boxes(voters) / np.maximum(total, 1e-12), as_boxes(xyxy)))
+    return as_boxes(
+        np.where(total > 0, votes @ as_boxes(voters) / np.maximum(total, 1e-12), as_boxes(xyxy))
+    )
 
 
 def tile_boxes(resolution_wh: tuple[int, int], side: float, overlap: float = 0.2) -> np.ndarray:
@@ -148,7 +160,11 @@ def tile_boxes(resolution_wh: tuple[int, int], side: float, overlap: float = 0.2
 
 
 def sample_background(
-    xyxy: np.ndarray, resolution_wh: tuple[int, int], count: int, rng: np.random.Generator, sizes: tuple[int, int]
+    xyxy: np.ndarray,
+    resolution_wh: tuple[int, int],
+    count: int,
+    rng: np.random.Generator,
+    sizes: tuple[int, int],
 ) -> np.ndarray:
     """Square boxes that touch no face: what a detector might take for one.
 

@@ -3,7 +3,9 @@
 import numpy as np
 
 CLASS_NAMES = ("with_mask", "without_mask", "mask_worn_incorrectly", "no_face")
-MASK_CLASSES = CLASS_NAMES[:3]  # what a person is told; ``no_face`` is a detector's mistake, and dropped
+MASK_CLASSES = CLASS_NAMES[
+    :3
+]  # what a person is told; ``no_face`` is a detector's mistake, and dropped
 NO_FACE = CLASS_NAMES.index("no_face")
 # RGB, told apart by the colour-blind too (Okabe & Ito, "Color Universal Design", 2008).
 CLASS_COLORS = {
@@ -35,7 +37,9 @@ def to_class_name(name: str, file: object = "A label") -> str:
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
     key = CLASS_ALIASES.get(key, key)
     if key not in CLASS_NAMES:
-        raise LabelError(f"{file}: the class '{name}' is unknown; use one of {', '.join(CLASS_NAMES)}.")
+        raise LabelError(
+            f"{file}: the class '{name}' is unknown; use one of {', '.join(CLASS_NAMES)}."
+        )
     return key
 
 

@@ -63,12 +63,18 @@ def fetch_model(file: ModelFile, folder: str | Path = MODEL_DIR) -> Path:
     pooch.get_logger().setLevel("ERROR")  # our own sentences say it
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=30)
     try:
-        return Path(pooch.retrieve(file.url, file.checksum, file.name, folder, downloader=downloader))
+        return Path(
+            pooch.retrieve(file.url, file.checksum, file.name, folder, downloader=downloader)
+        )
     except ValueError as error:
-        raise DownloadError(f"{file.url} is not the file expected (wrong checksum): try again later.") from error
+        raise DownloadError(
+            f"{file.url} is not the file expected (wrong checksum): try again later."
+        ) from error
     except OSError as error:  # the network's, through requests, and the folder's
         kind = type(error).__name__
-        raise DownloadError(f"{file.url} cannot be fetched to {folder} ({kind}): check network and folder.") from error
+        raise DownloadError(
+            f"{file.url} cannot be fetched to {folder} ({kind}): check network and folder."
+        ) from error
 
 
 def main(folder: str | Path = MODEL_DIR, files: tuple[ModelFile, ...] = MODEL_FILES) -> int:

@@ -13,7 +13,10 @@ from utils.classes import CLASS_COLORS, CLASS_NAMES, decide
 
 TEXT_COLOR = (0, 0, 0)  # black stands out from every class's colour, white does not
 FACE_COLOR = (86, 180, 233)  # a face that nobody has judged yet
-TEXT_SHARE, MIN_TEXT = 1 / 30, 11  # height of the letters: a share of the image's shorter side, pixels at least
+TEXT_SHARE, MIN_TEXT = (
+    1 / 30,
+    11,
+)  # height of the letters: a share of the image's shorter side, pixels at least
 TEXT_WEIGHT = 500
 BLOCKS = 6  # a side of a blurred face: fewer pixels than any face was ever recognised by
 
@@ -29,7 +32,9 @@ def _list_captions(box: list[int], texts: list[str], resolution_wh: tuple[int, i
     captions = []
     for text in texts:
         for size in (max(MIN_TEXT, round(min(width, height) * TEXT_SHARE)), MIN_TEXT):
-            _, top, text_width, text_height = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)
+            _, top, text_width, text_height = cv2.getTextSize(
+                (0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT
+            )
             margin = size // 4
             caption_width, caption_height = text_width + 2 * margin, text_height + margin
             x, rows = min(box[0], width - caption_width), [box[1] - caption_height, box[3]]
@@ -38,7 +43,9 @@ def _list_captions(box: list[int], texts: list[str], resolution_wh: tuple[int, i
             for y in rows:
                 if x >= 0 and 0 <= y <= height - caption_height:
                     origin = (x + margin, y + margin // 2 - top)
-                    captions.append((text, size, origin, (x, y, x + caption_width, y + caption_height)))
+                    captions.append(
+                        (text, size, origin, (x, y, x + caption_width, y + caption_height))
+                    )
     return captions
 
 
@@ -48,11 +55,17 @@ def blur_faces(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
     boxes = as_boxes(xyxy)
     margin = 0.15 * (boxes[:, 2:] - boxes[:, :2])
     boxes = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
-    for x_min, y_min, x_max, y_max in clip_boxes(boxes, canvas.shape[1::-1]).round().astype(int).tolist():
+    for x_min, y_min, x_max, y_max in (
+        clip_boxes(boxes, canvas.shape[1::-1]).round().astype(int).tolist()
+    ):
         if x_max > x_min and y_max > y_min:
-            face = cv2.resize(canvas[y_min:y_max, x_min:x_max], (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA)
+            face = cv2.resize(
+                canvas[y_min:y_max, x_min:x_max], (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA
+            )
             size = (x_max - x_min, y_max - y_min)
-            canvas[y_min:y_max, x_min:x_max] = cv2.resize(face, size, interpolation=cv2.INTER_NEAREST)
+            canvas[y_min:y_max, x_min:x_max] = cv2.resize(
+                face, size, interpolation=cv2.INTER_NEAREST
+            )
     return canvas
 
 
@@ -69,9 +82,15 @@ def draw_status(image: np.ndarray, text: str) -> np.ndarray:
     lines = [""]
     for part in text.replace(", ", ",\n").split("\n"):
         longer = f"{lines[-1]} {part}".strip()
-        lines[-1:] = [longer] if not lines[-1] or _measure_text(longer, size) + size <= width else [lines[-1], part]
+        lines[-1:] = (
+            [longer]
+            if not lines[-1] or _measure_text(longer, size) + size <= width
+            else [lines[-1], part]
+        )
     step = round(1.4 * size)
-    band = canvas[: step * len(lines) + size // 4, : max(_measure_text(line, size) for line in lines) + size]
+    band = canvas[
+        : step * len(lines) + size // 4, : max(_measure_text(line, size) for line in lines) + size
+    ]
     band[:] = band // 3  # dark, and still transparent
     for row, line in enumerate(lines):
         origin = (size // 2, step * row + round(1.15 * size))
@@ -84,7 +103,9 @@ def _name_faces(detections: Detections) -> tuple[list[str], np.ndarray]:
     if detections.y_prob is None:
         return ["face"] * len(detections), detections.confidence
     class_ids = decide(detections.y_prob)
-    return [CLASS_NAMES[class_id] for class_id in class_ids], detections.y_prob[range(len(class_ids)), class_ids]
+    return [CLASS_NAMES[class_id] for class_id in class_ids], detections.y_prob[
+        range(len(class_ids)), class_ids
+    ]
 
 
 def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> list[list[str]]:
@@ -105,7 +126,9 @@ def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> 
     return texts
 
 
-def draw_detections(image: np.ndarray, detections: Detections, remarks: Sequence[str] | None = None) -> np.ndarray:
+def draw_detections(
+    image: np.ndarray, detections: Detections, remarks: Sequence[str] | None = None
+) -> np.ndarray:
     """A copy of an image with a box and a caption such as "with_mask 97 %" for each face, in its class's colour.
 
     Lines and letters grow with the image. A caption never leaves it and covers no other face and no other caption:
@@ -129,7 +152,9 @@ def draw_detections(image: np.ndarray, detections: Detections, remarks: Sequence
     order = np.argsort(-detections.confidence, kind="stable")
     for index in order[::-1]:  # the most confident lies on top
         x_min, y_min, x_max, y_max = boxes[index].tolist()
-        width = max(1, min(line, min(x_max - x_min, y_max - y_min) // 8))  # a small face stays visible
+        width = max(
+            1, min(line, min(x_max - x_min, y_max - y_min) // 8)
+        )  # a small face stays visible
         inside = np.s_[y_min + width : y_max - width, x_min + width : x_max - width]
         face = canvas[inside].copy()
         canvas[y_min:y_max, x_min:x_max] = colors[index]

@@ -40,8 +40,15 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
         found = list_images(path, unread.append)
     elif glob.has_magic(argument):
         matches = [Path(match) for match in glob.glob(argument, recursive=True)]
-        found = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
-        found += [image for folder in matches if folder.is_dir() for image in list_images(folder, unread.append)]
+        found = [
+            match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()
+        ]
+        found += [
+            image
+            for folder in matches
+            if folder.is_dir()
+            for image in list_images(folder, unread.append)
+        ]
     else:
         raise SourceError(f"There is no file or folder {argument}: check the path.")
     root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts)).resolve()
@@ -53,7 +60,9 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
     return sorted(found, key=natural_key)
 
 
-def find_images(arguments: Iterable[str], output: str | Path = "output") -> tuple[list[Path], list[str]]:
+def find_images(
+    arguments: Iterable[str], output: str | Path = "output"
+) -> tuple[list[Path], list[str]]:
     """The image files that arguments mean: files as they are, the images of folders and of globs in natural order.
 
     Args:
@@ -74,7 +83,10 @@ def find_images(arguments: Iterable[str], output: str | Path = "output") -> tupl
             problems.append(str(error))
         except OSError as error:
             problems.append(f"{argument} cannot be read ({error.strerror}): check the path.")
-        problems += [f"The folder {one.filename} cannot be read ({one.strerror}): allow it." for one in unread]
+        problems += [
+            f"The folder {one.filename} cannot be read ({one.strerror}): allow it."
+            for one in unread
+        ]
     return list(files.values()), problems
 
 

@@ -32,8 +32,12 @@ def list_images(folder: str | Path, tell: Callable[[OSError], None] | None = Non
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}: check the path.")
-    paths = (Path(parent, name) for parent, _, names in os.walk(folder, onerror=tell) for name in names)
-    return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    paths = (
+        Path(parent, name) for parent, _, names in os.walk(folder, onerror=tell) for name in names
+    )
+    return sorted(
+        path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
 
 
 def _is_truncated(data: bytes) -> bool:
@@ -59,7 +63,9 @@ def read_image(path: str | Path) -> np.ndarray:
         ImageError: the file is missing, is no image, or is cut off.
     """
     try:
-        data = Path(path).read_bytes()  # not cv2.imread, which cannot open accented names on Windows
+        data = Path(
+            path
+        ).read_bytes()  # not cv2.imread, which cannot open accented names on Windows
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}): check the path.") from error
     return decode_image(data, path)
@@ -79,7 +85,9 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
         # PNG and WebP keep their transparency only when read unchanged, but then they lie as they were stored.
         raw, exif = _read_stored(buffer) if data[:4] in (b"\x89PNG", b"RIFF") else (None, b"")
     except cv2.error as error:
-        raise ImageError(f"{path} cannot be decoded (damaged or too large): save it again as JPEG or PNG.") from error
+        raise ImageError(
+            f"{path} cannot be decoded (damaged or too large): save it again as JPEG or PNG."
+        ) from error
     if image is None:
         raise ImageError(f"{path} is not an image that can be read: use a JPEG, PNG or WebP file.")
     if raw is not None and raw.ndim == 3 and raw.shape[2] == 4:
@@ -101,7 +109,9 @@ def _turn(image: np.ndarray, exif: bytes) -> np.ndarray:
     order = "little" if exif.startswith(b"II") else "big"
     start = int.from_bytes(exif[4:8], order)
     count = int.from_bytes(exif[start : start + 2], order)
-    tags = [exif[at : at + 12] for at in range(start + 2, min(start + 2 + 12 * count, len(exif)), 12)]
+    tags = [
+        exif[at : at + 12] for at in range(start + 2, min(start + 2 + 12 * count, len(exif)), 12)
+    ]
     values = {int.from_bytes(tag[:2], order): int.from_bytes(tag[8:10], order) for tag in tags}
     orientation = values.get(274, 1)
     if orientation in (5, 6, 7, 8):
@@ -123,11 +133,15 @@ def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:
         ImageError: the folder cannot be written, the suffix is unknown, or its format cannot hold so many pixels.
     """
     path = Path(path)
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    options = (
+        [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    )
     try:
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     except cv2.error as error:
-        raise ImageError(f"{path} cannot be written: {path.suffix or 'no suffix'} is no image format.") from error
+        raise ImageError(
+            f"{path} cannot be written: {path.suffix or 'no suffix'} is no image format."
+        ) from error
     if not done:
         size = f"{image.shape[1]} x {image.shape[0]}"
         raise ImageError(f"{path} cannot be written: {size} pixels are too many for {path.suffix}.")
@@ -135,7 +149,9 @@ def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.tobytes())
     except OSError as error:
-        raise ImageError(f"{path} cannot be written ({error.strerror}): choose another folder.") from error
+        raise ImageError(
+            f"{path} cannot be written ({error.strerror}): choose another folder."
+        ) from error
     return path
 
 
@@ -176,6 +192,8 @@ def crop_image(image: np.ndarray, box: Iterable[float]) -> np.ndarray:
     x_min, y_min, x_max, y_max = (int(round(float(value))) for value in box)
     rows = np.clip(np.arange(y_min, max(y_max, y_min + 1)), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(x_min, max(x_max, x_min + 1)), 0, image.shape[1] - 1)
-    if rows[-1] - rows[0] + 1 == len(rows) and columns[-1] - columns[0] + 1 == len(columns):  # wholly inside
+    if rows[-1] - rows[0] + 1 == len(rows) and columns[-1] - columns[0] + 1 == len(
+        columns
+    ):  # wholly inside
         return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
     return image[rows[:, None], columns]

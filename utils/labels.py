@@ -41,23 +41,35 @@ def read_voc(path: str | Path) -> tuple[str, tuple[int, int], list[tuple[str, np
     try:
         root = ET.parse(path).getroot()
         name = Path(root.findtext("filename", "")).name
-        resolution_wh = (int(root.findtext("size/width", "0")), int(root.findtext("size/height", "0")))
+        resolution_wh = (
+            int(root.findtext("size/width", "0")),
+            int(root.findtext("size/height", "0")),
+        )
         found = [
-            (item.findtext("name", ""), np.array([float(item.findtext(f"bndbox/{tag}", "")) for tag in VOC_TAGS]))
+            (
+                item.findtext("name", ""),
+                np.array([float(item.findtext(f"bndbox/{tag}", "")) for tag in VOC_TAGS]),
+            )
             for item in root.findall("object")
         ]
     except (ET.ParseError, ValueError, OSError) as error:
-        raise LabelError(f"{path} is not a Pascal VOC file that can be read ({error}): save it again.") from error
+        raise LabelError(
+            f"{path} is not a Pascal VOC file that can be read ({error}): save it again."
+        ) from error
     faces = []
     for class_name, box in found:
         clipped = clip_boxes(box, resolution_wh)[0].astype(float) if min(resolution_wh) > 0 else box
         if not box_area(clipped)[0] > 0:  # NaN neither
-            raise LabelError(f"{path}: the box {box.tolist()} is outside its image {resolution_wh}.")
+            raise LabelError(
+                f"{path}: the box {box.tolist()} is outside its image {resolution_wh}."
+            )
         faces.append((to_class_name(class_name, path), clipped))
     return name, resolution_wh, faces
 
 
-def write_voc(path: str | Path, file_name: str, resolution_wh: tuple[int, int], table: pd.DataFrame) -> Path:
+def write_voc(
+    path: str | Path, file_name: str, resolution_wh: tuple[int, int], table: pd.DataFrame
+) -> Path:
     """Write one image's faces (rows with ``class_name`` and a box) as a Pascal VOC file."""
     root = ET.Element("annotation")
     ET.SubElement(root, "filename").text = file_name
@@ -77,7 +89,9 @@ def write_voc(path: str | Path, file_name: str, resolution_wh: tuple[int, int], 
     return path
 
 
-def read_voc_folder(folder: str | Path, root: str | Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_voc_folder(
+    folder: str | Path, root: str | Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read ``annotations/*.xml`` of a folder; the images lie in ``images/`` or in the folder itself.
 
     Args:
@@ -99,19 +113,26 @@ def read_voc_folder(folder: str | Path, root: str | Path | None = None) -> tuple
             if image is None:
                 raise LabelError(f"{path} describes {name}, which is not in {image_dir}.")
             file = image.relative_to(root).as_posix()
-            rows += [dict(zip(COLUMNS, (file, folder.name, name, *box), strict=True)) for name, box in faces]
+            rows += [
+                dict(zip(COLUMNS, (file, folder.name, name, *box), strict=True))
+                for name, box in faces
+            ]
         except LabelError as error:
             problems.append({"file": path.name, "problem": str(error)})
     return make_label_table(rows), pd.DataFrame(problems, columns=["file", "problem"])
 
 
 def _list_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
 
 
 def _read_class_folder(folder: Path, root: Path) -> pd.DataFrame:
     label = {"source": folder.parent.name, "class_name": to_class_name(folder.name, folder)}
-    return make_label_table([{"file": path.relative_to(root).as_posix(), **label} for path in list_images(folder)])
+    return make_label_table(
+        [{"file": path.relative_to(root).as_posix(), **label} for path in list_images(folder)]
+    )
 
 
 def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd.DataFrame:
@@ -126,7 +147,8 @@ def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd
 
 
 def read_labels(
-    root: str | Path, readers: Mapping[str, Callable[[Path, Path], tuple[pd.DataFrame, pd.DataFrame]]] | None = None
+    root: str | Path,
+    readers: Mapping[str, Callable[[Path, Path], tuple[pd.DataFrame, pd.DataFrame]]] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root: each of its folders is either Pascal VOC (has ``annotations/``) or class folders.
 
@@ -157,9 +179,13 @@ def read_labels(
             try:
                 tables.append(_read_class_folder(class_dir, root))
             except LabelError as error:
-                problems.append({"file": class_dir.relative_to(root).as_posix(), "problem": str(error)})
+                problems.append(
+                    {"file": class_dir.relative_to(root).as_posix(), "problem": str(error)}
+                )
     if not (sum(map(len, tables)) or is_begun):
-        raise LabelError(f"{root} holds no labelled images: it needs folders of classes or of Pascal VOC files.")
+        raise LabelError(
+            f"{root} holds no labelled images: it needs folders of classes or of Pascal VOC files."
+        )
     return pd.concat(tables, ignore_index=True), pd.DataFrame(problems, columns=["file", "problem"])
 
 
@@ -176,11 +202,19 @@ def apply_corrections(table: pd.DataFrame, corrections: pd.DataFrame) -> pd.Data
     key = ["file", *BOX_COLUMNS]
     corrections = corrections.astype(dict.fromkeys(BOX_COLUMNS, "float64"))
     corrections = corrections[corrections.file.isin(table.file)].drop_duplicates(key, keep="last")
-    missing = corrections.merge(table[key], on=key, how="left", indicator=True).query("_merge == 'left_only'")
+    missing = corrections.merge(table[key], on=key, how="left", indicator=True).query(
+        "_merge == 'left_only'"
+    )
     if len(missing):
-        raise LabelError(f"No face of {missing.file.iloc[0]} has the box of its correction: check the table.")
-    corrected = corrections.class_name.map(lambda name: to_class_name(name, "A correction"), na_action="ignore")
-    merged = table.merge(corrections[key].assign(corrected=corrected), on=key, how="left", indicator=True)
+        raise LabelError(
+            f"No face of {missing.file.iloc[0]} has the box of its correction: check the table."
+        )
+    corrected = corrections.class_name.map(
+        lambda name: to_class_name(name, "A correction"), na_action="ignore"
+    )
+    merged = table.merge(
+        corrections[key].assign(corrected=corrected), on=key, how="left", indicator=True
+    )
     kept = merged[(merged._merge == "left_only") | merged.corrected.notna()]
     class_name = kept.class_name.where(kept.corrected.isna(), kept.corrected)
     return kept.assign(class_name=class_name)[table.columns].reset_index(drop=True)

@@ -6,13 +6,20 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL_DIR = ROOT / "model"
 DATA_DIR = ROOT / "data"
 EXAMPLES_DIR = DATA_DIR / "examples"
-SHARED_DIR = ROOT.parent / "shared"  # data and weights beside the checkout, where a machine has them
-FACES, CROPS = "faces.csv", "crops"  # the table and the folder that an extraction of faces writes side by side
+SHARED_DIR = (
+    ROOT.parent / "shared"
+)  # data and weights beside the checkout, where a machine has them
+FACES, CROPS = (
+    "faces.csv",
+    "crops",
+)  # the table and the folder that an extraction of faces writes side by side
 
 
 def is_crop(image: str | Path) -> bool:
     """Whether an image is a face that an extraction cut out, and no photograph."""
-    return any(folder.name == CROPS and (folder.parent / FACES).is_file() for folder in Path(image).parents)
+    return any(
+        folder.name == CROPS and (folder.parent / FACES).is_file() for folder in Path(image).parents
+    )
 
 
 def find_model(name: str) -> Path:
@@ -24,4 +31,6 @@ def find_model(name: str) -> Path:
     for folder in (MODEL_DIR, SHARED_DIR / "models"):
         if (folder / name).is_file():
             return folder / name
-    raise FileNotFoundError(f"The model file {name} is not in {MODEL_DIR}: run `make models` to fetch it.")
+    raise FileNotFoundError(
+        f"The model file {name} is not in {MODEL_DIR}: run `make models` to fetch it."
+    )

@@ -16,7 +16,9 @@ from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
 _BELOW = {"fontsize": 7, "y": 0, "pad": -3, "va": "top"}  # a title as a caption under the picture
 
 
-def plot_gallery(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.6) -> Axes:
+def plot_gallery(
+    images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.6
+) -> Axes:
     """Pictures in a grid of cells ``side`` inches wide, a caption under each; returns the first Axes."""
     captions = [_wrap(caption, round(17 * side)) for caption in captions]
     starts = range(0, max(1, len(images)), columns)
@@ -26,7 +28,9 @@ def plot_gallery(images: Sequence[np.ndarray], captions: Sequence[str], columns:
         lines = max([caption.count("\n") + 1 for caption in captions[row]], default=1)
         heights.append(side * min(highest, 1.3) + 0.14 * lines + 0.12)
     size = (columns * side, sum(heights))
-    figure, grid = plt.subplots(len(heights), columns, figsize=size, height_ratios=heights, squeeze=False)
+    figure, grid = plt.subplots(
+        len(heights), columns, figsize=size, height_ratios=heights, squeeze=False
+    )
     for ax in grid.flat:
         ax.set_axis_off()
     for ax, image, caption in zip(grid.flat, images, captions, strict=False):
@@ -60,7 +64,9 @@ def plot_confusion(counts: pd.DataFrame, title: str = "") -> np.ndarray:
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
     kinds = (counts, "d", "counts"), (shares, ".1%", "shares of each true class")
     for ax, (values, form, name) in zip(axes, kinds, strict=True):
-        sns.heatmap(values, annot=True, fmt=form, cmap="Blues", cbar=False, vmin=0, ax=ax, square=False)
+        sns.heatmap(
+            values, annot=True, fmt=form, cmap="Blues", cbar=False, vmin=0, ax=ax, square=False
+        )
         ax.set_title(name, fontsize=10)
         plt.setp(ax.get_xticklabels(), rotation=20, ha="right")
         ax.tick_params(axis="y", rotation=0)
@@ -77,7 +83,9 @@ def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
     for ax, name in zip(axes[0], names, strict=True):
         for column, label in ((name, "train, augmented"), (f"val_{name}", "validation")):
             if column in history:
-                sns.lineplot(history, x="epoch", y=column, label=label, marker="o", markersize=4, ax=ax)
+                sns.lineplot(
+                    history, x="epoch", y=column, label=label, marker="o", markersize=4, ax=ax
+                )
         ax.set(xlabel="epoch", ylabel=name)
         sns.despine(ax=ax)
     figure.suptitle(title)
@@ -106,7 +114,10 @@ def plot_precision_recall(curves: dict[str, pd.DataFrame], min_confidence: float
         (line,) = ax.plot(curve.recall, curve.precision, label=name, drawstyle="steps-post")
         kept = curve[curve.confidence >= min_confidence].tail(1)
         ax.plot(kept.recall, kept.precision, "o", color=line.get_color())
-    ax.set(xlabel="recall: share of the labelled faces found", ylabel="precision: share of the boxes that are faces")
+    ax.set(
+        xlabel="recall: share of the labelled faces found",
+        ylabel="precision: share of the boxes that are faces",
+    )
     ax.set(xlim=(0, 1), ylim=(0, 1.02), title=f"dots: confidence {min_confidence}")
     ax.legend(loc="lower left")
     sns.despine(ax=ax)
@@ -119,10 +130,15 @@ def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
     ax.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="earned exactly")
     for name, table in tables.items():
         bars = np.clip([table.accuracy - table.low, table.high - table.accuracy], 0, None)
-        ax.errorbar(table.probability, table.accuracy, bars, marker="o", capsize=3, label=name, alpha=0.85)
+        ax.errorbar(
+            table.probability, table.accuracy, bars, marker="o", capsize=3, label=name, alpha=0.85
+        )
     lowest = min(min(table.probability.min(), table.low.min()) for table in tables.values())
     ax.set(
-        xlabel="probability said", ylabel="share that was right", xlim=(lowest - 0.02, 1.01), ylim=(lowest - 0.02, 1.01)
+        xlabel="probability said",
+        ylabel="share that was right",
+        xlim=(lowest - 0.02, 1.01),
+        ylim=(lowest - 0.02, 1.01),
     )
     ax.legend(loc="lower right")
     sns.despine(ax=ax)
@@ -138,7 +154,16 @@ def plot_shares(table: pd.DataFrame) -> Axes:
     for name in MASK_CLASSES:
         share = pd.to_numeric(table[f"share_{name}"]).fillna(0)
         color = np.array(CLASS_COLORS[name]) / 255
-        ax.bar(table.start_s, share, width, floor, align="edge", color=color, edgecolor="white", label=name)
+        ax.bar(
+            table.start_s,
+            share,
+            width,
+            floor,
+            align="edge",
+            color=color,
+            edgecolor="white",
+            label=name,
+        )
         floor += share
     every = 1 + len(table) // 40  # more numbers than that would lie on one another
     for row in table[::every].itertuples():
@@ -152,11 +177,16 @@ def plot_shares(table: pd.DataFrame) -> Axes:
 def plot_intervals(table: pd.DataFrame, value: str = "accuracy", hue: str | None = None) -> Axes:
     """Points with intervals, a row a slice: ``slice`` (index or column), the value, ``low``, ``high``, ``n``."""
     rows = table.reset_index()
-    slices, kinds = list(dict.fromkeys(rows.slice)), [None] if hue is None else list(dict.fromkeys(rows[hue]))
+    slices, kinds = (
+        list(dict.fromkeys(rows.slice)),
+        [None] if hue is None else list(dict.fromkeys(rows[hue])),
+    )
     _, ax = plt.subplots(figsize=(7.5, 0.7 + 0.3 * len(slices) * len(kinds)))
     for shift, kind in enumerate(kinds):
         part = rows if hue is None else rows[rows[hue] == kind]
-        y = np.array([slices.index(name) for name in part.slice]) + 0.25 * (shift - (len(kinds) - 1) / 2)
+        y = np.array([slices.index(name) for name in part.slice]) + 0.25 * (
+            shift - (len(kinds) - 1) / 2
+        )
         errors = np.clip([part[value] - part.low, part.high - part[value]], 0, None)
         ax.errorbar(part[value], y, xerr=errors, fmt="o", capsize=3, label=kind)
     counts = rows.groupby("slice").n.max()
@@ -180,14 +210,18 @@ def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
     return ax
 
 
-def plot_heat(images: Sequence[np.ndarray], heats: Sequence[np.ndarray], captions: Sequence[str]) -> Axes:
+def plot_heat(
+    images: Sequence[np.ndarray], heats: Sequence[np.ndarray], captions: Sequence[str]
+) -> Axes:
     """Grad-CAM laid over faces: red is where the classifier looked."""
     figure, axes = plt.subplots(2, len(images), figsize=(1.7 * len(images), 3.9), squeeze=False)
     for column, (image, heat, caption) in enumerate(zip(images, heats, captions, strict=True)):
         edges = (0, image.shape[1], image.shape[0], 0)
         axes[0, column].imshow(image)
         axes[1, column].imshow(image, extent=edges)
-        axes[1, column].imshow(heat, cmap="inferno", alpha=0.55, extent=edges, interpolation="bilinear")
+        axes[1, column].imshow(
+            heat, cmap="inferno", alpha=0.55, extent=edges, interpolation="bilinear"
+        )
         axes[1, column].set_title(caption, **_BELOW)
     for ax in axes.flat:
         ax.set_axis_off()

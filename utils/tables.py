@@ -41,10 +41,16 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         data = path.read_bytes() if path.exists() else b""
         whole = data[: data.rfind(b"\n") + 1].decode("utf-8-sig")
-        table = pd.read_csv(io.StringIO(whole), dtype=str, keep_default_na=False) if whole.strip() else None
+        table = (
+            pd.read_csv(io.StringIO(whole), dtype=str, keep_default_na=False)
+            if whole.strip()
+            else None
+        )
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
         said = " ".join(str(error).split())  # pandas ends its sentences with a line break
-        raise TableError(f"{path} cannot be read as a table ({said}): mend it or move it away.") from error
+        raise TableError(
+            f"{path} cannot be read as a table ({said}): mend it or move it away."
+        ) from error
     if table is None:
         return pd.DataFrame(columns=list(columns), dtype="str")
     for name in columns:
@@ -53,7 +59,9 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def append_rows(path: str | Path, rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> None:
+def append_rows(
+    path: str | Path, rows: Iterable[Mapping[str, object]], columns: Sequence[str]
+) -> None:
     """Append rows to a table, after its end is mended; a missing table is made, with its header.
 
     Args:
@@ -66,7 +74,9 @@ def append_rows(path: str | Path, rows: Iterable[Mapping[str, object]], columns:
     """
     path, lines = Path(path), io.StringIO()
     writer = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writerows({name: UNWRITABLE.sub(" ", str(value)) for name, value in row.items()} for row in rows)
+    writer.writerows(
+        {name: UNWRITABLE.sub(" ", str(value)) for name, value in row.items()} for row in rows
+    )
     header = ",".join(columns) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +84,14 @@ def append_rows(path: str | Path, rows: Iterable[Mapping[str, object]], columns:
             end = _cut_at_last_line(file)
             file.seek(0)
             if end and file.readline().decode("utf-8-sig").strip() != header.strip():
-                raise TableError(f"{path} has other columns than {', '.join(columns)}: move it away.")
+                raise TableError(
+                    f"{path} has other columns than {', '.join(columns)}: move it away."
+                )
             file.write(((header if end == 0 else "") + lines.getvalue()).encode())
     except OSError as error:
-        raise TableError(f"{path} cannot be written ({error.strerror}): free space or choose another.") from error
+        raise TableError(
+            f"{path} cannot be written ({error.strerror}): free space or choose another."
+        ) from error
 
 
 def _cut_at_last_line(file: io.FileIO) -> int:
@@ -106,7 +120,9 @@ def hold_folder(folder: str | Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "a")
     except OSError as error:
-        raise TableError(f"{folder} cannot be written ({error.strerror}): free space or choose another.") from error
+        raise TableError(
+            f"{folder} cannot be written ({error.strerror}): free space or choose another."
+        ) from error
     with file:
         try:
             if fcntl:
@@ -114,7 +130,9 @@ def hold_folder(folder: str | Path) -> Iterator[None]:
             else:
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except (BlockingIOError, PermissionError) as error:
-            raise TableError(f"Another program is at work in {folder}: wait until it is done, or stop it.") from error
+            raise TableError(
+                f"Another program is at work in {folder}: wait until it is done, or stop it."
+            ) from error
         yield
 
 
@@ -140,4 +158,6 @@ def replace_text(path: str | Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="")
         part.replace(path)
     except OSError as error:
-        raise TableError(f"{path} cannot be written ({error.strerror}): free space or close it elsewhere.") from error
+        raise TableError(
+            f"{path} cannot be written ({error.strerror}): free space or close it elsewhere."
+        ) from error

@@ -1,0 +1,189 @@
+"""Pascal VOC files and the journal: what a person saved counts, what nobody touched does not, and nothing is lost."""
+
+import os
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import draw_blocks
+from utils.annotate.annotations import is_untouched, record_annotations, write_annotations
+from utils.annotate.journal import read_hand_labels, read_journal, record_label
+from utils.annotate.labelimg_app import annotation_path
+from utils.classes import LabelError
+from utils.images import write_image
+from utils.labels import BOX_COLUMNS, read_voc, write_voc
+
+BOX, OTHER = (20.25, 40.5, 60.0, 90.0), (100.0, 10.0, 130.0, 50.0)
+LABELLER = "Ada"
+
+
+def make_faces(*rows: tuple) -> pd.DataFrame:
+    """A table from (file, box, class_name)."""
+    return pd.DataFrame(
+        [(file, *box, name) for file, box, name in rows],
+        columns=["file", *BOX_COLUMNS, "class_name"],
+    )
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ("one/a.png", "one/b.png", "two/images/a.png"):
+        write_image(tmp_path / name, draw_blocks())
+    return tmp_path
+
+
+def save(path, *faces: tuple, at: str | None = None):
+    """Save an annotation as labelImg does: whole pixels from 1 on, and nothing of what it did not write."""
+    rows = [(name, *np.maximum(1, np.floor(box)).astype(int)) for name, box in faces]
+    write_voc(path, "a.png", (160, 120), pd.DataFrame(rows, columns=["class_name", *BOX_COLUMNS]))
+    if at:
+        time = pd.Timestamp(at).timestamp()
+        os.utime(path, (time, time))
+    return path
+
+
+def current(journal) -> dict:
+    labels = read_hand_labels(journal)
+    return {
+        (row.file, *(getattr(row, name) for name in BOX_COLUMNS)): row.class_name
+        for row in labels.itertuples()
+    }
+
+
+def test_annotations_lie_beside_the_images(root):
+    assert annotation_path("one/a.b.jpg").as_posix() == "one/annotations/a.b.xml"
+    assert annotation_path("two/images/a.png").as_posix() == "two/annotations/a.xml"
+
+
+def test_an_empty_table_writes_nothing(root):
+    assert write_annotations(make_faces(), root) == 0
+    assert not list(root.rglob("*.xml"))
+    rows, problems = record_annotations(root, root, root / "journal.csv", LABELLER)
+    assert (len(rows), len(problems), (root / "journal.csv").exists()) == (0, 0, False)
+    assert rows.columns.tolist() == ["file", *BOX_COLUMNS, "class_name", "way"]
+
+
+def test_a_table_becomes_files_with_the_faces_inside_the_image(root):
+    faces = make_faces(
+        ("one/a.png", (-5, 10, 30, 200), "with_mask"), ("two/images/a.png", OTHER, "no_face")
+    )
+    assert write_annotations(faces, root) == 2
+    name, resolution_wh, found = read_voc(root / "one/annotations/a.xml")
+    assert (name, resolution_wh) == ("a.png", (160, 120))
+    assert [(name, box.tolist()) for name, box in found] == [("with_mask", [0, 10, 30, 120])]
+    assert "-5" not in (root / "one/annotations/a.xml").read_text()
+    assert [name for name, _ in read_voc(root / "two/annotations/a.xml")[2]] == ["no_face"]
+    assert not list(root.rglob("*.part"))
+
+
+@pytest.mark.parametrize("table", ["no column", "empty", "missing"])
+def test_a_face_without_a_class_waits_for_one(root, table):
+    faces = make_faces(("one/a.png", BOX, "" if table == "empty" else None))
+    write_annotations(faces.drop(columns="class_name") if table == "no column" else faces, root)
+    path = root / "one/annotations/a.xml"
+    assert [item.text for item in ET.parse(path).iter("name")] == ["face"]
+    journal = root / "journal.csv"
+    assert [len(table) for table in record_annotations(root, root, journal, LABELLER)] == [
+        0,
+        0,
+    ]  # nobody has looked
+    save(path, ("face", BOX))
+    rows, problems = record_annotations(root, root, journal, LABELLER)
+    assert (len(rows), problems.file.tolist()) == (0, ["one/a.png"])
+    assert "a.xml: the class 'face' is unknown; use one of with_mask" in problems.problem[0]
+
+
+def test_rows_without_a_box_and_photos_that_are_gone_are_passed_over(root, capsys):
+    whole = make_faces(("one/a.png", [np.nan] * 4, "with_mask"))
+    gone = make_faces(("one/gone.png", BOX, "with_mask"), ("one/b.png", BOX, "with_mask"))
+    assert write_annotations(pd.concat([whole, gone]), root) == 1
+    assert [path.name for path in root.rglob("*.xml")] == ["b.xml"]
+    assert "gone.png cannot be read" in capsys.readouterr().out
+
+
+def test_a_file_is_written_again_until_a_person_saves_it(root):
+    path = root / "one/annotations/a.xml"
+    write_annotations(make_faces(("one/a.png", BOX, "")), root)
+    assert is_untouched(path)
+    assert write_annotations(make_faces(("one/a.png", BOX, "with_mask")), root) == 1
+    assert [name for name, _ in read_voc(path)[2]] == ["with_mask"]
+    for edited in (
+        path.read_text().replace("with_mask", "without_mask"),
+        "<annotation/>",
+        "no XML",
+    ):
+        path.write_text(edited)
+        assert not is_untouched(path)
+        assert write_annotations(make_faces(("one/a.png", BOX, "with_mask")), root) == 0
+        assert path.read_text() == edited
+
+
+def test_what_was_saved_is_recorded_once_with_the_numbers_of_the_table(root):
+    journal, known = (
+        root / "journal.csv",
+        make_faces(("one/a.png", BOX, ""), ("one/b.png", OTHER, "")),
+    )
+    write_annotations(known, root)
+    save(root / "one/annotations/a.xml", ("With Mask", BOX), ("without_mask", (0, 0, 9, 9)))
+    rows, problems = record_annotations(root / "one", root, journal, LABELLER, known)
+    assert len(problems) == 0
+    assert rows.file.tolist() == ["one/a.png"] * 2
+    assert rows[BOX_COLUMNS].to_numpy().tolist() == [[*BOX], [1, 1, 9, 9]]
+    assert rows.class_name.tolist() == ["with_mask", "without_mask"]
+    assert {(row.labeller, row.way) for row in read_journal(journal)} == {(LABELLER, "labelimg")}
+    before = journal.read_bytes()
+    assert [len(table) for table in record_annotations(root, root, journal, LABELLER, known)] == [
+        0,
+        0,
+    ]
+    assert journal.read_bytes() == before
+
+
+CHANGES = {
+    "class": ([("without_mask", BOX)], {BOX: "without_mask"}),
+    "rounded": ([("with_mask", (20, 41, 61, 90))], {BOX: "with_mask"}),
+    "moved": ([("with_mask", (23, 41, 63, 90))], {(23, 41, 63, 90): "with_mask"}),
+    "deleted": ([], {}),
+    "added": ([("with_mask", BOX), ("with_mask", OTHER)], {BOX: "with_mask", OTHER: "with_mask"}),
+}
+
+
+@pytest.mark.parametrize(("faces", "expected"), CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize(
+    "when", ["2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"], ids=["before", "after"]
+)
+def test_the_later_of_two_decisions_holds(root, faces, expected, when):
+    """A label from the buttons, and an annotation saved before or after it."""
+    journal = root / "journal.csv"
+    record_label(journal, "one/a.png", BOX, "with_mask", LABELLER, "buttons")
+    save(root / "one/annotations/a.xml", *faces, at=when)
+    record_annotations(root, root, journal, LABELLER)
+    if when < "2026":
+        expected = {**expected, BOX: "with_mask"}
+    assert current(journal) == {("one/a.png", *box): name for box, name in expected.items()}
+
+
+def test_a_person_takes_back_no_label_of_another(root):
+    journal = root / "journal.csv"
+    record_label(journal, "one/a.png", BOX, "with_mask", "Grace", "buttons")
+    save(root / "one/annotations/a.xml", at="2100-01-01T00:00:00Z")
+    record_annotations(root, root, journal, LABELLER)
+    assert current(journal) == {("one/a.png", *BOX): "with_mask"}
+
+
+def test_a_bad_annotation_spoils_none_of_the_others(root):
+    save(root / "one/annotations/a.xml", ("cat", BOX))
+    (root / "one/annotations/b.xml").write_text("<annotation>")
+    save(root / "two/annotations/a.xml", ("with_mask", BOX))
+    rows, problems = record_annotations(root, root, root / "journal.csv", LABELLER)
+    assert rows.file.tolist() == ["two/images/a.png"]
+    assert problems.file.tolist() == ["one/a.png", "one/b.png"]
+    assert "the class 'cat' is unknown" in problems.problem[0]
+
+
+def test_images_that_would_share_an_annotation_are_refused(root):
+    write_image(root / "one/a.jpg", draw_blocks())
+    with pytest.raises(LabelError, match=r"a\.\w+ and a\.\w+ would share"):
+        record_annotations(root, root, root / "journal.csv", LABELLER)

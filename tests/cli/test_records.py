@@ -1,0 +1,133 @@
+"""Records: what is written is read back, in the shape of the script's contract."""
+
+import csv
+import io
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from utils.boxes import Detections
+from utils.classes import CLASS_NAMES, MASK_CLASSES
+from utils.cli.records import CSV_COLUMNS, make_record, write_csv, write_json
+
+RESOLUTION_WH = (100, 80)
+
+
+def make_detections(count: int) -> Detections:
+    rng = np.random.default_rng(count)
+    corners = rng.uniform(-20, 90, (count, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 60, (count, 2))], axis=1).astype(
+        np.float32
+    )
+    y_prob = rng.dirichlet([1] * len(CLASS_NAMES), count).astype(np.float32)
+    return Detections(boxes, rng.uniform(0.5, 1, count).astype(np.float32), y_prob)
+
+
+def make_records() -> list[dict]:
+    images = [
+        make_record(f"{count}.jpg", RESOLUTION_WH, make_detections(count)) for count in (0, 1, 5)
+    ]
+    return [
+        *images,
+        make_record("film.mp4", RESOLUTION_WH, make_detections(2), frame=7, time_s=0.28),
+    ]
+
+
+def test_an_image_without_faces_has_an_empty_list():
+    record = make_record("a.jpg", RESOLUTION_WH, Detections.empty())
+    assert record == {"file": "a.jpg", "width": 100, "height": 80, "faces": []}
+
+
+def test_a_record_has_the_keys_of_the_contract_in_order():
+    image = make_record("a.jpg", RESOLUTION_WH, make_detections(1))
+    assert list(image) == ["file", "width", "height", "faces"]
+    assert list(image["faces"][0]) == [
+        "box",
+        "confidence",
+        "class_name",
+        "probability",
+        "probabilities",
+    ]
+    assert list(make_record("a.mp4", RESOLUTION_WH, make_detections(1), 0, 0.0))[:3] == [
+        "file",
+        "frame",
+        "time_s",
+    ]
+
+
+def test_a_face_is_told_as_it_was_detected():
+    detections = make_detections(50)
+    faces = make_record("a.jpg", RESOLUTION_WH, detections)["faces"]
+    assert len(faces) == len(detections)
+    for face, box, confidence, row in zip(
+        faces, detections.xyxy, detections.confidence, detections.y_prob, strict=True
+    ):
+        assert face["box"] == [
+            round(min(max(value, 0), RESOLUTION_WH[i % 2])) for i, value in enumerate(box.tolist())
+        ]
+        assert all(type(value) is int for value in face["box"])
+        assert face["confidence"] == pytest.approx(confidence, abs=1e-4)
+        assert list(face["probabilities"]) == list(CLASS_NAMES)
+        assert list(face["probabilities"].values()) == pytest.approx(row.tolist(), abs=1e-4)
+        assert face["class_name"] in MASK_CLASSES
+        assert face["probability"] == max(face["probabilities"][name] for name in MASK_CLASSES)
+        assert face["probability"] == face["probabilities"][face["class_name"]]
+
+
+@pytest.mark.parametrize("records", [[], make_records()], ids=["none", "some"])
+def test_json_is_read_back_as_it_was(tmp_path, records):
+    write_json(tmp_path / "é.json", iter(records))
+    assert json.loads((tmp_path / "é.json").read_text(encoding="utf-8")) == {"images": records}
+
+
+def test_a_table_has_one_row_a_face_with_the_same_values(tmp_path):
+    records = make_records()
+    write_csv(tmp_path / "a.csv", records)
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert tuple(table.columns) == CSV_COLUMNS
+    expected = [(record, face) for record in records for face in record["faces"]]
+    assert len(table) == len(expected)
+    for row, (record, face) in zip(table.itertuples(), expected, strict=True):
+        assert (row.file, row.width, row.height) == (record["file"], *RESOLUTION_WH)
+        assert [row.x_min, row.y_min, row.x_max, row.y_max] == face["box"]
+        assert (row.confidence, row.class_name, row.probability) == tuple(
+            face[key] for key in ("confidence", "class_name", "probability")
+        )
+        assert [getattr(row, f"probability_{name}") for name in CLASS_NAMES] == list(
+            face["probabilities"].values()
+        )
+        assert pd.isna(row.frame) if "frame" not in record else (row.frame, row.time_s) == (7, 0.28)
+
+
+def test_a_table_without_faces_has_its_columns(tmp_path):
+    write_csv(tmp_path / "a.csv", [])
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert list(csv.reader(text.splitlines())) == [list(CSV_COLUMNS)]
+
+
+def test_a_dash_is_standard_output(capsys):
+    write_json("-", make_records())
+    assert json.loads(capsys.readouterr().out) == {"images": make_records()}
+    write_csv("-", make_records())
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["file"] for row in rows] == [
+        record["file"] for record in make_records() for _ in record["faces"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ['a, "b" é 猫.jpg', os.fsdecode(b"caf\xe9.jpg")], ids=["quotes", "no text"]
+)
+def test_any_file_name_comes_through(tmp_path, name):
+    record = make_record(name, RESOLUTION_WH, make_detections(1))
+    write_json(tmp_path / "a.json", [record])
+    assert (
+        json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["images"][0]["file"] == name
+    )
+    write_csv(tmp_path / "a.csv", [record])
+    assert (
+        pd.read_csv(tmp_path / "a.csv").file[0] == name.encode("utf-8", "backslashreplace").decode()
+    )

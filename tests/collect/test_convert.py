@@ -1,0 +1,183 @@
+"""Converting in batch: upright JPEGs of a bounded size, annotations along, nothing lost, nothing done twice."""
+
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.small_data import make_small_data
+from utils.collect.convert import convert_images, find_broken_images, name_targets
+from utils.images import ImageError, limit_size, list_images, read_image, write_image
+from utils.labels import BOX_COLUMNS, read_labels
+
+
+def draw_image(width: int, height: int) -> np.ndarray:
+    return (
+        np.add.outer(np.arange(height), np.arange(width))[:, :, None].repeat(3, 2).astype(np.uint8)
+        // 2
+    )
+
+
+def read_files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Content and time of every file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in files
+    }
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory):
+    return make_small_data(tmp_path_factory.mktemp("small_data"))
+
+
+@pytest.fixture
+def scenes(small_data, tmp_path):
+    """Labelled photographs of one's own, to change."""
+    return Path(shutil.copytree(small_data / "scenes", tmp_path / "raw" / "scenes"))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A folder as one downloads it: every format, a turned photo, two broken files, equal names, no image at all."""
+    folder = tmp_path / "raw"
+    for name in (
+        "big.png",
+        "a b/é.webp",
+        "a b/c/small.JPEG",
+        "x.bmp",
+        "y.tiff",
+        "same.png",
+        "same.webp",
+    ):
+        write_image(
+            folder / name, draw_image(1024, 512) if name == "big.png" else draw_image(90, 60)
+        )
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(draw_image(90, 60)).save(folder / "turned.jpg", exif=exif)
+    (folder / "text.jpg").write_text("no photograph")
+    (folder / "cut.jpg").write_bytes((folder / "turned.jpg").read_bytes()[:-300])
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def test_an_empty_folder_gives_an_empty_table(tmp_path):
+    (tmp_path / "raw").mkdir()
+    table = convert_images(tmp_path / "raw", tmp_path / "jpg")
+    assert (len(table), *table.columns) == (0, "file", "target", "problem")
+    assert find_broken_images([]).columns.tolist() == ["file", "problem"]
+
+
+def test_broken_files_are_reported_and_the_others_done(source, tmp_path):
+    table = convert_images(source, tmp_path / "jpg").set_index("file")
+    assert set(table.index) == {path.relative_to(source).as_posix() for path in list_images(source)}
+    assert set(table.index[table.problem != ""]) == {"text.jpg", "cut.jpg"}
+    assert all(str(source / file) in table.problem[file] for file in ("text.jpg", "cut.jpg"))
+    done = table[table.problem == ""]
+    assert set(done.target) == set(read_files(tmp_path / "jpg"))
+    for file, target in done.target.items():
+        expected = limit_size(read_image(source / file), 600).astype(int)
+        assert np.abs(read_image(tmp_path / "jpg" / target) - expected).mean() < 2
+        assert Path(target).parent == Path(file).parent
+    assert read_image(tmp_path / "jpg/big.jpg").shape == (300, 600, 3)
+    assert read_image(tmp_path / "jpg/turned.jpg").shape == (90, 60, 3)
+    assert done.target[["same.png", "same.webp"]].tolist() == ["same_png.jpg", "same_webp.jpg"]
+
+
+def test_broken_files_are_found(source):
+    files = list_images(source)
+    broken = find_broken_images(files)
+    assert broken.file.tolist() == [str(source / "cut.jpg"), str(source / "text.jpg")]
+    assert "cut off" in broken.problem[0] and "not an image" in broken.problem[1]
+
+
+def test_a_second_call_does_nothing_and_the_source_is_never_touched(source, tmp_path):
+    before = read_files(source)
+    first = convert_images(source, tmp_path / "jpg", max_side=50)
+    files = read_files(tmp_path / "jpg")
+    assert convert_images(source, tmp_path / "jpg", max_side=40).equals(first)
+    assert read_files(tmp_path / "jpg") == files
+    (tmp_path / "jpg/big.jpg").unlink()
+    convert_images(source, tmp_path / "jpg", max_side=50)
+    again = read_files(tmp_path / "jpg")
+    assert [name for name in files if again[name] != files[name]] == ["big.jpg"]
+    assert again["big.jpg"][0] == files["big.jpg"][0]
+    assert read_files(source) == before
+
+
+def test_an_image_half_written_when_it_was_interrupted_is_done_anew(source, tmp_path, monkeypatch):
+    def stop(path, image):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xff\xd8")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("utils.collect.convert.write_image", stop)
+        convert_images(source, tmp_path / "jpg")
+    table = convert_images(source, tmp_path / "jpg")
+    targets = table.target[table.problem == ""]
+    assert find_broken_images(tmp_path / "jpg" / target for target in targets).empty
+    assert set(read_files(tmp_path / "jpg")) == set(targets)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_annotations_come_along_with_their_boxes_scaled(small_data, tmp_path, suffix):
+    assert (
+        convert_images(small_data, tmp_path / "small", max_side=150, suffix=suffix).problem == ""
+    ).all()
+    (table, problems), (old, _) = read_labels(tmp_path / "small"), read_labels(small_data)
+    assert problems.empty
+    assert table.file.tolist() == [str(Path(file).with_suffix(suffix)) for file in old.file]
+    assert table.class_name.tolist() == old.class_name.tolist()
+    scale = [min(1, 150 / max(read_image(small_data / file).shape)) for file in old.file]
+    error = table[BOX_COLUMNS] - old[BOX_COLUMNS].mul(scale, axis=0)
+    assert error.abs().max().max() <= 1  # rounding, of the image's size and of the box
+    assert error.isna().sum().sum() == 4 * (table.source == "faces").sum()
+
+
+def test_an_annotation_that_does_not_fit_its_image_is_reported(scenes, tmp_path):
+    write_image(scenes / "images/scene_03.jpg", draw_image(50, 50))
+    (scenes / "annotations/scene_05.xml").write_text("no XML")
+    problems = (
+        convert_images(scenes, tmp_path / "small").query("problem != ''").set_index("file").problem
+    )
+    assert problems.index.tolist() == ["images/scene_03.jpg", "images/scene_05.jpg"]
+    assert "label it again" in problems["images/scene_03.jpg"]
+    assert not (tmp_path / "small/images/scene_05.jpg").exists()
+
+
+def test_of_two_images_with_one_name_the_annotation_stays_with_its_own(scenes, tmp_path):
+    write_image(scenes / "images/scene_02.png", draw_image(70, 70))
+    assert (convert_images(scenes, tmp_path / "small").problem == "").all()
+    annotations = {path.stem for path in (tmp_path / "small/annotations").glob("scene_02*")}
+    assert annotations == {"scene_02_jpg"}
+
+
+@pytest.mark.parametrize("target", ["raw", "raw/jpg", "raw/../raw/a"])
+def test_a_target_in_the_source_is_refused(source, target):
+    with pytest.raises(ImageError, match="choose a folder outside of it"):
+        convert_images(source, source.parent / target)
+
+
+def test_images_are_not_converted_away_from_their_annotations(scenes, tmp_path):
+    with pytest.raises(ImageError, match="convert .*scenes as a whole"):
+        convert_images(scenes / "images", tmp_path / "jpg")
+    with pytest.raises(ImageError, match="There is no folder"):
+        convert_images(tmp_path / "nowhere", tmp_path / "jpg")
+
+
+def test_no_two_images_get_one_name():
+    stems, suffixes = ("a", "A", "a_png", "a_jpg", "a_png_", "b"), (".png", ".jpg", ".webp")
+    files = [Path(stem + suffix) for stem, suffix in itertools.product(stems, suffixes)]
+    for count in range(len(files) + 1):
+        targets = name_targets(files[:count], ".jpg")
+        assert len({target.name.casefold() for target in targets}) == count
+    assert name_targets([Path("x/a.png"), Path("y/a.webp")], ".jpg") == [
+        Path("x/a.jpg"),
+        Path("y/a.jpg"),
+    ]

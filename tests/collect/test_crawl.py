@@ -1,0 +1,376 @@
+"""The crawl, against a Bing on loopback that misbehaves: all that is served whole arrives, once, with its source."""
+
+import hashlib
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fake_bing import FakeBing, draw_photo
+from utils.collect.bing import CrawlError
+from utils.collect.crawl import crawl_images
+from utils.collect.fetch import PoliteSession, name_agent
+from utils.collect.provenance import read_refused, read_sources
+from utils.collect.takedown import remove_source
+from utils.images import read_image
+from utils.paths import EXAMPLES_DIR, ROOT
+from utils.tables import TableError
+
+MISBEHAVING = {
+    "html": "not an image",
+    "truncated": "truncated",
+    "bomb": "decompression bomb",
+    "small": "too small",
+    "huge": "too large",
+    "cut": "interrupted",
+    "late": "timeout",
+    "404": "HTTP 404",
+    "403": "HTTP 403",
+    "500": "HTTP 500",
+}
+WHOLE = ("ok", "png", "webp", "shaky")
+SUFFIXES = {".jpg": b"\xff\xd8", ".png": b"\x89PNG", ".webp": b"RIFF"}
+
+
+def crawl(bing: FakeBing, folder: Path, count: int = 100, phrases: dict | None = None, **options):
+    """Crawl all that Bing has, without politeness."""
+    session = PoliteSession("tests", delay=0, tries=2, wait=0.01, timeout=0.5, max_bytes=1_000_000)
+    phrases = {"with_mask": list(bing.results)} if phrases is None else phrases
+    return crawl_images(phrases, folder, count, session, server=bing.url, **options)
+
+
+def list_files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
+
+
+def check_folder(folder: Path) -> None:
+    """Each image has its row, each row its image, and none is there twice."""
+    sources = read_sources(folder)
+    assert set(sources.file) == list_files(folder) and sources.file.is_unique
+    assert sources.url.is_unique and sources.sha256.is_unique
+    for row in sources.itertuples():
+        data = (folder / row.file).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == row.sha256
+        assert read_image(folder / row.file).shape[1::-1] == (row.width, row.height)
+        assert data.startswith(SUFFIXES[Path(row.file).suffix])
+
+
+def test_nothing_asked_for_is_nothing_done(tmp_path):
+    with FakeBing({"p": ["ok/1.jpg"]}) as bing:
+        for phrases, count in (({}, 5), ({"": []}, 5), ({"": ["p"]}, 0)):
+            new, problems = crawl(bing, tmp_path, count, phrases)
+            assert len(new) == len(problems) == 0 and "sha256" in new
+        assert not bing.searches
+
+
+def test_what_is_served_whole_arrives_and_the_rest_has_its_reason(tmp_path):
+    results = [
+        f"{kind}/{kind}{number}.jpg" for number in range(2) for kind in (*MISBEHAVING, *WHOLE)
+    ]
+    results += [
+        "ok/address.png",
+        "ok/address.webp",
+        "ok/no-suffix",
+        "ok/a.jpg?size=5&x=y",
+        "same/1.jpg",
+        "same/2.jpg",
+    ]
+    with FakeBing({"p": results}) as bing:
+        new, problems = crawl(bing, tmp_path)
+        whole = {bing.address(result) for result in results if result.split("/")[0] in WHOLE}
+        reasons = read_refused(tmp_path).set_index("url").reason
+        for kind, reason in MISBEHAVING.items():
+            assert (
+                reasons[
+                    [bing.address(f"{kind}/{kind}{number}.jpg") for number in range(2)]
+                ].tolist()
+                == [reason] * 2
+            )
+    same = {bing.address(f"same/{number}.jpg") for number in (1, 2)}
+    assert set(new.url) - same == whole and len(set(new.url) & same) == 1
+    assert reasons[list(same - set(new.url))].tolist() == ["duplicate"]
+    assert len(reasons) == 2 * len(MISBEHAVING) + 1 and len(problems) == 0
+    check_folder(tmp_path)
+    assert (tmp_path / new[new.url == bing.address("png/png0.jpg")].file.item()).suffix == ".png"
+
+
+@pytest.mark.parametrize(("delay", "page_delay"), [(0, 0), (0.15, 0), (0, 0.4), (0.3, 0.3)])
+def test_all_images_arrive_at_any_speed(tmp_path, delay, page_delay):
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(25)]}) as bing:
+        bing.delay, bing.page_delay = delay, page_delay
+        new, _ = crawl(bing, tmp_path)
+        assert set(new.url) == {bing.address(result) for result in bing.results["p"]}
+        assert bing.count_images() == 25
+    check_folder(tmp_path)
+
+
+def test_each_image_keeps_its_source(tmp_path):
+    filters = {
+        "licence": "creativecommons",
+        "size": ">640x480",
+        "type": "photo",
+        "people": "face",
+        "date": "pastyear",
+    }
+    with FakeBing({"Leute & Masken #1": ["ok/7.jpg"]}) as bing:
+        phrases = {"mask_weared_incorrect": ["Leute & Masken #1"]}
+        new, _ = crawl(bing, tmp_path, phrases=phrases, filters=filters, language="de-DE")
+        query, headers = bing.searches[0]
+    (row,) = new.to_dict("records")
+    assert row["file"] == "leute-masken-1/000001.jpg" and row["url"] == bing.address("ok/7.jpg")
+    assert (
+        row["page_url"] == "https://site1.example.org/page/7"
+        and row["title"] == "Title of 7, 1 “é”"
+    )
+    assert (row["phrase"], row["class_name"]) == ("Leute & Masken #1", "mask_worn_incorrectly")
+    kept = {name: value for name, value in filters.items() if name != "licence"}
+    assert json.loads(row["filters"]) == kept | {"license": "creativecommons", "language": "de-DE"}
+    assert (
+        row["licence"] == "creativecommons"
+        and row["sha256"] == hashlib.sha256(draw_photo("7.jpg")).hexdigest()
+    )
+    assert (
+        query["q"] == "Leute & Masken #1"
+        and query["mkt"] == query["setlang"] == headers["Accept-Language"] == "de-DE"
+    )
+    assert sorted(query["qft"].split()) == [
+        "filterui:age-lt525600", "filterui:face-face", "filterui:imagesize-custom_640_480", "filterui:licenseType-Any",
+        "filterui:photo-photo",
+    ]  # fmt: skip
+    assert headers["User-Agent"] == name_agent("tests")
+
+
+def test_pages_are_asked_for_only_as_long_as_images_are_wanted(tmp_path):
+    results = [f"{kind}/{number}.jpg" for number in range(40) for kind in ("ok", "404")]
+    with FakeBing({"p": results}) as bing:
+        new, _ = crawl(bing, tmp_path, 12)
+        assert len(new) == 12 and bing.count_images() <= 2 * 12 + 1
+        assert [query["first"] for query, _ in bing.searches] in (
+            ["1", "11", "21"],
+            ["1", "11", "21", "31"],
+        )
+        crawl(bing, tmp_path, 12)
+        assert len(bing.searches) <= 4
+        assert len(crawl(bing, tmp_path, 15)[0]) == 3
+    check_folder(tmp_path)
+
+
+def test_a_second_crawl_asks_only_for_what_is_worth_it(tmp_path):
+    results = [f"{kind}/{kind}.jpg" for kind in MISBEHAVING] + ["ok/1.jpg", "ok/2.jpg"]
+    with FakeBing({"p": results, "q": ["ok/2.jpg", "ok/3.jpg"]}) as bing:
+        new, _ = crawl(bing, tmp_path)
+        assert len(new) == 3 and new.phrase.tolist().count("q") == 1
+        bing.asked.clear()
+        assert len(crawl(bing, tmp_path)[0]) == 0
+        assert {path for path in bing.asked if path.startswith("/img/")} == {
+            f"/img/{kind}/{kind}.jpg" for kind in ("late", "500", "cut")
+        }
+        bing.mended = True
+        new, _ = crawl(bing, tmp_path)
+        assert {url.split("/")[4] for url in new.url} == {"late", "500", "cut"}
+    check_folder(tmp_path)
+    assert len(list_files(tmp_path)) == 6
+
+
+def test_two_phrases_may_share_a_folder_and_their_images(tmp_path):
+    with FakeBing({"a & b": ["ok/1.jpg", "ok/2.jpg"], "a # b": ["ok/2.jpg", "ok/3.jpg"]}) as bing:
+        new, _ = crawl(bing, tmp_path)
+    assert new.file.tolist() == [f"a-b/{number:06d}.jpg" for number in (1, 2, 3)]
+    assert new.phrase.tolist() == ["a & b", "a & b", "a # b"]
+
+
+def test_files_are_kept_byte_for_byte(tmp_path):
+    files = sorted(EXAMPLES_DIR.glob("*.jpg"))
+    with FakeBing({"p": files}) as bing:
+        new, _ = crawl(bing, tmp_path, language="fr")
+    kept = {(tmp_path / file).read_bytes() for file in new.file}
+    assert kept == {file.read_bytes() for file in files}
+
+
+PROBLEMS = {
+    "nothing": "Bing has no results for 'bad': use other words or fewer filters.",
+    "an empty list": "Bing has no results for 'bad': use other words or fewer filters.",
+    "error 500": "Bing did not answer to 'bad' (HTTP 500): try again later.",
+    "forbidden": "Bing did not answer to 'bad' (HTTP 403): try again later.",
+    "another form": "What Bing answers to 'bad' is a page of an unknown form ('A photo'): look at it in a browser.",
+}
+
+
+@pytest.mark.parametrize(("page", "sentence"), PROBLEMS.items())
+def test_a_problem_is_a_sentence_and_the_other_phrases_go_on(tmp_path, page, sentence):
+    with FakeBing({"bad": ["ok/1.jpg"], "good": ["ok/2.jpg"]}) as bing:
+        bing.pages["bad"] = (page, 1)
+        new, problems = crawl(bing, tmp_path)
+    assert new.phrase.tolist() == ["good"]
+    assert problems.to_dict("records") == [{"phrase": "bad", "problem": sentence}]
+
+
+def test_what_came_before_a_problem_stays(tmp_path):
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(15)]}) as bing:
+        bing.pages["p"], bing.delay = (
+            ("another form", 11),
+            0.1,
+        )  # it comes while images are on their way
+        new, problems = crawl(bing, tmp_path)
+        assert len(new) == 10 and "unknown form" in problems.problem.item()
+        bing.pages.clear()
+        assert len(crawl(bing, tmp_path)[0]) == 5
+
+
+def test_without_a_server_one_sentence_says_so(tmp_path):
+    session = PoliteSession("tests", delay=0, tries=1)
+    new, problems = crawl_images({"": ["p"]}, tmp_path, 5, session, server="http://127.0.0.1:9")
+    assert len(new) == 0 and problems.problem.tolist() == [
+        "Bing did not answer to 'p' (unreachable): try again later."
+    ]
+
+
+WRONG = {
+    "filter": (
+        {"filters": {"colour": "red"}},
+        "cannot filter by colour 'red': use one of type, color,",
+    ),
+    "licence": (
+        {"filters": {"license": "free"}},
+        "cannot filter by license 'free': use one of creativecommons,",
+    ),
+    "size": ({"filters": {"size": ">5"}}, "cannot filter by size '>5'"),
+    "no text": ({"filters": {"size": 5}}, "cannot filter by size '5'"),
+    "language": ({"language": "German"}, "language 'German' cannot be used"),
+    "phrase": ({"phrases": {"": ["p", "p"]}}, "'p' of no class is empty or there twice"),
+    "no class": ({"phrases": ["p", "q"]}, "phrases must be named by class"),
+    "count": ({"count": "many"}, "'many' is no number of images"),
+}
+
+
+@pytest.mark.parametrize(("options", "sentence"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_asked_is_said_before_anything_is_done(tmp_path, options, sentence):
+    with FakeBing({"p": ["ok/1.jpg"]}) as bing, pytest.raises(CrawlError, match=sentence):
+        crawl(bing, tmp_path, **options)
+    assert list(tmp_path.iterdir()) == [] and not bing.searches
+
+
+def test_a_folder_that_cannot_be_written_ends_it_with_a_sentence(tmp_path):
+    (tmp_path / "p").write_text("a file where the phrase's folder should be")
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(20)], "q": ["ok/x.jpg"]}) as bing:
+        new, problems = crawl(bing, tmp_path)
+    assert problems.phrase.tolist() == ["p"] and "cannot be kept" in problems.problem.item()
+    assert new.phrase.tolist() == ["q"]
+
+
+def test_icrawler_leaves_the_reader_alone(tmp_path, capfd):
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    with FakeBing({"p": [f"{kind}/1{kind}.jpg" for kind in (*WHOLE, *MISBEHAVING)]}) as bing:
+        crawl(bing, tmp_path)
+    out, err = capfd.readouterr()
+    bar = [line for line in err.replace("\r", "\n").splitlines() if line.strip()]
+    assert out == "" and bar and all(line.startswith("crawling:") for line in bar)
+    assert bar[-1].startswith("crawling: 100%") and "4/4" in bar[-1]
+    assert f"saved=4, refused={len(MISBEHAVING)}, known=0" in bar[-1]
+    assert logging.getLogger().handlers == handlers and logging.getLogger().level == level
+
+
+def test_what_was_taken_down_does_not_come_back(tmp_path):
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(6)], "q": ["ok/9.jpg"]}) as bing:
+        crawl(bing, tmp_path, 5, {"": ["p"]})
+        (gone, *_) = removed = remove_source(tmp_path, "site1.example.org").url.tolist()
+        assert len(removed) == 2
+        bing.results |= {"q": [gone.removeprefix(f"{bing.url}/img/"), "ok/9.jpg"]}
+        new, _ = crawl(bing, tmp_path)
+    assert set(read_sources(tmp_path).url) & set(removed) == set() and gone not in set(new.url)
+    assert bing.asked[gone.removeprefix(bing.url)] == 1
+    assert set(read_refused(tmp_path).reason) == {"taken down"}
+    check_folder(tmp_path)
+
+
+SCRIPT = """
+import signal
+import sys
+from utils.collect.crawl import crawl_images
+from utils.collect.fetch import PoliteSession
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore Ctrl+C
+session = PoliteSession("tests", delay=0, tries=2, wait=0.01)
+try:
+    crawl_images({"": ["p", "q"]}, sys.argv[2], 100, session, server=sys.argv[1])
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+def start_crawl(bing: FakeBing, folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-c", SCRIPT, bing.url, str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def wait_for_images(bing: FakeBing, process: subprocess.Popen, number: int) -> None:
+    while bing.count_images() < number and process.poll() is None:
+        time.sleep(0.002)
+
+
+def test_killed_at_any_moment_a_crawl_goes_on_and_nothing_is_lost_or_twice(tmp_path):
+    rng = random.Random(0)
+    results = {"p": [f"ok/{number}.jpg" for number in range(40)] + ["404/1.jpg", "truncated/2.jpg"]}
+    results |= {
+        "q": [f"png/{number}.png" for number in range(30, 60)] + ["same/1.jpg", "same/2.jpg"]
+    }
+    kept: set[str] = set()
+    with FakeBing(results) as bing:
+        bing.delay = 0.2  # so that no crawl ends before its time, however busy the machine
+        for _ in range(3):
+            process = start_crawl(bing, tmp_path)
+            wait_for_images(bing, process, bing.count_images() + rng.randint(1, 14))
+            time.sleep(rng.uniform(0, 0.03))
+            process.kill()
+            process.communicate()
+            assert process.returncode != 0
+            assert kept <= set(read_sources(tmp_path).sha256)
+            kept = set(read_sources(tmp_path).sha256)
+        assert 0 < len(kept) < 71
+        bing.delay = 0
+        crawl(bing, tmp_path)
+        contents = {draw_photo(f"{number}.jpg") for number in range(40)} | {draw_photo("same")}
+        contents |= {draw_photo(f"{number}.png", kind="PNG") for number in range(30, 60)}
+    check_folder(tmp_path)
+    assert {(tmp_path / file).read_bytes() for file in list_files(tmp_path)} == contents
+    assert (
+        kept <= set(read_sources(tmp_path).sha256)
+        and len(list_files(tmp_path)) == len(contents) == 71
+    )
+
+
+def test_a_second_program_is_kept_out_until_the_first_has_ended(tmp_path):
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(30)], "q": []}) as bing:
+        bing.delay = 0.5
+        process = start_crawl(bing, tmp_path)
+        wait_for_images(bing, process, 8)
+        with pytest.raises(
+            TableError, match="Another program is at work in .*: wait until it is done, or stop it"
+        ):
+            crawl(bing, tmp_path)
+        process.kill()  # which frees the folder, too
+        process.communicate()
+        bing.delay = 0
+        crawl(bing, tmp_path)
+    check_folder(tmp_path)
+    assert len(list_files(tmp_path)) == 30
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl+C elsewhere")
+def test_an_interruption_ends_the_threads_and_keeps_what_is_there(tmp_path):
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(40)], "q": []}) as bing:
+        bing.delay = 0.5
+        process = start_crawl(bing, tmp_path)
+        wait_for_images(bing, process, 8)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 7 and b"Traceback" not in err
+        assert bing.count_images() < 30
+    check_folder(tmp_path)
+    assert len(read_refused(tmp_path)) == 0 < len(read_sources(tmp_path))

@@ -1,0 +1,282 @@
+"""Extraction: every face gets its crop and its row, whatever stops it, and one bad photograph spoils no other."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import draw_blocks, find_blocks
+from utils.boxes import box_iou
+from utils.collect import extract
+from utils.collect.extract import extract_faces
+from utils.collect.face_table import (
+    FACE_COLUMNS,
+    SEARCHED,
+    list_missed,
+    read_faces,
+    read_searched,
+    set_kept,
+)
+from utils.detect import PADDING, crop_faces, load_detector
+from utils.images import ImageError, list_images, read_image, write_image
+from utils.labels import BOX_COLUMNS, read_voc
+from utils.paths import EXAMPLES_DIR, FACES
+
+RED, GREEN, SMALL = (
+    ("with_mask", (10, 20, 50, 70)),
+    ("without_mask", (90, 30, 140, 80)),
+    ("with_mask", (70, 5, 82, 17)),
+)
+PHOTOS = {
+    "bing/masks/000001.png": [RED, GREEN],
+    "bing/masks/000002.png": [],
+    "bing/faces/000001.png": [GREEN, SMALL],
+    "bing/faces/000001.bmp": [RED],  # the same name, another photograph
+    "bing/faces/000002.png": [SMALL],
+    "at the root é.png": [RED],
+}
+EXPECTED = {
+    file: len([block for block in blocks if block != SMALL]) for file, blocks in PHOTOS.items()
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    for file, blocks in PHOTOS.items():
+        write_image(tmp_path / "data" / file, draw_blocks(*blocks))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def folder(root):
+    return root / "faces"
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def count_faces(table: pd.DataFrame) -> dict[str, int]:
+    return table.file.value_counts().to_dict()
+
+
+def test_no_photographs_give_empty_tables_on_disk(tmp_path):
+    (tmp_path / "data").mkdir()
+    table = extract_faces(tmp_path / "data", find_blocks, tmp_path / "faces")
+    assert (len(table), table.columns.tolist()) == (0, FACE_COLUMNS)
+    assert (
+        len(read_faces(tmp_path / "faces" / FACES)) == len(read_searched(tmp_path / "faces")) == 0
+    )
+    assert set(read_all(tmp_path / "faces")) == {FACES, SEARCHED}
+
+
+def test_every_face_has_its_row_and_its_crop(root, folder):
+    table = extract_faces(root, find_blocks, folder, min_side=16)
+    pd.testing.assert_frame_equal(table, read_faces(folder / FACES))
+    assert count_faces(table) == {file: count for file, count in EXPECTED.items() if count}
+    assert table.crop.is_unique and table.kept.all()
+    assert table.source.tolist() == [(root / file).parent.name for file in table.file]
+    for file, rows in table.groupby("file"):
+        image = read_image(root / file)
+        found = find_blocks(image)
+        large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1) >= 16
+        np.testing.assert_array_equal(rows[BOX_COLUMNS], found.xyxy[large])
+        np.testing.assert_allclose(rows.confidence, found.confidence[large], atol=1e-4)
+        for crop, expected in zip(
+            rows.crop, crop_faces(image, found.xyxy[large], PADDING), strict=True
+        ):
+            written = read_image(folder / crop)
+            assert written.shape == expected.shape
+            assert np.abs(written.astype(int) - expected).mean() < 4
+
+
+def test_photographs_without_a_face_are_known_and_small_faces_are_counted(root, folder):
+    extract_faces(root, find_blocks, folder, min_side=16)
+    searched = read_searched(folder).set_index("file")
+    assert searched.faces.to_dict() == EXPECTED
+    assert searched.small[["bing/faces/000001.png", "bing/masks/000002.png"]].tolist() == [1, 0]
+    missed = list_missed(folder).set_index("file").small.to_dict()
+    assert missed == {"bing/masks/000002.png": 0, "bing/faces/000002.png": 1}
+    table = extract_faces(root, find_blocks, folder.with_name("small too"), min_side=1)
+    assert len(table) == sum(map(len, PHOTOS.values()))
+
+
+def test_a_photograph_that_cannot_be_read_spoils_no_other_and_is_tried_again(root, folder):
+    (root / "bing/masks/text.jpg").write_text("no photograph")
+    table = extract_faces(root, find_blocks, folder)
+    assert count_faces(table) == {file: count for file, count in EXPECTED.items() if count}
+    problems = read_searched(folder).query("problem != ''")
+    assert problems.file.tolist() == ["bing/masks/text.jpg"]
+    assert "text.jpg is not an image" in problems.problem.iloc[0]
+    assert "bing/masks/text.jpg" not in list_missed(folder).file.tolist()
+    write_image(root / "bing/masks/text.jpg", draw_blocks(RED))
+    assert count_faces(extract_faces(root, find_blocks, folder))["bing/masks/text.jpg"] == 1
+    assert (read_searched(folder).problem == "").all()
+
+
+def test_a_second_call_does_only_what_is_new_and_keeps_what_a_person_decided(root, folder):
+    first = extract_faces(root, find_blocks, folder)
+    set_kept(folder / FACES, {first.crop[0]: False})
+    before = read_all(folder)
+
+    def never(image):
+        raise AssertionError("searched again")
+
+    assert extract_faces(root, never, folder).kept.tolist() == [False] + [True] * (len(first) - 1)
+    assert read_all(folder) == before
+    write_image(root / "bing/masks/000003.png", draw_blocks(RED))
+    table = extract_faces(root, find_blocks, folder)
+    assert table.file.tolist() == [*first.file, "bing/masks/000003.png"]
+    assert not table.kept[0]
+
+
+STOPS = ["find the faces", "write a crop", "append the faces", "append the photograph"]
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+@pytest.mark.parametrize("stop", STOPS)
+def test_stopped_at_any_moment_it_ends_up_the_same(
+    root, folder, tmp_path, monkeypatch, stop, number
+):
+    whole = extract_faces(root, find_blocks, tmp_path / "whole")
+    calls, lock = [], threading.Lock()
+
+    def stop_at(function, is_meant=lambda *_: True):
+        def call(*arguments):
+            if is_meant(*arguments):
+                with lock:
+                    calls.append(1)
+                if len(calls) >= number:
+                    raise KeyboardInterrupt
+            return function(*arguments)
+
+        return call
+
+    detector = find_blocks
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if stop == "find the faces":
+            detector = stop_at(find_blocks)
+        elif stop == "write a crop":
+            patch.setattr(extract, "write_image", stop_at(write_image))
+        else:
+            table = FACES if stop == "append the faces" else SEARCHED
+            is_meant = lambda path, rows, _: path.name == table and rows  # noqa: E731
+            patch.setattr(extract, "append_rows", stop_at(extract.append_rows, is_meant))
+        extract_faces(root, detector, folder)
+    known = set(read_searched(folder).file)
+    pd.testing.assert_frame_equal(extract_faces(root, find_blocks, folder), whole)
+    assert known < set(read_searched(folder).file) == set(PHOTOS)
+    assert set(read_all(folder)) == set(read_all(tmp_path / "whole"))
+
+
+WAYS = {
+    "below the root": lambda root, file: file,
+    "absolute": lambda root, file: root / file,
+    "with dots": lambda root, file: root / "bing" / ".." / file,
+    "from here": lambda root, file: Path("data") / file,
+}
+
+
+@pytest.mark.parametrize("name", WAYS.values(), ids=WAYS.keys())
+def test_files_may_be_chosen_and_named_in_every_way(root, folder, monkeypatch, name):
+    monkeypatch.chdir(root.parent)
+    files = ["bing/masks/000001.png", "bing/faces/000001.bmp"]
+    table = extract_faces(
+        "data", find_blocks, folder, [name(root, file) for file in [*files, files[0]]]
+    )
+    assert count_faces(table) == {file: EXPECTED[file] for file in files}
+
+
+def test_a_file_outside_of_the_root_and_a_root_that_is_not_there_are_named(root, folder):
+    with pytest.raises(ImageError, match="lies outside of"):
+        extract_faces(root, find_blocks, folder, [root.parent / "a.png"])
+    with pytest.raises(ImageError, match="There is no folder"):
+        extract_faces(root / "nowhere", find_blocks, folder)
+
+
+def test_the_tables_may_lie_in_the_root_itself(root):
+    first = extract_faces(root, find_blocks, root)
+    assert count_faces(first) == {file: count for file, count in EXPECTED.items() if count}
+    pd.testing.assert_frame_equal(extract_faces(root, find_blocks, root), first)
+
+
+def test_a_crop_that_cannot_be_written_ends_it_with_a_sentence(root, folder):
+    folder.mkdir()
+    (folder / "crops").write_text("in the way")
+    with pytest.raises(ImageError, match="cannot be written"):
+        extract_faces(root, find_blocks, folder)
+    assert len(read_faces(folder / FACES)) == 0
+
+
+class Busy:
+    """A detector that notes how many threads are in it at once."""
+
+    def __init__(self):
+        self.inside, self.most = 0, 0
+
+    def __call__(self, image):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        time.sleep(0.02)
+        self.inside -= 1
+        return find_blocks(image)
+
+
+@pytest.mark.parametrize("is_safe", [False, True])
+def test_a_detector_that_may_have_a_state_is_called_by_one_thread_at_a_time(
+    root, folder, monkeypatch, is_safe
+):
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    if is_safe:
+        monkeypatch.setattr(extract, "SSD", Busy)
+    detector = Busy()
+    extract_faces(root, detector, folder)
+    assert detector.most == 1 if not is_safe else detector.most > 1
+
+
+def test_only_a_few_photographs_are_in_memory_however_many_there_are(root, folder, monkeypatch):
+    """Handed out are a few, not all: counted where a slow disk holds up their rows."""
+    handed_out, written, most = [], [], []
+    search, append = extract._search_photo, extract.append_rows
+    for number in range(60):
+        shutil.copy(root / "bing/masks/000001.png", root / f"{number}.png")
+
+    def search_photo(*arguments):
+        handed_out.append(1)
+        most.append(len(handed_out) - len(written))
+        return search(*arguments)
+
+    def append_rows(path, rows, columns):
+        append(path, rows, columns)
+        if path.name == SEARCHED and rows:
+            time.sleep(0.005)
+            written.append(1)
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(extract, "_search_photo", search_photo)
+    monkeypatch.setattr(extract, "append_rows", append_rows)
+    extract_faces(root, find_blocks, folder)
+    assert len(written) == 60 + len(PHOTOS)
+    assert max(most) <= 2 * extract.AHEAD
+
+
+def test_the_shipped_detector_finds_the_annotated_faces_of_the_examples(tmp_path):
+    files = [path for path in list_images(EXAMPLES_DIR) if path.parent == EXAMPLES_DIR]
+    table = extract_faces(EXAMPLES_DIR, load_detector("ssd"), tmp_path, files)
+    annotations = sorted((EXAMPLES_DIR / "annotations").glob("*.xml"))
+    assert annotations
+    for path in annotations:
+        name, _, faces = read_voc(path)
+        found = table[table.file == name][BOX_COLUMNS].to_numpy()
+        assert (
+            not faces
+            or box_iou(np.array([box for _, box in faces]), found).max(axis=1).min() >= 0.5
+        )

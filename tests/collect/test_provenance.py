@@ -1,0 +1,198 @@
+"""Sources: an image and its row come together or not at all; what was taken down is known; a list can be shared."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.fake_bing import draw_photo
+from utils.collect.fetch import FetchError
+from utils.collect.provenance import (
+    COLUMNS,
+    SHARED_COLUMNS,
+    SOURCES,
+    TAKEN_DOWN,
+    TakenDown,
+    covers,
+    keep_part,
+    mend_folder,
+    read_refused,
+    read_sources,
+    write_part,
+    write_share_list,
+)
+from utils.tables import TableError, append_rows, read_rows
+
+
+def add_image(folder, name: str, **row) -> str:
+    """Put a drawn image into a crawl folder; its sha256."""
+    row = {
+        "file": f"a/{name}",
+        "url": f"https://a.org/{name}",
+        "page_url": "https://a.org/",
+        "phrase": "p",
+    } | row
+    part = write_part((folder / row["file"]).parent, draw_photo(name))
+    keep_part(part, folder, row)
+    return part.stem
+
+
+def test_a_new_folder_has_empty_tables(tmp_path):
+    assert len(read_sources(tmp_path / "new")) == 0 == len(read_refused(tmp_path / "new"))
+    mend_folder(tmp_path / "new")
+    for name, columns in COLUMNS.items():
+        assert list(read_rows(tmp_path / "new" / name, columns).columns) == columns
+    assert list(read_sources(tmp_path / "new").columns) == COLUMNS[SOURCES]
+
+
+def test_an_image_has_its_row(tmp_path):
+    sha256 = add_image(
+        tmp_path, "1.jpg", title="NA", filters=json.dumps({"license": "x", "language": "de"})
+    )
+    assert (tmp_path / "a/1.jpg").read_bytes() == draw_photo("1.jpg")
+    (row,) = read_sources(tmp_path).to_dict("records")
+    assert (
+        row["sha256"] == sha256
+        and row["title"] == "NA"
+        and json.loads(row["filters"])["language"] == "de"
+    )
+    assert (row["width"], row["height"]) == (213, 160) and pd.Timestamp(
+        row["fetched_at"]
+    ).utcoffset().seconds == 0
+
+
+def test_what_cannot_be_read_to_its_end_is_not_kept(tmp_path):
+    part = write_part(tmp_path / "a", draw_photo("1.jpg")[:-2])
+    with pytest.raises(FetchError, match="truncated"):
+        keep_part(part, tmp_path, {"file": "a/1.jpg"})
+    assert list((tmp_path / "a").iterdir()) == [] and not (tmp_path / SOURCES).exists()
+
+
+def test_what_an_interruption_left_is_finished_or_taken_away(tmp_path):
+    add_image(tmp_path, "1.jpg")
+    sha256 = add_image(tmp_path, "2.jpg")
+    (tmp_path / "a/2.jpg").rename(tmp_path / f"a/{sha256}.part")  # has its row, not yet its name
+    write_part(tmp_path / "a", draw_photo("3.jpg"))  # has no row
+    write_part(tmp_path / "a", draw_photo("1.jpg"))  # is there already
+    (tmp_path / "sources.csv.part").write_text("half a tab")
+    with open(tmp_path / SOURCES, "a") as file:
+        file.write('a/3.jpg,"https://a.or')
+    mend_folder(tmp_path)
+    assert read_sources(tmp_path).file.tolist() == ["a/1.jpg", "a/2.jpg"]
+    assert (tmp_path / "a/2.jpg").read_bytes() == draw_photo("2.jpg")
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        ["1.jpg", "2.jpg", *COLUMNS]
+    )
+    assert (tmp_path / SOURCES).read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"), [("append_rows", 0), ("read_image", 0), ("Path.replace", 1)]
+)
+def test_interrupted_at_each_step_an_image_and_its_row_come_together_or_not_at_all(
+    tmp_path, monkeypatch, step, kept
+):
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"utils.collect.provenance.{step}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        add_image(tmp_path, "1.jpg")
+    monkeypatch.undo()
+    assert not (tmp_path / "a/1.jpg").exists()
+    mend_folder(tmp_path)
+    assert len(read_sources(tmp_path)) == kept == len(list((tmp_path / "a").iterdir()))
+
+
+def test_refusals_are_read_once_and_not_where_the_image_came_later(tmp_path):
+    add_image(tmp_path, "1.jpg")
+    reasons = [
+        ("https://a.org/1.jpg", "timeout"),
+        ("x", "timeout"),
+        ("y", "HTTP 404"),
+        ("x", "HTTP 404"),
+    ]
+    append_rows(
+        tmp_path / "refused.csv",
+        [{"url": u, "reason": r} for u, r in reasons],
+        COLUMNS["refused.csv"],
+    )
+    assert read_refused(tmp_path)[["url", "reason"]].values.tolist() == [
+        ["y", "HTTP 404"],
+        ["x", "HTTP 404"],
+    ]
+
+
+def test_a_table_that_is_no_sources_is_named_and_nothing_is_changed(tmp_path):
+    (tmp_path / SOURCES).write_text("name\n")
+    (tmp_path / "a.part").write_text("")
+    with pytest.raises(TableError, match=r"sources\.csv has other columns"):
+        mend_folder(tmp_path)
+    assert (tmp_path / "a.part").exists()
+
+
+COVERED = {  # source: what it covers, what it does not
+    "a.org": (["https://a.org/x", "http://www.a.org", "https://img.a.org/1.jpg", "https://A.org/"],
+              ["https://ba.org/", "https://a.org.evil.com/", "https://b.org/a.org", "a/1.jpg"]),
+    "https://a.org/": (["https://a.org/x?y"], ["https://b.org/"]),
+    "https://a.org/art": (["http://a.org/art", "https://a.org/art/1.jpg", "https://www.a.org/art?p=2"],
+                          ["https://a.org/artist", "https://a.org/", "https://img.a.org/art"]),
+    "https://a.org/art/": (["https://a.org/art", "https://a.org/art/1.jpg"], ["https://a.org/artist"]),
+    "https://a.org/1.jpg?w=5": (["https://a.org/1.jpg?w=5"], ["https://a.org/1.jpg", "https://a.org/1.jpg?w=50"]),
+    "127.0.0.1:80": (["http://127.0.0.1:80/x"], ["http://127.0.0.1:8000/x"]),
+    "https://": ([], ["https://a.org/", ""]),
+    ".org": ([], ["https://a.org/"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "covered", "others"), [(key, *value) for key, value in COVERED.items()]
+)
+def test_a_source_covers_what_lies_at_or_below_it(source, covered, others):
+    assert [address for address in covered if not covers(source, address)] == []
+    assert [address for address in others if covers(source, address)] == []
+
+
+def test_what_was_taken_down_is_known_by_address_hash_and_source(tmp_path):
+    assert not TakenDown(tmp_path).has("https://a.org/1.jpg")
+    rows = [{"source": "b.org", "url": "https://a.org/1.jpg", "sha256": "5" * 64}]
+    append_rows(tmp_path / TAKEN_DOWN, rows, COLUMNS[TAKEN_DOWN])
+    taken_down = TakenDown(tmp_path)
+    assert taken_down.has("https://a.org/1.jpg") and taken_down.has("x", sha256="5" * 64)
+    assert taken_down.has("https://c.org/1.jpg", "https://b.org/page") and taken_down.has(
+        "https://b.org/2.jpg"
+    )
+    assert not taken_down.has("https://a.org/2.jpg", "", "6" * 64)
+
+
+def test_the_list_to_share_has_addresses_and_hashes_and_no_more(tmp_path):
+    folder = tmp_path / "bing"
+    assert write_share_list(folder, tmp_path / "list.csv") == 0
+    hashes = [
+        add_image(folder, f"{number}.jpg", licence="any", title="secret") for number in range(3)
+    ]
+    assert write_share_list(folder, tmp_path / "list.csv") == 3
+    table = read_rows(tmp_path / "list.csv", SHARED_COLUMNS)
+    assert (
+        list(table.columns) == SHARED_COLUMNS
+        and table.sha256.tolist() == hashes
+        and set(table.licence) == {"any"}
+    )
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "bing/"], ids=["below the crawl folder", "below the data root"]
+)
+def test_labels_come_along_a_row_a_face(tmp_path, prefix):
+    hashes = [add_image(tmp_path / "bing", f"{number}.jpg") for number in range(3)]
+    files = [f"{prefix}a/2.jpg", f"{prefix}a/0.jpg", f"{prefix}a/2.jpg", "elsewhere/9.jpg"]
+    labels = pd.DataFrame({"file": files, "class_name": list("wxyz"), "x_min": [1.5, None, 3, 4]})
+    assert write_share_list(tmp_path / "bing", tmp_path / "list.csv", labels) == 2
+    table = read_rows(tmp_path / "list.csv", [*SHARED_COLUMNS, "class_name", "x_min"])
+    rows = sorted(table[["file", "sha256", "class_name", "x_min"]].values.tolist())
+    two = hashes[2]
+    assert rows == [
+        ["a/0.jpg", hashes[0], "x", ""],
+        ["a/2.jpg", two, "w", "1.5"],
+        ["a/2.jpg", two, "y", "3.0"],
+    ]

@@ -1,0 +1,244 @@
+"""The rebuild: the very same files from a list, or a name for each that is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.collect.test_provenance import add_image
+from tests.fake_bing import FakeBing, draw_photo
+from utils.collect.provenance import (
+    COLUMNS,
+    SHARED_COLUMNS,
+    TAKEN_DOWN,
+    read_sources,
+    write_share_list,
+)
+from utils.collect.rebuild import main, read_share_list
+from utils.collect.takedown import remove_source
+from utils.paths import ROOT
+from utils.tables import TableError, append_rows, hold_folder, read_rows, replace_rows
+
+NAMES = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+FAST = ["--delay", "0", "--tries", "1", "--timeout", "2"]
+
+
+@pytest.fixture(scope="module")
+def bing():
+    with FakeBing({}) as fake:
+        yield fake
+
+
+@pytest.fixture
+def shared(bing, tmp_path) -> Path:
+    """The list of a crawl folder of four images, two of them in one subfolder."""
+    bing.asked.clear()
+    for name in NAMES:
+        url = bing.address(f"ok/{name}")
+        add_image(
+            tmp_path / "bing",
+            name,
+            file=f"{'a' if name < '3' else 'b'}/{name}",
+            url=url,
+            page_url="https://a.org/",
+        )
+    labels = pd.DataFrame(
+        {"file": [f"a/{name}" for name in ("1.jpg", "1.jpg", "2.jpg")], "class_name": "with_mask"}
+    )
+    write_share_list(tmp_path / "bing", tmp_path / "labelled.csv", labels)
+    write_share_list(tmp_path / "bing", tmp_path / "list.csv")
+    return tmp_path / "list.csv"
+
+
+def change(path: Path, **columns: str) -> Path:
+    """Change cells of the list's second row."""
+    table = read_rows(path, SHARED_COLUMNS)
+    for name, value in columns.items():
+        table.loc[1, name] = value
+    replace_rows(path, table)
+    return path
+
+
+def rebuild(path: Path, *options: str) -> int:
+    return main([str(path), str(path.parent / "new"), *FAST, *options])
+
+
+def read_images(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("*/*")}
+
+
+def test_an_empty_list_is_done(tmp_path, capsys):
+    append_rows(tmp_path / "list.csv", [], SHARED_COLUMNS)
+    assert rebuild(tmp_path / "list.csv") == 0
+    assert "0 of 0 images" in capsys.readouterr().out
+
+
+def test_the_same_images_come_with_their_sources_and_a_second_time_nothing_is_fetched(
+    shared, bing, capsys
+):
+    for outcome in ("4 fetched", "4 there"):
+        assert rebuild(shared) == 0
+        assert (
+            f"4 of 4 images are in {shared.parent / 'new'}: {outcome}." in capsys.readouterr().out
+        )
+    assert bing.count_images() == 4
+    assert read_images(shared.parent / "new") == read_images(shared.parent / "bing")
+    columns = ["file", "url", "page_url", "sha256", "licence", "width", "height"]
+    old, new = (read_sources(shared.parent / name)[columns] for name in ("bing", "new"))
+    pd.testing.assert_frame_equal(old, new)
+
+
+def test_a_list_of_faces_brings_each_image_once(shared, bing):
+    assert rebuild(shared.with_name("labelled.csv")) == 0
+    assert (
+        set(read_images(shared.parent / "new")) == {"a/1.jpg", "a/2.jpg"}
+        and bing.count_images() == 2
+    )
+
+
+MISSING = {
+    "changed": {"url": "ok/other.jpg"},
+    "HTTP 404": {"url": "404/2.jpg"},
+    "interrupted": {"url": "cut/2.jpg"},
+}
+
+
+@pytest.mark.parametrize(("reason", "cells"), MISSING.items())
+def test_what_is_missing_is_named_and_the_rest_comes(shared, bing, capsys, reason, cells):
+    change(shared, url=bing.address(cells["url"]))
+    assert rebuild(shared) == 1
+    out, err = capsys.readouterr()
+    assert (
+        f"a/2.jpg is missing: {reason} ({bing.address(cells['url'])})." in err.splitlines()
+        and "3 of 4 images" in out
+    )
+    assert set(read_images(shared.parent / "new")) == {"a/1.jpg", "b/3.jpg", "b/4.jpg"}
+    assert len(read_sources(shared.parent / "new")) == 3
+    change(shared, url=bing.address("ok/2.jpg"))
+    assert rebuild(shared) == 0
+
+
+def test_a_file_in_its_place_is_not_overwritten(shared, capsys):
+    (shared.parent / "new/a").mkdir(parents=True)
+    (shared.parent / "new/a/2.jpg").write_text("mine")
+    assert rebuild(shared) == 1
+    assert "a/2.jpg is missing: another file (" in capsys.readouterr().err
+    assert (shared.parent / "new/a/2.jpg").read_text() == "mine"
+
+
+def test_an_interruption_is_made_good(shared, bing):
+    folder = shared.parent / "new"
+    add_image(folder, "1.jpg", url=bing.address("ok/1.jpg"))
+    (folder / "a/1.jpg").rename(
+        folder / f"a/{read_sources(folder).sha256[0]}.part"
+    )  # killed before it got its name
+    (folder / "a" / f"{'0' * 64}.part").write_bytes(
+        draw_photo("2.jpg")[:99]
+    )  # killed while it was written
+    assert rebuild(shared) == 0
+    assert read_images(folder) == read_images(shared.parent / "bing") and bing.count_images() == 3
+
+
+def test_a_lost_image_comes_back_and_has_one_row(shared):
+    assert rebuild(shared) == 0
+    (shared.parent / "new/a/2.jpg").unlink()
+    assert rebuild(shared) == 0
+    assert len(read_sources(shared.parent / "new")) == 4 == len(read_images(shared.parent / "new"))
+
+
+def test_what_was_taken_down_does_not_come_back(shared, bing, capsys):
+    assert rebuild(shared) == 0
+    remove_source(shared.parent / "new", "a/2.jpg")
+    bing.asked.clear()
+    assert rebuild(shared) == 0 and bing.count_images() == 0
+    assert "3 of 4 images" in (out := capsys.readouterr().out) and "3 there, 1 taken down" in out
+    assert "a/2.jpg" not in read_images(shared.parent / "new")
+    append_rows(shared.parent / "other" / TAKEN_DOWN, [{"source": "a.org"}], COLUMNS[TAKEN_DOWN])
+    assert main([str(shared), str(shared.parent / "other"), *FAST]) == 0
+    assert read_images(shared.parent / "other") == {}
+
+
+def test_labels_come_along_for_the_images_that_are_there(shared, bing, capsys):
+    labelled = shared.with_name("labelled.csv")
+    assert rebuild(labelled) == 0
+    assert "Their 3 labels are in" in capsys.readouterr().out
+    labels = read_rows(labelled.parent / "new/labels.csv", ["file", "class_name"])
+    assert labels.file.tolist() == ["new/a/1.jpg", "new/a/1.jpg", "new/a/2.jpg"]
+    assert labels.columns.tolist() == ["file", "class_name"] and set(labels.class_name) == {
+        "with_mask"
+    }
+    (labelled.parent / "new/a/1.jpg").unlink()
+    replace_rows(
+        labelled, read_rows(labelled, SHARED_COLUMNS).assign(url=bing.address("404/1.jpg"))
+    )
+    assert rebuild(labelled) == 1
+    labels = read_rows(labelled.parent / "new/labels.csv", ["file", "class_name"])
+    assert labels.file.tolist() == ["new/a/2.jpg"]
+
+
+def test_a_list_without_labels_writes_none(shared, capsys):
+    assert rebuild(shared) == 0
+    assert (
+        "Their" not in capsys.readouterr().out and not (shared.parent / "new/labels.csv").exists()
+    )
+
+
+WRONG = {
+    "above the folder": {"file": "../2.jpg"},
+    "deep above the folder": {"file": "a/../../2.jpg"},
+    "absolute": {"file": "/elsewhere/2.jpg"},
+    "absolute on Windows": {"file": "C:/2.jpg"},
+    "above on Windows": {"file": "..\\2.jpg"},
+    "no image": {"file": "a/2.sh"},
+    "no file": {"file": ""},
+    "a file of this machine": {"url": "file:///etc/passwd"},
+    "no address": {"url": ""},
+    "no hash": {"sha256": ""},
+    "half a hash": {"sha256": "ab12"},
+}
+
+
+@pytest.mark.parametrize("cells", WRONG.values(), ids=WRONG.keys())
+def test_a_list_that_no_crawl_wrote_is_refused_before_anything_is_done(shared, bing, capsys, cells):
+    change(shared, **cells)
+    assert rebuild(shared) == 2
+    ((name, _),) = cells.items()
+    assert f"list.csv: the {name} of " in capsys.readouterr().err
+    assert bing.count_images() == 0 and not (shared.parent / "new").exists()
+
+
+def test_a_list_that_is_none_is_one_sentence(tmp_path, capsys):
+    assert rebuild(tmp_path / "list.csv") == 2
+    assert capsys.readouterr().err == f"There is no list {tmp_path / 'list.csv'}: check the path.\n"
+    (tmp_path / "list.csv").write_text("name\nx\n")
+    assert rebuild(tmp_path / "list.csv") == 2
+    with pytest.raises(TableError, match="has no column file"):
+        read_share_list(tmp_path / "list.csv")
+
+
+def test_a_folder_that_cannot_be_is_one_sentence(shared, capsys):
+    (shared.parent / "new").write_text("")
+    assert rebuild(shared) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_another_program_is_at_work_is_left_alone(shared, bing, capsys):
+    with hold_folder(shared.parent / "new"):
+        assert rebuild(shared) == 2
+    assert "Another program is at work in" in capsys.readouterr().err and bing.count_images() == 0
+    assert rebuild(shared) == 0
+
+
+def test_the_command_runs_and_explains_itself(shared):
+    command = [sys.executable, "-m", "utils.collect.rebuild"]
+    arguments = [str(shared), str(shared.parent / "new"), *FAST]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert (
+        done.returncode == 0
+        and "4 of 4 images" in done.stdout
+        and "rebuilding: 100%" in done.stderr
+    )
+    shown = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0 and "Exit status: 0 all" in " ".join(shown.stdout.split())

@@ -1,0 +1,304 @@
+"""The detector: its shape, what of it learns, its loss against NumPy, and its way from training to a file."""
+
+import keras
+import numpy as np
+import onnxruntime as ort
+import pytest
+import tensorflow as tf
+
+from utils.boxes import box_area, box_iou
+from utils.detect import SSD, grid_points
+from utils.train.detector import (
+    CLASS_WEIGHTS,
+    FROZEN_UP_TO,
+    build_detector,
+    compile_detector,
+    detection_loss,
+    export_detector,
+    take_mean_weights,
+    train_detector,
+    unfreeze,
+)
+from utils.train.views import Photograph, encode_targets
+
+STRIDES = [(8, 16, 32), (4, 8, 16, 32), (4, 8, 16)]
+
+
+@pytest.fixture(scope="module")
+def base_names() -> list[str]:
+    """The layers of the net that the detector is built on, in their order."""
+    return [
+        layer.name
+        for layer in keras.applications.MobileNetV2(include_top=False, weights=None).layers
+    ]
+
+
+@pytest.fixture(scope="module", params=STRIDES, ids=str)
+def detector(request):
+    """The strides and a detector from chance, whose neck and heads are narrow."""
+    keras.utils.set_random_seed(0)
+    return request.param, build_detector(request.param, channels=16, weights=None)
+
+
+@pytest.mark.parametrize("cells_wh", [(1, 1), (3, 2)], ids=str)
+def test_every_point_has_its_answer_at_any_size(cells_wh, detector):
+    strides, model = detector
+    width, height = (cells * strides[-1] * 2 for cells in cells_wh)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, height, width, 3)).astype(np.float32)
+    output = keras.ops.convert_to_numpy(model(pixels))
+    assert output.shape == (2, len(grid_points((width, height), strides)[0]), 8)
+    assert (
+        0.3 < np.median(np.logaddexp(0, output[..., 4:])) < 5
+    )  # distances, in strides: boxes of some cells
+    confidence = 1 / (1 + np.exp(-output[..., 3]))
+    assert 0.001 < confidence.min() <= confidence.max() < 0.1  # few points are faces
+
+
+def test_answers_stand_in_the_order_of_the_points(detector):
+    """A point's distances are those that its level's last layer has in the cell around it."""
+    strides, model = detector
+    width, height = 3 * strides[-1], 2 * strides[-1]
+    maps = keras.Model(
+        model.input, [model.get_layer(f"reach{stride}").output for stride in strides]
+    )
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, height, width, 3)).astype(np.float32)
+    points, stride_of = grid_points((width, height), strides)
+    output = keras.ops.convert_to_numpy(model(pixels))[0, :, 4:]
+    for stride, level in zip(strides, maps(pixels), strict=True):
+        level = keras.ops.convert_to_numpy(level)[0]
+        for point, answer in zip(
+            points[stride_of == stride], output[stride_of == stride], strict=True
+        ):
+            column, row = (point // stride).astype(int)
+            np.testing.assert_allclose(answer, level[row, column], rtol=1e-5)
+
+
+def test_of_the_base_the_upper_layers_learn_and_no_batch_norm(detector, base_names):
+    _, model = detector
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    lower = set(base_names[: base_names.index(FROZEN_UP_TO)]) & set(layers)
+    norms = {
+        name for name in base_names if isinstance(layers.get(name), keras.layers.BatchNormalization)
+    }
+    new = set(layers) - set(base_names)  # neck and heads, whose batch norms learn too
+    assert lower and norms - lower and new
+    assert any(isinstance(layers[name], keras.layers.BatchNormalization) for name in new)
+    learning = {variable.path.split("/")[0] for variable in model.trainable_variables}
+    assert learning == set(layers) - lower - norms
+
+
+def test_unfrozen_the_whole_base_learns_but_no_batch_norm_of_it(base_names):
+    model = build_detector(FINE, channels=16, weights=None)
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    norms = {
+        name for name in base_names if isinstance(layers.get(name), keras.layers.BatchNormalization)
+    }
+    learning = {variable.path.split("/")[0] for variable in unfreeze(model).trainable_variables}
+    assert norms and learning == set(layers) - norms
+
+
+def draw_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Distances (N, 4) to left, top, right and bottom."""
+    return rng.uniform(0.2, 4, (count, 4)).astype(np.float32)
+
+
+def generalised_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of (N, 4) boxes, pair by pair, by their areas: IoU less the share of the hull that neither covers."""
+    iou = np.diag(box_iou(a, b))
+    hull = box_area(np.concatenate([np.minimum(a, b)[:, :2], np.maximum(a, b)[:, 2:]], axis=1))
+    union = (box_area(a) + box_area(b)) / (1 + iou)  # for intersection = iou * union
+    return iou - (hull - union) / hull
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return odds / odds.sum(axis=-1, keepdims=True)
+
+
+def compute_loss(target: np.ndarray, output: np.ndarray) -> float:
+    """The loss as its papers write it, point by point."""
+    total = 0.0
+    for wanted, found in zip(
+        target.reshape(-1, 9).astype(float), output.reshape(-1, 8).astype(float), strict=True
+    ):
+        p = 1 / (1 + np.exp(-found[3]))
+        if wanted[3]:
+            boxes = [
+                np.array([[-d[0], -d[1], d[2], d[3]]])
+                for d in (wanted[4:8], np.logaddexp(0, found[4:]))
+            ]
+            quality = box_iou(*boxes)[0, 0]
+            cross_entropy = -quality * np.log(p) - (1 - quality) * np.log(1 - p)
+            total += 2 * quality * cross_entropy * wanted[8]
+            class_id = wanted[:3].argmax()
+            total += 0.5 * CLASS_WEIGHTS[class_id] * -np.log(softmax(found[:3])[class_id])
+            total += 1.5 * (1 - generalised_iou(*boxes)[0])
+        else:
+            total += 2 * 0.75 * p**2 * -np.log(1 - p) * wanted[8]
+    return total / max(1, target[..., 3].sum())
+
+
+def draw_answers(seed: int, faces: float, points: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Random targets (2, P, 9), a share of whose points are faces, and outputs (2, P, 8)."""
+    rng = np.random.default_rng(seed)
+    is_face = rng.random((2, points, 1)) < faces
+    classes = np.eye(3)[rng.integers(0, 3, (2, points))] * is_face
+    distances = draw_boxes(rng, 2 * points).reshape(2, points, 4) * is_face
+    counts = is_face | (rng.random((2, points, 1)) < 0.8)
+    output = rng.normal(0, 2, (2, points, 8))
+    return np.concatenate([classes, is_face, distances, counts], axis=2).astype(
+        np.float32
+    ), output.astype(np.float32)
+
+
+@pytest.mark.parametrize("faces", [0, 0.1, 0.5, 1])
+def test_the_loss_is_that_of_its_papers(faces):
+    for seed in range(5):
+        target, output = draw_answers(seed, faces)
+        assert float(detection_loss(target, output)) == pytest.approx(
+            compute_loss(target, output), rel=1e-4
+        )
+
+
+def test_what_a_point_that_does_not_count_says_costs_nothing():
+    target, output = draw_answers(0, 0.1)
+    silent = target[..., 8] == 0
+    assert silent.any()
+    output[silent] = 5
+    expected = float(detection_loss(target, output))
+    output[silent] = [-9, 9, 0, 9, 1, 2, 3, 4]
+    assert float(detection_loss(target, output)) == pytest.approx(expected)
+
+
+def test_a_perfect_answer_costs_nothing_and_extremes_stay_finite():
+    target, _ = draw_answers(0, 0.3)
+    reach = np.log(
+        np.expm1(np.maximum(target[..., 4:8], 0.1))
+    )  # softplus makes the distances of it
+    sure = np.concatenate([200 * target[..., :3], 400 * target[..., 3:4] - 200, reach], axis=2)
+    assert float(detection_loss(target, sure)) == pytest.approx(0, abs=1e-4)
+    wrong = np.concatenate([-sure[..., :4], np.full_like(sure[..., 4:], -100)], axis=2)
+    assert np.isfinite(float(detection_loss(target, wrong)))
+    for output in (sure, wrong):
+        with tf.GradientTape() as tape:
+            variable = tf.Variable(output)
+            loss = detection_loss(target, variable)
+        assert np.isfinite(tape.gradient(loss, variable).numpy()).all()
+
+
+SIZE, FACE = 64, np.array([[12, 16, 44, 52]], np.float32)
+FINE = (4, 8)  # strides of a detector that ends early in the base, and so is soon trained
+
+
+@pytest.fixture(scope="module")
+def lesson() -> tuple[np.ndarray, np.ndarray]:
+    """One picture, twice: a bright face on dark ground, and what its points should answer."""
+    image = np.random.default_rng(0).integers(0, 60, (SIZE, SIZE, 3), np.uint8)
+    image[16:52, 12:44] += 150
+    target = encode_targets(Photograph(image, FACE, np.array([1]), FACE[:0]), FINE)
+    return np.stack([image] * 2).astype(np.float32), np.stack([target] * 2)
+
+
+@pytest.fixture(scope="module")
+def trained(lesson, tmp_path_factory):
+    """A detector, trained for two epochs on one picture, its history, and its weights before."""
+    keras.utils.set_random_seed(0)
+    model = build_detector(FINE, channels=16, weights=None)
+    before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    dataset = tf.data.Dataset.from_tensors(lesson)
+    model, history = train_detector(
+        model,
+        lambda first, steps: dataset.repeat(steps),
+        dataset,
+        tmp_path_factory.mktemp("run"),
+        2,
+        12,
+    )
+    return model, history, before
+
+
+def test_a_few_steps_on_one_picture_lower_the_loss(trained):
+    _, history, _ = trained
+    assert history.columns.tolist() == ["epoch", "loss", "val_loss", "seconds"]
+    assert history.loss[1] < 0.95 * history.loss[0]
+
+
+def test_training_changes_what_learns_and_nothing_else(trained, base_names):
+    model, _, before = trained
+    changed = {
+        name
+        for name, weights in before.items()
+        if any(
+            (old != new).any()
+            for old, new in zip(weights, model.get_layer(name).get_weights(), strict=True)
+        )
+    }
+    learning = {variable.path.split("/")[0] for variable in model.trainable_variables}
+    assert changed <= learning and changed & set(base_names)
+    assert learning - changed <= set(
+        base_names
+    )  # in a base from chance, a gradient may be too small to see
+
+
+def build_net() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((16, 16, 3))
+    points = keras.layers.Conv2D(8, 8, strides=8)(keras.layers.Rescaling(1 / 255)(pixels))
+    return keras.Model(pixels, keras.layers.Reshape((4, 8))(points))
+
+
+@pytest.mark.parametrize("reloaded_after", [None, 1, 4])
+def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_path):
+    """Also where the model was saved and loaded on the way."""
+    steps = 8
+    model, mean = compile_detector(build_net(), steps, rate=0.05), None
+    momentum = model.optimizer.ema_momentum
+    for step in range(steps):
+        target, _ = draw_answers(step, 0.5, points=4)
+        pixels = np.random.default_rng(step).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+        model.train_on_batch(pixels, target)
+        weights = model.get_weights()
+        mean = (
+            weights
+            if mean is None
+            else [momentum * a + (1 - momentum) * b for a, b in zip(mean, weights, strict=True)]
+        )
+        if step + 1 == reloaded_after:
+            model.save(tmp_path / "model.keras")
+            model = keras.models.load_model(tmp_path / "model.keras")
+    assert 0 < momentum < 1
+    assert np.abs(mean[0] - weights[0]).max() > 1e-3
+    for found, wanted in zip(take_mean_weights(model).get_weights(), mean, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_the_rate_warms_up_and_falls():
+    steps, rate = 40, 1e-3
+    schedule = compile_detector(build_net(), steps, rate).optimizer._learning_rate
+    rates = [float(schedule(step)) for step in range(steps + 1)]
+    top = int(np.argmax(rates))
+    assert rates[top] == pytest.approx(rate, rel=1e-3) and top == steps // 4
+    assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
+    assert rates[-1] < 0.01 * rate
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "detector.onnx"
+    return export_detector(trained[0], path, FINE, 64, calibration=(1.3, 4.0), split="abc")
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 96)], ids=str)
+def test_the_exported_detector_equals_the_one_in_keras(size, trained, exported):
+    pixels = np.random.default_rng(1).uniform(0, 255, (2, *size, 3)).astype(np.float32)
+    (found,) = ort.InferenceSession(str(exported)).run(None, {"pixels": pixels})
+    expected = keras.ops.convert_to_numpy(trained[0](pixels))
+    assert np.ptp(expected[..., 3]) > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_an_exported_detector_says_what_whoever_loads_it_needs(exported):
+    metadata = ort.InferenceSession(str(exported)).get_modelmeta().custom_metadata_map
+    assert metadata["split"] == "abc"
+    ssd = SSD(path=exported)
+    assert (ssd.strides, ssd.calibration, ssd.side) == (FINE, (1.3, 4.0), 64)

@@ -1,0 +1,85 @@
+"""Alerts: a real command, run once for each person."""
+
+import shlex
+import sys
+import time
+
+import pytest
+
+from tests.video.test_counts import BADLY, WITH, WITHOUT, make_faces
+from utils.video.alerts import STEADY, Alerts
+
+
+@pytest.fixture
+def command(tmp_path):
+    """A command that writes its two arguments into a file of the second's name."""
+    code = "import sys, pathlib; pathlib.Path(sys.argv[1], sys.argv[3]).open('a').write(sys.argv[2] + ' ')"
+    return f'"{sys.executable}" -c {shlex.quote(code)} "{tmp_path}" {{class}} {{track}}'
+
+
+def wait_for(alerts: Alerts) -> None:
+    deadline = time.monotonic() + 60
+    while (
+        any(process.poll() is None for process in alerts._running) and time.monotonic() < deadline
+    ):
+        time.sleep(0.01)
+
+
+def test_each_person_alerts_once_and_those_with_a_mask_never(tmp_path, command):
+    alerts = Alerts(command)
+    for frame in range(100):
+        alerts.update(
+            make_faces((1, WITH), (2, WITHOUT), (3, BADLY if frame > 30 else WITH)), frame / 25
+        )
+    wait_for(alerts)
+    assert alerts.count == 2
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert found == {"2": "without_mask ", "3": "mask_worn_incorrectly "}
+
+
+def test_what_a_command_says_does_not_go_among_records(capfd):
+    alerts = Alerts("echo said {class}")
+    for frame in range(40):
+        alerts.update(make_faces((1, WITHOUT)), frame / 25)
+    wait_for(alerts)
+    out, err = capfd.readouterr()
+    assert (alerts.count, out) == (1, "")
+
+
+def test_a_label_that_does_not_last_alerts_nobody(command):
+    alerts = Alerts(command)
+    for frame in range(100):
+        shown = WITHOUT if frame % 50 < STEADY * 25 - 1 else WITH
+        alerts.update(make_faces((1, shown)), frame / 25)
+    alerts.update(make_faces(), 5.0)
+    assert alerts.count == 0
+
+
+def test_no_shell_reads_the_command(tmp_path):
+    alerts = Alerts(f"echo {{class}}; touch {tmp_path / 'touched'}")
+    for frame in range(50):
+        alerts.update(make_faces((1, WITHOUT)), frame / 25)
+    wait_for(alerts)
+    assert (alerts.count, list(tmp_path.iterdir())) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"), [("", "empty: name a command"), ("echo 'x", "close its quotation")]
+)
+def test_what_is_no_command_is_told(command, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Alerts(command)
+
+
+def test_a_command_that_is_not_there_is_told_and_the_video_goes_on():
+    told = []
+    alerts = Alerts("no-such-program {class}", told.append)
+    for frame in range(50):
+        alerts.update(make_faces((1, WITHOUT), (2, WITHOUT)), frame / 25)
+    assert (
+        told
+        == [
+            "The alert no-such-program cannot be run (No such file or directory): check the command."
+        ]
+        * 2
+    )

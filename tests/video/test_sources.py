@@ -1,0 +1,266 @@
+"""Sources: the frames of a video, a folder and a stream, and sentences for what cannot be read."""
+
+import re
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import BLOCK_COLORS
+from tests.mjpeg_server import Stream
+from utils.files import SourceError
+from utils.images import write_image
+from utils.video import sources
+from utils.video.live import LiveReader
+from utils.video.sources import Video, hide_password
+
+
+def write_video(
+    path: Path, rate: float = 12.5, names=tuple(BLOCK_COLORS), resolution_wh=(64, 48)
+) -> Path:
+    """A film of one frame a colour, so that a frame is known by its colour."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, resolution_wh)
+    for name in names:
+        writer.write(np.full((*resolution_wh[::-1], 3), BLOCK_COLORS[name][::-1], np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("rate", [5.0, 12.5, 30.0])
+def test_frames_come_as_they_were_written(tmp_path, rate):
+    video = Video(write_video(tmp_path / "film é.mp4", rate))
+    assert (video.is_live, video.frame_count, video.path) == (
+        False,
+        len(BLOCK_COLORS),
+        tmp_path / "film é.mp4",
+    )
+    assert video.rate == pytest.approx(rate)
+    frames = list(video)
+    assert [number for number, _, _ in frames] == list(range(len(BLOCK_COLORS)))
+    assert [time_s for _, time_s, _ in frames] == pytest.approx(
+        [number / rate for number, _, _ in frames], abs=1e-3
+    )
+    for (_, _, image), color in zip(frames, BLOCK_COLORS.values(), strict=True):
+        assert (image.shape, image.dtype) == ((48, 64, 3), np.uint8)
+        assert np.abs(image.mean(axis=(0, 1)) - color).max() < 20
+
+
+def test_a_video_can_be_left_before_its_end(tmp_path):
+    video = Video(str(write_video(tmp_path / "a.mp4")))
+    frames = iter(video)
+    assert next(frames)[0] == 0
+    frames.close()
+
+
+NO_VIDEO = {
+    "empty": (b"", r"{} is empty: fetch or save it again\.$"),
+    "text": (
+        b"no film" * 100,
+        r"{} (is cut off or no video that|holds no frame that) can be read: check it",
+    ),
+    "missing": (None, r"There is no video {}: check the path\.$"),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), NO_VIDEO.values(), ids=NO_VIDEO.keys())
+@pytest.mark.parametrize("name", ["a b.mp4", "a.jpg"])
+def test_what_is_no_video_is_named_in_one_sentence(tmp_path, capfd, content, sentence, name):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SourceError, match=sentence.format(re.escape(str(path)))):
+        list(Video(path))
+    assert capfd.readouterr() == ("", "")
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_codec(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"XYZW"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "spoil"), [(".mp4", "mp4v", cut_in_half), (".avi", "MJPG", change_codec)],
+    ids=["cut off before its index", "a codec that nobody knows"],
+)  # fmt: skip
+def test_a_video_that_cannot_be_opened_is_named_in_one_sentence(
+    tmp_path, capfd, suffix, codec, spoil
+):
+    path = tmp_path / f"film{suffix}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (64, 48))
+    for _ in range(50):
+        writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    assert len(list(Video(path))) == 50
+    spoil(path)
+    with pytest.raises(
+        SourceError, match=rf"^{path} is cut off or no video that can be read: check it, or save it"
+    ):
+        Video(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_camera_that_is_not_there_is_named_in_one_sentence(capfd):
+    with pytest.raises(SourceError, match=r"^Camera 97 cannot be opened: plug it in"):
+        Video(97)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux has a file for each camera"
+)
+def test_a_camera_that_another_program_uses_is_named_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(sources.Path, "exists", lambda path: str(path) == "/dev/video97")
+    with pytest.raises(
+        SourceError, match=r"^Camera 97 cannot be opened: close the program that uses it"
+    ):
+        Video(97)
+
+
+ADDRESSES = {
+    "rtsp": (
+        "rtsp://127.0.0.1:1/film",
+        "rtsp://127.0.0.1:1/film does not answer with a video: check the address",
+    ),
+    "with a password": (
+        "rtsp://user:secret@127.0.0.1:1/film",
+        "rtsp://127.0.0.1:1/film does not answer",
+    ),
+    "http": ("http://user:secret@127.0.0.1:1/film", "http://127.0.0.1:1/film does not answer"),
+    "a slip of the pen": ("htp://127.0.0.1/film", "htp://127.0.0.1/film is no address of a stream"),
+}
+
+
+@pytest.mark.parametrize(("address", "sentence"), ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_a_stream_that_does_not_answer_is_named_in_one_sentence_without_its_password(
+    capfd, address, sentence
+):
+    with pytest.raises(SourceError, match=f"^{re.escape(sentence)}") as caught:
+        Video(address)
+    assert "secret" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_is_a_film_of_its_images(tmp_path):
+    told = []
+    for number, name in enumerate(BLOCK_COLORS):
+        write_image(
+            tmp_path / f"{number + 8}.png",
+            np.full((48 + 8 * number, 64, 3), BLOCK_COLORS[name], np.uint8),
+        )
+    (tmp_path / "9b.jpg").write_text("no picture")
+    video, frames = Video(tmp_path, told.append), []
+    with pytest.raises(SourceError, match=rf"^{tmp_path}: 1 of 5 images could not be read"):
+        frames.extend(video)
+    assert (video.is_live, video.frame_count, len(told), "9b.jpg" in told[0]) == (False, 5, 1, True)
+    assert {image.shape for _, _, image in frames} == {(48, 64, 3)}  # the first one's, for one film
+    for (_, _, image), color in zip(frames, BLOCK_COLORS.values(), strict=True):
+        np.testing.assert_array_equal(image[24, 32], color)
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    with pytest.raises(SourceError, match=rf"{tmp_path} holds no images"):
+        Video(tmp_path)
+
+
+def test_a_film_that_is_cut_off_gives_its_frames_and_is_told(tmp_path):
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(100):
+        writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    video, frames = Video(path), []
+    with pytest.raises(SourceError, match=rf"^{path} ends after \d+ of 100 frames: it is cut off"):
+        frames.extend(number for number, _, _ in video)
+    assert 30 < len(frames) < 60
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("film.mp4", "film.mp4"),
+        ("rtsp://host/film", "rtsp://host/film"),
+        ("rtsp://user:secret@host/film", "rtsp://host/film"),
+        ("rtsp://user:se@cret@host/film", "rtsp://host/film"),
+        ("rtsp://user:se/cret@host/film", "rtsp://host/film"),
+        ("http://secret@host:80/a?b=c", "http://host:80/a?b=c"),
+    ],
+)
+def test_no_password_is_shown(address, shown):
+    assert hide_password(address) == shown
+
+
+def test_a_stream_gives_its_newest_frame_and_none_twice():
+    images = [np.full((48, 64, 3), value, np.uint8) for value in range(0, 250, 10)]
+    with Stream(images, rate=50) as stream:
+        video, seen, times = Video(stream.address), [], []
+        assert (video.is_live, video.frame_count) == (True, None)
+        for number, time_s, image in video:
+            seen.append(int(image.mean().round(-1)))
+            times.append(time_s)
+            if number == 3:
+                time.sleep(0.3)  # a judge that is slow
+            if number == 12:
+                break
+    assert np.all(np.diff(times) > 0)
+    steps = np.diff(seen)[:12] % 250
+    assert steps[3] >= 80  # what came meanwhile is passed over
+    assert np.median(np.delete(steps, 3)) == 10  # else frame after frame
+
+
+def test_a_stream_that_breaks_five_times_comes_back_and_says_so():
+    image, told, broken = np.full((48, 64, 3), 120, np.uint8), [], 0
+    with Stream([image], rate=50) as stream:
+        video = Video(stream.address.replace("://", "://user:secret@"), told.append)
+        for number, _, frame in video:
+            assert abs(frame.mean() - 120) < 3
+            if number % 10 == 9:
+                if broken == 5:
+                    break
+                stream.kill()
+                stream.start()
+                broken += 1
+    assert video.reader.reopened == 5
+    assert sum("is back" in sentence for sentence in told) == 5
+    assert sum("trying again in" in sentence for sentence in told) >= 5
+    assert not any("secret" in sentence for sentence in told)
+
+
+def test_a_stream_that_stays_away_is_given_up():
+    told = []
+
+    class Gone:
+        def read(self):
+            return False, None
+
+        def release(self):
+            pass
+
+    reader = LiveReader(Gone, told.append, "The door", patience=1.0, first_wait=0.1)
+    assert list(reader) == [] and reader.given_up
+    assert told[-1] == "The door gave nothing for 1 s."
+    assert told[:-1] == [
+        f"The door broke off: trying again in {wait:g} s." for wait in (0.1, 0.2, 0.4)
+    ]
+
+
+def test_a_stream_that_breaks_for_good_has_failed_after_its_frames(monkeypatch):
+    monkeypatch.setattr(sources, "LiveReader", partial(LiveReader, patience=0.5, first_wait=0.1))
+    frames = []
+    with Stream([np.full((48, 64, 3), 120, np.uint8)], rate=50) as stream:
+        video = Video(stream.address)
+        with pytest.raises(
+            SourceError, match=rf"^{stream.address} is given up: check that it is switched on"
+        ):
+            for frame in video:
+                frames.append(frame)
+                if len(frames) == 5:
+                    stream.kill()
+    assert len(frames) >= 5

@@ -1,0 +1,217 @@
+"""Tracks: who is who is known, because the faces move as the tests say."""
+
+import numpy as np
+import pytest
+
+from utils.boxes import Detections, box_iou
+from utils.video.tracker import CONFIRMED, MEMORY, OUTAGE, Tracker, match_greedily
+
+RATE = 25.0  # frames a second
+MASKED, BARE = np.array([0.9, 0.1, 0, 0]), np.array([0.1, 0.9, 0, 0])
+
+
+def make_path(start, velocity, seconds=4.0, side=60, first=0.0, hidden=()):
+    """A face's box by frame number: it moves straight on, and is not found while hidden."""
+    boxes = {}
+    for frame in range(round(first * RATE), round((first + seconds) * RATE)):
+        time_s = frame / RATE
+        if not any(begin <= time_s < end for begin, end in hidden):
+            centre = np.array(start) + np.array(velocity) * (time_s - first)
+            boxes[frame] = np.concatenate([centre - side / 2, centre + side / 2])
+    return boxes
+
+
+def follow(paths, noise=0.0, seed=0, drop=0.0, confidence=None, y_prob=None):
+    """Run a tracker over the frames: for each path its track by frame, and the tracker."""
+    rng, tracker = np.random.default_rng(seed), Tracker()
+    answers = [{} for _ in paths]
+    for frame in range(1 + max(max(path) for path in paths)):
+        shown = [i for i, path in enumerate(paths) if frame in path and rng.random() >= drop]
+        rng.shuffle(shown)
+        boxes = np.array([paths[i][frame] for i in shown]).reshape(-1, 4)
+        boxes = (boxes + rng.normal(0, noise, boxes.shape)).astype(np.float32)
+        sure = np.array(
+            [0.9 if confidence is None else confidence(i, frame) for i in shown], np.float32
+        )
+        judged = np.array(
+            [MASKED if y_prob is None else y_prob(i, frame, rng) for i in shown], np.float32
+        )
+        found = tracker.update(Detections(boxes, sure, judged.reshape(-1, 4)), frame / RATE)
+        for box, track_id, row in zip(found.xyxy, found.track_id, found.y_prob, strict=True):
+            if not track_id:
+                continue
+            nearest = shown[int(box_iou(box[None], boxes)[0].argmax())]
+            answers[nearest][frame] = (int(track_id), row)
+    return answers, tracker
+
+
+def ids(answer):
+    return {track_id for track_id, _ in answer.values()}
+
+
+def pass_behind(path, edge, first, last):
+    """The same path of one who walks to the left behind a wall, whose right edge is at ``edge``, from ``first`` to
+    ``last`` (seconds): what is found of the face is what stands out."""
+    seen = {}
+    for frame, box in path.items():
+        left, right = (edge, box[2]) if box[2] > edge > box[0] else (box[0], box[2])
+        if not first <= frame / RATE < last:
+            seen[frame] = box
+        elif right - left > 15 and box[2] > edge:
+            seen[frame] = np.array([left, box[1], right, box[3]])
+    return seen
+
+
+SCENES = {
+    "standing": [make_path((100, 100), (0, 0))],
+    "walking": [make_path((50, 100), (120, 10))],
+    "running past": [make_path((0, 100), (600, 0), seconds=1.5)],
+    "crossing": [make_path((50, 100), (100, 0)), make_path((450, 112), (-100, 0))],
+    "side by side": [
+        make_path((100, 100), (40, 0)),
+        make_path((170, 100), (40, 0)),
+        make_path((240, 100), (40, 0)),
+    ],
+    "hidden for half a second": [make_path((50, 100), (80, 0), hidden=[(1.5, 2.0)])],
+    "crossing, one hidden behind the other": [
+        make_path((50, 100), (100, 0)),
+        make_path((450, 104), (-100, 0), hidden=[(1.75, 2.25)]),
+    ],
+    "half covered, then hidden for half a second": [
+        pass_behind(make_path((500, 100), (-160, 0)), 300, 1.0, 2.2)
+    ],
+    "three at three speeds": [
+        make_path((50, 100), (110, 0)),
+        make_path((450, 130), (-160, 0), side=80),
+        make_path((150, 70), (60, 5), side=50),
+    ],
+    "leaving while another comes": [
+        make_path((100, 100), (0, 0), seconds=1.5),
+        make_path((400, 100), (0, 0), first=2.0, seconds=2),
+    ],
+}
+
+
+def test_nobody():
+    tracker = Tracker()
+    nobody = Detections(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32)
+    )
+    found = tracker.update(nobody, 0.0)
+    assert (len(found), found.y_prob.shape, found.track_id.shape, tracker.count) == (
+        0,
+        (0, 4),
+        (0,),
+        0,
+    )
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0], ids=["exact boxes", "2 px of noise"])
+@pytest.mark.parametrize("paths", SCENES.values(), ids=SCENES.keys())
+def test_each_face_is_one_track(paths, noise):
+    for seed in range(5):
+        answers, tracker = follow(paths, noise, seed)
+        assert tracker.count == len(paths)
+        assert [len(ids(answer)) for answer in answers] == [1] * len(paths)
+        assert len(set.union(*map(ids, answers))) == len(paths)
+
+
+def test_frames_without_the_face_do_not_end_its_track():
+    answers, tracker = follow(SCENES["crossing"], noise=1.0, drop=0.3)
+    assert tracker.count == 2
+    assert [len(ids(answer)) for answer in answers] == [1, 1]
+
+
+def test_who_comes_back_later_is_counted_again():
+    gone = MEMORY + 0.2
+    path = make_path((100, 100), (0, 0), seconds=4, hidden=[(1.0, 1.0 + gone)])
+    assert follow([path])[1].count == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count"), [(0.3, 1), (3.0, 1), (OUTAGE - 1, 1), (OUTAGE + 1, 2)]
+)
+def test_a_stream_that_breaks_ages_nobody_unless_it_is_long_away(seconds, count):
+    tracker, path = Tracker(), make_path((100, 100), (0, 0), seconds=4)
+    for frame, box in path.items():
+        faces = Detections(
+            box[None].astype(np.float32), np.ones(1, np.float32), MASKED[None].astype(np.float32)
+        )
+        tracker.update(faces, frame / RATE + (seconds if frame > 50 else 0))
+    assert tracker.count == count
+
+
+def test_what_is_seen_too_seldom_is_nobody():
+    path = make_path((100, 100), (0, 0), seconds=(CONFIRMED - 1) / RATE)
+    answers, tracker = follow([path])
+    assert (answers, tracker.count) == ([{}], 0)
+
+
+def test_what_is_seen_now_and_then_or_never_for_sure_is_nobody():
+    path = {
+        frame: box
+        for frame, box in make_path((100, 100), (0, 0), seconds=8).items()
+        if frame % 10 == 0
+    }
+    assert follow([path])[1].count == 0
+    path = make_path((100, 100), (0, 0), seconds=8)
+    assert (
+        follow([path], confidence=lambda i, frame: 0.9 if frame % 20 == 0 and frame < 40 else 0.3)[
+            1
+        ].count
+        == 0
+    )
+
+
+def test_an_unsure_box_keeps_a_track_and_begins_none():
+    path = make_path((100, 100), (60, 0))
+    answers, tracker = follow([path], confidence=lambda i, frame: 0.9 if frame < 20 else 0.3)
+    assert (len(ids(answers[0])), max(answers[0]), tracker.count) == (1, max(path), 1)
+    answers, tracker = follow([path], confidence=lambda i, frame: 0.3)
+    assert (answers, tracker.count) == ([{}], 0)
+
+
+def test_labels_do_not_flicker():
+    """Every third frame is judged wrongly, yet no frame is labelled so; a mask taken off is told within the memory."""
+
+    def judged(i, frame, rng):
+        truth, other = (MASKED, BARE) if frame < 50 else (BARE, MASKED)
+        return other if rng.random() < 1 / 3 and frame > 5 else truth
+
+    path = make_path((100, 100), (20, 0))
+    for seed in range(5):
+        answers, _ = follow([path], seed=seed, y_prob=judged)
+        labels = np.array([row.argmax() for _, (_, row) in sorted(answers[0].items())])
+        assert np.count_nonzero(np.diff(labels)) == 1
+        assert labels[-1] == 1
+
+
+def test_a_sure_detection_has_more_of_the_vote():
+    """Half of the frames say one thing and half the other: those win in which the detector is sure."""
+    path = make_path((100, 100), (0, 0), seconds=1)
+    for sure_is_odd in (True, False):
+        answers, _ = follow(
+            [path],
+            confidence=lambda i, frame, odd=sure_is_odd: 0.9 if frame % 2 == odd else 0.55,
+            y_prob=lambda i, frame, _: BARE if frame % 2 else MASKED,
+        )
+        labels = [row.argmax() for frame, (_, row) in answers[0].items() if frame > 5]
+        assert set(labels) == {int(sure_is_odd)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ([], [], []),
+        ([(0, 0, 10, 10)], [], []),
+        ([(0, 0, 10, 10)], [(0, 0, 10, 10)], [(0, 0)]),
+        ([(0, 0, 10, 10)], [(500, 0, 510, 10)], []),
+        ([(0, 0, 10, 10), (8, 0, 18, 10)], [(9, 0, 19, 10), (1, 0, 11, 10)], [(0, 1), (1, 0)]),
+        ([(0, 0, 10, 10), (1, 0, 11, 10)], [(1, 0, 11, 10)], [(1, 0)]),
+    ],
+)
+def test_boxes_are_matched_best_first(first, second, expected):
+    assert (
+        sorted(match_greedily(np.array(first).reshape(-1, 4), np.array(second).reshape(-1, 4)))
+        == expected
+    )

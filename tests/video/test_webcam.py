@@ -1,0 +1,189 @@
+"""The webcam in a notebook: the kernel's half by messages, and all of it in a browser with a fake camera."""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import PATIENCE_S, jupyter_lab, open_notebook, run_cell
+from tests.conftest import draw_blocks
+from utils.boxes import box_iou
+from utils.classes import MASK_CLASSES
+from utils.detect import load_judge
+from utils.images import fit_image, read_image
+from utils.labels import read_voc
+from utils.paths import EXAMPLES_DIR
+from utils.video.monitor import Monitor
+from utils.video.webcam import Webcam
+
+FRAMES = 60
+
+
+def send(webcam: Webcam, image: np.ndarray | bytes) -> dict:
+    """Send a frame as the browser does: what goes back."""
+    answers = []
+    webcam.send = answers.append
+    jpeg = (
+        image
+        if isinstance(image, bytes)
+        else cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    )
+    webcam._receive(
+        webcam, {"kind": "frame", "sent": 7.5, "jpeg": b64encode(bytes(jpeg)).decode()}, []
+    )
+    (answer,) = answers
+    return answer
+
+
+def test_a_frame_comes_back_as_boxes_with_captions_and_counts(judge):
+    webcam = Webcam(Monitor(judge))
+    image = draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 10, 130, 60)))
+    for _ in range(5):
+        answer = send(webcam, image)
+    json.dumps(answer)  # what a message can hold
+    assert (answer["sent"], webcam.frame_count) == (7.5, 5)
+    assert answer["counts"] == [1, 1, 0] and "2 people" in answer["status"]
+    for (x, y, width, height, caption, color), box, class_id in zip(
+        answer["faces"], [(20, 40, 40, 50), (90, 10, 40, 50)], (0, 1), strict=True
+    ):
+        np.testing.assert_allclose((x, y, width, height), box, atol=3)
+        assert re.match(rf"\d: {MASK_CLASSES[class_id]} \d+ %$", caption)
+        assert color == webcam.classes[class_id][1]
+
+
+def test_who_is_too_close_is_marked_and_counted(judge):
+    webcam = Webcam(Monitor(judge, distance=5.0))
+    answer = send(
+        webcam, draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90)))
+    )
+    assert [face[4].endswith("%, too close") for face in answer["faces"]] == [True, True]
+    assert answer["status"].endswith(", 2 too close")
+
+
+def test_faces_are_blurred_where_that_is_asked(judge):
+    image = draw_blocks(("with_mask", (20, 40, 60, 90)))
+    for blur, expected in ((False, []), (True, [[20, 40, 60, 90]])):
+        answer = send(Webcam(Monitor(judge, blur=blur)), image)
+        np.testing.assert_allclose(
+            np.reshape(answer["blurred"], (-1, 4)), np.reshape(expected, (-1, 4)), atol=3
+        )
+
+
+def test_nobody_and_no_picture(judge):
+    webcam = Webcam(Monitor(judge))
+    assert send(webcam, draw_blocks())["faces"] == []
+    assert "not an image" in send(webcam, b"no picture")["problem"]
+    assert webcam.problem.startswith("The camera's frame")
+    webcam._receive(webcam, {"kind": "problem", "text": "There is no camera."}, [])
+    assert webcam.problem == "There is no camera."
+
+
+CELLS = [
+    """
+    import json
+    from utils.detect import load_judge
+    from utils.video.monitor import Monitor
+    from utils.video.webcam import Webcam
+
+    judge, seen = load_judge("ssd", 0.25, tiled=False), []
+
+    def watch(image):
+        found = judge(image)
+        seen.append((image.shape, found.xyxy.tolist()))
+        return found
+
+    webcam = Webcam(Monitor(watch))
+    webcam
+    """,
+    """
+    census = webcam.monitor.census
+    with open("seen.json", "w") as file:
+        json.dump({"seen": seen, "counts": census.counts, "tracks": census.list_tracks()}, file)
+    """,
+]
+
+
+@pytest.fixture
+def camera(tmp_path):
+    """A film for the fake camera, in which an example picture trembles: its file, and the true boxes of its faces."""
+    name, resolution_wh, faces = read_voc(EXAMPLES_DIR / "annotations" / "three_classes.xml")
+    frame = cv2.cvtColor(fit_image(read_image(EXAMPLES_DIR / name), (640, 480)), cv2.COLOR_RGB2BGR)
+    parts = [
+        cv2.imencode(".jpg", np.roll(frame, shift, axis=1))[1].tobytes()
+        for shift in (0, 1, 2, 3, 2, 1)
+    ]
+    path = tmp_path / "camera.mjpeg"
+    path.write_bytes(b"".join(parts))
+    scale = min(640 / resolution_wh[0], 480 / resolution_wh[1])
+    corner = (np.array([640, 480]) - scale * np.array(resolution_wh)) / 2
+    return path, np.array([box for _, box in faces]) * scale + np.tile(corner, 2)
+
+
+@contextmanager
+def choose_kernel(place: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Where a notebook's kernel works, and the flags with which JupyterLab sends it there; ``folder`` is the page's."""
+    if place == "here":
+        yield folder, []
+        return
+    far = folder.parent / "far"
+    far.mkdir()
+    with jupyter_lab(far, lab_flags=["--ServerApp.disable_check_xsrf=True"]) as address:
+        yield far, [f"--GatewayClient.url={address}"]
+
+
+@pytest.mark.parametrize("place", ["here", "on another server"])
+def test_sixty_frames_in_a_browser_have_their_boxes_in_the_right_place(camera, tmp_path, place):
+    film, truth = camera
+    (tmp_path / "work").mkdir()
+    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    flags.append(f"--use-file-for-fake-video-capture={film}")
+    cells = ["\n".join(line[4:] for line in cell.splitlines()).strip() for cell in CELLS]
+    with (
+        choose_kernel(place, tmp_path / "work") as (far, lab_flags),
+        open_notebook(tmp_path / "work", cells, "Light", flags, ["camera"], lab_flags) as page,
+    ):
+        run_cell(page, 0)
+        status, shares = page.locator(".fmd-status"), page.locator(".fmd-shares")
+        expect(status).to_contain_text("ms to the boxes", timeout=1000 * PATIENCE_S)
+        page.wait_for_function(
+            "document.querySelector('.fmd-status').textContent.includes(' people')"
+        )
+        for _ in range(200):
+            run_cell(page, 1)
+            if len(json.loads((far / "seen.json").read_text())["seen"]) >= FRAMES:
+                break
+        expect(shares).to_have_attribute(
+            "aria-label", re.compile(r"^People each second, up to \d, now \d, \d+ % with mask$")
+        )
+        page.locator(".fmd-camera").screenshot(path=tmp_path / "shot.png")
+        page.screenshot(path=tmp_path / "page.png")
+        page.get_by_role("button", name="Stop").click()
+        expect(status).to_contain_text("Stopped.")
+        page.wait_for_timeout(2000)  # a frame may still be on its way
+        run_cell(page, 1)
+        count = len(json.loads((far / "seen.json").read_text())["seen"])
+        page.wait_for_timeout(1000)
+        run_cell(page, 1)
+    answer = json.loads((far / "seen.json").read_text())
+    assert len(answer["seen"]) == count  # nothing is sent any more
+    assert (far == tmp_path / "work") is (tmp_path / "work" / "seen.json").exists()
+    assert len(answer["seen"]) >= FRAMES
+    assert {tuple(shape) for shape, _ in answer["seen"]} == {(480, 640, 3)}
+    for _, boxes in answer["seen"][:FRAMES]:
+        assert box_iou(truth, np.array(boxes)).max(axis=1).min() > 0.5
+    followed = {
+        row["class_name"] for row in answer["tracks"] if row["frames"] >= FRAMES - 5
+    }  # never lost
+    assert followed == set(MASK_CLASSES)
+    assert min(answer["counts"].values()) >= 1
+    # The boxes are drawn on the picture in the page, in their classes' colours.
+    shot = cv2.cvtColor(cv2.imread(str(tmp_path / "shot.png")), cv2.COLOR_BGR2RGB).astype(int)
+    found = load_judge("ssd", 0.5, tiled=False)(shot.astype(np.uint8))
+    assert len(found) >= 3

@@ -1,0 +1,1 @@
+"""Training and export of both models. TensorFlow is imported here alone."""
