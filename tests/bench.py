@@ -27,8 +27,8 @@ from utils.detect import (
     load_detector,
     load_models,
 )
+from utils.formats import read_voc
 from utils.images import list_images, read_image
-from utils.labels import read_voc
 from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
 from utils.train import classifier
 from utils.train import crops as dataset

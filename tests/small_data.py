@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from utils.classes import MASK_CLASSES
+from utils.formats import read_voc, write_voc
 from utils.images import limit_size, read_image, resize_image, write_image
-from utils.labels import BOX_COLUMNS, read_voc, write_voc
+from utils.labels import BOX_COLUMNS
 from utils.paths import EXAMPLES_DIR
 
 COUNT, MASKEDFACE_COUNT = 24, 10  # images in each face class and in scenes; in maskedface-net

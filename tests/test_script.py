@@ -21,8 +21,8 @@ from utils.boxes import Detections, box_iou
 from utils.detect import RES10_FILES, YUNET_FILE
 from utils.detect import face_detector as faces
 from utils.detect import pipeline as detect
+from utils.formats import read_voc
 from utils.images import read_image
-from utils.labels import read_voc
 from utils.video import Video
 
 SCRIPT = paths.ROOT / "03-detect_face_using_mask.py"

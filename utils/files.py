@@ -37,7 +37,7 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = list_images(path, unread.append)
+        found = list_images(path, on_error=unread.append)
     elif glob.has_magic(argument):
         matches = [Path(match) for match in glob.glob(argument, recursive=True)]
         found = [
@@ -47,7 +47,7 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
             image
             for folder in matches
             if folder.is_dir()
-            for image in list_images(folder, unread.append)
+            for image in list_images(folder, on_error=unread.append)
         ]
     else:
         raise SourceError(f"There is no file or folder {argument}: check the path.")

@@ -19,12 +19,15 @@ class ImageError(ValueError):
     """An image file that cannot be read or written. Its text is one sentence for a person."""
 
 
-def list_images(folder: str | Path, tell: Callable[[OSError], None] | None = None) -> list[Path]:
+def list_images(
+    folder: str | Path, on_error: Callable[[OSError], None] | None = None
+) -> list[Path]:
     """The image files of a folder and the folders below it, sorted by path.
 
     Args:
         folder: where to look.
-        tell: takes the error of each folder below that cannot be read; it is passed over.
+        on_error: callback for the error of each subfolder that cannot be read. Such a folder is
+            skipped.
 
     Raises:
         ImageError: the folder does not exist.
@@ -33,7 +36,9 @@ def list_images(folder: str | Path, tell: Callable[[OSError], None] | None = Non
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}: check the path.")
     paths = (
-        Path(parent, name) for parent, _, names in os.walk(folder, onerror=tell) for name in names
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=on_error)
+        for name in names
     )
     return sorted(
         path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()

@@ -12,8 +12,9 @@ from utils.annotate.annotations import is_untouched, record_annotations, write_a
 from utils.annotate.journal import read_hand_labels, read_journal, record_label
 from utils.annotate.labelimg_app import annotation_path
 from utils.classes import LabelError
+from utils.formats import read_voc, write_voc
 from utils.images import write_image
-from utils.labels import BOX_COLUMNS, read_voc, write_voc
+from utils.labels import BOX_COLUMNS
 
 BOX, OTHER = (20.25, 40.5, 60.0, 90.0), (100.0, 10.0, 130.0, 50.0)
 LABELLER = "Ada"

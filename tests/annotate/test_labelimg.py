@@ -16,8 +16,9 @@ from utils.annotate import labelimg
 from utils.annotate.annotations import write_annotations
 from utils.annotate.labelimg import make_environment, open_labelimg
 from utils.classes import MASK_CLASSES, LabelError
+from utils.formats import read_voc
 from utils.images import ImageError, write_image
-from utils.labels import BOX_COLUMNS, make_label_table, read_voc
+from utils.labels import BOX_COLUMNS, make_label_table
 
 BLOCK = ("with_mask", (20, 40, 60, 90))
 KNOWN = ("without_mask", (100, 10, 130, 50))

@@ -262,7 +262,7 @@ LABEL_CELL = """
 from functools import partial
 import pandas as pd
 from utils.annotate.session import LabelSession
-from utils.labels import read_voc_folder
+from utils.formats import read_voc_folder
 from utils.paths import EXAMPLES_DIR
 from utils.annotate.widgets import ContactSheet, LabelWidget, read_surroundings
 faces, _ = read_voc_folder(EXAMPLES_DIR)

@@ -22,8 +22,9 @@ from utils.collect.face_table import (
     set_kept,
 )
 from utils.detect import PADDING, crop_faces, load_detector
+from utils.formats import read_voc
 from utils.images import ImageError, list_images, read_image, write_image
-from utils.labels import BOX_COLUMNS, read_voc
+from utils.labels import BOX_COLUMNS
 from utils.paths import EXAMPLES_DIR, FACES
 
 RED, GREEN, SMALL = (

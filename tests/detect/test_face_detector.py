@@ -26,8 +26,9 @@ from utils.detect.face_detector import (
     without_known,
 )
 from utils.detect.grid import grid_points
+from utils.formats import read_voc_folder
 from utils.images import crop_image, list_images, read_image, resize_image
-from utils.labels import BOX_COLUMNS, read_voc_folder
+from utils.labels import BOX_COLUMNS
 from utils.train.targets import assign_faces
 
 ANNOTATED = dict(tuple(read_voc_folder(paths.EXAMPLES_DIR)[0].groupby("file")))

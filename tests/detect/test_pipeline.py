@@ -11,8 +11,9 @@ from utils.boxes import box_iou
 from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.detect import pipeline as detect
 from utils.detect.pipeline import decide, detect_masks, load_models
+from utils.formats import read_voc_folder
 from utils.images import read_image
-from utils.labels import BOX_COLUMNS, read_voc_folder
+from utils.labels import BOX_COLUMNS
 
 ANNOTATED = dict(tuple(read_voc_folder(paths.EXAMPLES_DIR)[0].groupby("file")))
 BLOCKS = [

@@ -22,7 +22,8 @@ from utils.evaluate.boxes import (
     recall_table,
 )
 from utils.evaluate.scores import wilson_interval
-from utils.labels import BOX_COLUMNS, make_label_table, write_voc
+from utils.formats import write_voc
+from utils.labels import BOX_COLUMNS, make_label_table
 from utils.paths import SHARED_DIR
 
 JUDGE = SHARED_DIR / "bench" / "evaluate.py"

@@ -17,8 +17,8 @@ from tests.conftest import draw_blocks
 from utils.boxes import box_iou
 from utils.classes import MASK_CLASSES
 from utils.detect import load_judge
+from utils.formats import read_voc
 from utils.images import fit_image, read_image
-from utils.labels import read_voc
 from utils.paths import EXAMPLES_DIR
 from utils.video.monitor import Monitor
 from utils.video.webcam import Webcam

@@ -19,8 +19,9 @@ from utils.annotate.journal import Decision, as_box, read_journal, record_label
 from utils.annotate.labelimg_app import annotation_path
 from utils.boxes import as_boxes, clip_boxes
 from utils.classes import LabelError
+from utils.formats import read_voc, write_voc
 from utils.images import ImageError, list_images, read_image
-from utils.labels import BOX_COLUMNS, read_voc, write_voc
+from utils.labels import BOX_COLUMNS
 from utils.paths import is_crop
 
 WAY = "labelimg"

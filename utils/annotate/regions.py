@@ -21,7 +21,7 @@ WAY = "regions"
 WINDOW = "Missed faces"
 MAX_WH, MAX_ENLARGED = (1280, 720), 2  # a picture is shown as large as this allows
 ENTER, ESC = (10, 13, 32), 27  # space is as good as Enter
-Region = tuple[str, np.ndarray]  # class_name and box, as ``labels.read_voc`` gives them
+Region = tuple[str, np.ndarray]  # class_name and box, as ``formats.read_voc`` gives them
 
 DRAW_HINT = "Drag over a missed face, then Enter. No more: Enter alone."
 CLASS_HINT = (

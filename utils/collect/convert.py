@@ -13,8 +13,9 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.classes import LabelError
+from utils.formats import read_voc, write_voc
 from utils.images import ImageError, limit_size, list_images, read_image, write_image
-from utils.labels import BOX_COLUMNS, read_voc, write_voc
+from utils.labels import BOX_COLUMNS
 
 
 def find_broken_images(files: Iterable[str | Path]) -> pd.DataFrame:
@@ -39,7 +40,7 @@ def convert_images(
     in their suffix alone, it becomes part of the name: ``a.png`` and ``a.webp`` give ``a_png.jpg`` and ``a_webp.jpg``.
 
     Args:
-        source_dir: the photographs, with ``annotations/`` where ``labels.read_voc_folder`` looks for them.
+        source_dir: the photographs, with ``annotations/`` where ``formats.read_voc_folder`` looks for them.
         target_dir: a folder outside of it.
         max_side: pixels of the longer side; smaller images keep their size.
         suffix: the new format.
