@@ -1,139 +1,200 @@
-"""Tables on disk that only grow: a row is one line, appended in one write, and an interruption spoils none of them."""
+"""CSV tables on disk. Each row is one line, so that a crash costs at most the last row."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None
-    import msvcrt
-
-# Line breaks of every kind, and halves of characters, which titles from web pages have and UTF-8 has not.
+# Control characters, line breaks of every kind, and lone surrogates. Titles of web pages contain
+# them; a one-line row cannot hold the first two, and UTF-8 cannot encode the last.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+CHUNK = 4096  # bytes read at a time when looking for the last line break
 
 
 class TableError(ValueError):
-    """A table that cannot be read or written. Its text is one sentence for a person."""
+    """A table that cannot be read or written. The message is one sentence for the user."""
 
 
 def now() -> str:
-    """The time as tables have it: UTC, ISO 8601, whole seconds."""
+    """Return the time as tables store it: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A table, all text; empty where there is no file. A last row that was cut off is left out.
+    """Read a table as text. A last row without a line break was cut off by a crash and is ignored.
+
+    Args:
+        path: the table; it need not exist.
+        columns: the columns that the table must have.
+
+    Returns:
+        The table with all its columns, every value a string. Empty if there is no file.
 
     Raises:
-        TableError: the file cannot be read or lacks one of the columns.
+        TableError: the file cannot be read, or one of the columns is missing.
     """
     path = Path(path)
     try:
         data = path.read_bytes() if path.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1].decode("utf-8-sig")
-        table = (
-            pd.read_csv(io.StringIO(whole), dtype=str, keep_default_na=False)
-            if whole.strip()
-            else None
-        )
+        end = data.rfind(b"\n") + 1
+        text = data[:end].decode("utf-8-sig")
+        if not text.strip():
+            return pd.DataFrame(columns=list(columns), dtype="str")
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
-        said = " ".join(str(error).split())  # pandas ends its sentences with a line break
+        reason = " ".join(str(error).split())  # messages of pandas end with a line break
         raise TableError(
-            f"{path} cannot be read as a table ({said}): mend it or move it away."
+            f"{path} cannot be read as a table ({reason}): correct it or move it away."
         ) from error
-    if table is None:
-        return pd.DataFrame(columns=list(columns), dtype="str")
     for name in columns:
         if name not in table:
-            raise TableError(f"{path} has no column {name}: mend it or move it away.")
+            raise TableError(f"{path} has no column {name}: correct it or move it away.")
     return table
 
 
 def append_rows(
     path: str | Path, rows: Iterable[Mapping[str, object]], columns: Sequence[str]
 ) -> None:
-    """Append rows to a table, after its end is mended; a missing table is made, with its header.
+    """Append rows to a table.
+
+    A missing table is created, and a last row that a crash cut off is removed.
 
     Args:
         path: the table.
-        rows: what a row lacks stays empty.
-        columns: of the table, in order.
+        rows: one mapping for each row. A missing value is written as empty, and keys that are not
+            columns are ignored. Line breaks in values become spaces.
+        columns: the columns of the table, in order.
 
     Raises:
-        TableError: the file has other columns, or cannot be written.
+        TableError: the file has other columns, or it cannot be written.
     """
-    path, lines = Path(path), io.StringIO()
+    lines = io.StringIO()
     writer = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writerows(
-        {name: UNWRITABLE.sub(" ", str(value)) for name, value in row.items()} for row in rows
-    )
-    header = ",".join(columns) + "\n"
+    for row in rows:
+        writer.writerow({name: UNWRITABLE.sub(" ", str(value)) for name, value in row.items()})
+    append_lines(path, lines.getvalue(), header=",".join(columns))
+
+
+def append_lines(
+    path: str | Path,
+    lines: str,
+    header: str,
+    is_whole: Callable[[str], bool] | None = None,
+) -> None:
+    """Append whole lines to a table. They are on the disk when this returns.
+
+    The lines go to the system in one write, after the end of the table is repaired: a last line
+    without a line break was cut off by a crash and is removed.
+
+    Args:
+        path: the table; it and its folder are created.
+        lines: text that is empty or ends with a line break.
+        header: the table's first line, without a line break.
+        is_whole: whether a last line without a line break is a whole row. It is then kept and gets
+            its line break, as people's editors may not end a file with one. By default none is.
+
+    Raises:
+        TableError: the file begins with another line, or it cannot be written.
+    """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a+b", buffering=0) as file:  # no buffer: all rows go to the system at once
-            end = _cut_at_last_line(file)
-            file.seek(0)
-            if end and file.readline().decode("utf-8-sig").strip() != header.strip():
+        with open(path, "a+b", buffering=0) as file:  # no buffer, so that one call is one write
+            if not _has_header(file, header):
                 raise TableError(
-                    f"{path} has other columns than {', '.join(columns)}: move it away."
+                    f"{path} has other columns than {header.replace(',', ', ')}: move it away."
                 )
-            file.write(((header if end == 0 else "") + lines.getvalue()).encode())
+            text = _repair_end(file, is_whole)
+            if file.seek(0, io.SEEK_END) == 0:
+                text = f"{header}\n"
+            data = (text + lines).encode()
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
     except OSError as error:
         raise TableError(
-            f"{path} cannot be written ({error.strerror}): free space or choose another."
+            f"{path} cannot be written ({error.strerror}): free space or choose another file."
         ) from error
 
 
-def _cut_at_last_line(file: io.FileIO) -> int:
-    """Cut off what stands behind the last line break, the rest of a write that was interrupted; the new length."""
+def _has_header(file: io.FileIO, header: str) -> bool:
+    """Return whether a file begins with a header, or with the part that a crash left of it."""
+    file.seek(0)
+    first = file.readline(len(header.encode()) + 8)  # 8: a byte order mark and the line break
+    text = first.decode("utf-8-sig", "replace")
+    if text.endswith("\n"):
+        return text.strip() == header
+    return header.startswith(text)
+
+
+def _repair_end(file: io.FileIO, is_whole: Callable[[str], bool] | None) -> str:
+    """Remove what stands after the last line break, and return the text to write before new lines.
+
+    Returns:
+        A line break if ``is_whole`` says that the last line is to be kept, else nothing.
+    """
     end = file.seek(0, io.SEEK_END)
-    length = 0
-    for start in range(max(0, end - 4096), -4096, -4096):
-        file.seek(max(0, start))
-        if (found := file.read(4096).rfind(b"\n")) >= 0:
-            length = max(0, start) + found + 1
-            break
-    if length < end:
-        file.truncate(length)
-    return length
+    length = _find_last_line(file)
+    if length == end:
+        return ""
+    file.seek(length)
+    last = file.read().decode("utf-8", "replace")
+    if is_whole is not None and is_whole(last):
+        return "\n"
+    file.truncate(length)
+    return ""
+
+
+def _find_last_line(file: io.FileIO) -> int:
+    """Return the position after the last line break; 0 if there is none."""
+    position = file.seek(0, io.SEEK_END)
+    while position > 0:
+        start = max(0, position - CHUNK)
+        file.seek(start)
+        found = file.read(position - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
 
 
 @contextmanager
 def hold_folder(folder: str | Path) -> Iterator[None]:
-    """Keep other programs that ask for it out of a folder whose tables are changed. However this one ends, it is free.
+    """Lock a folder while its tables change. The lock ends with the process, however that ends.
+
+    Args:
+        folder: the folder; it is created.
 
     Raises:
-        TableError: another program has it, or it cannot be written.
+        TableError: another program holds the lock, or the folder cannot be written.
     """
     folder = Path(folder)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / ".lock", "a")
+        lock.acquire()
+    except Timeout as error:
+        raise TableError(
+            f"Another program is at work in {folder}: wait until it is done, or stop it."
+        ) from error
     except OSError as error:
         raise TableError(
-            f"{folder} cannot be written ({error.strerror}): free space or choose another."
+            f"{folder} cannot be written ({error.strerror}): free space or choose another folder."
         ) from error
-    with file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            else:
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except (BlockingIOError, PermissionError) as error:
-            raise TableError(
-                f"Another program is at work in {folder}: wait until it is done, or stop it."
-            ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
@@ -146,7 +207,11 @@ def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def replace_text(path: str | Path, text: str) -> None:
-    """Write a text file anew, whole or not at all: beside, then moved into place. Its folder is made.
+    """Write a text file anew, whole or not at all: to a file beside it, then moved into place.
+
+    Args:
+        path: the file; its folder is created.
+        text: the new content.
 
     Raises:
         TableError: it cannot be written.
