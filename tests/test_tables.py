@@ -105,7 +105,7 @@ def test_a_missing_column_is_named(tmp_path):
 def test_the_end_of_a_table_is_repaired_before_lines_are_appended(tmp_path, before, expected):
     path = tmp_path / "a.csv"
     path.write_bytes(before)
-    append_lines(path, "new,\n", header="file,title", is_whole=lambda line: line == "1,whole")
+    append_lines(path, "new,\n", COLUMNS, is_row=lambda line: line == "1,whole", sync=True)
     assert path.read_bytes().decode() == expected
 
 

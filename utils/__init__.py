@@ -1,13 +1,23 @@
 """The toolbox of the face-mask notebooks and of ``03-detect_face_using_mask.py``.
 
-Conventions, stated once:
+Conventions:
 
-- An *image* is an (H, W, 3) uint8 RGB array; a *face* is a square crop of one.
-- A *box* (``xyxy``) is (x_min, y_min, x_max, y_max) in pixels. Right and bottom edges are excluded, so
-  width = x_max - x_min and a crop is ``image[y_min:y_max, x_min:x_max]``. ``resolution_wh`` is (width, height).
-- ``class_id`` is a position in ``classes.CLASS_NAMES``; ``y_prob`` is (N, C), one column a class in that order.
-- *Confidence* is the detector's score of a box, *probability* the classifier's of a class.
-- Functions return new arrays and delete nothing. Paths are ``str | Path``. A *table* is a pandas DataFrame
-  whose columns its docstring names.
-- Imports point down: detect, monitor > faces, masks, draw, ... > boxes, images, labels, ...
+- An *image* is an (H, W, 3) uint8 RGB array. A *face* is a square crop of an image.
+- A *box* (``xyxy``) is (x_min, y_min, x_max, y_max) in pixels. The right and bottom edges are
+  excluded: width = x_max - x_min, and a crop is ``image[y_min:y_max, x_min:x_max]``.
+- ``resolution_wh`` is (width, height) in pixels.
+- ``CLASS_NAMES = ("with_mask", "without_mask", "mask_worn_incorrectly", "no_face")`` is the order
+  of classes everywhere. A *class id* is a position in it.
+- *Detections* are boxes, each with a ``confidence`` and, once classified, its ``y_prob``.
+- *Confidence* is the detector's score of a box. *Probability* is the classifier's, of a class.
+- ``y_true`` and ``y_pred`` are (N,) class ids; ``y_prob`` is (N, C), one column for each class.
+- The splits are ``train``, ``val`` and ``test``.
+- Functions return new arrays and leave their arguments as they are. Paths are ``str | Path``.
+- A *table* is a pandas DataFrame whose columns the docstring names.
+- Scaling of pixel values is inside the models: all models take uint8 RGB.
+- Training and detection cut faces with the same function, ``utils.detect.crop_faces``.
+
+Imports point down: root modules < ``detect`` < ``evaluate`` < ``collect`` < ``annotate`` <
+``curate`` < ``train``. ``video`` needs ``detect`` alone, and ``cli`` is on top. Only ``train``
+imports TensorFlow. ``detect``, ``video`` and ``cli`` do not import pandas.
 """

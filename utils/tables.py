@@ -30,6 +30,30 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def read_complete_lines(path: str | Path, is_row: Callable[[str], bool] | None = None) -> str:
+    """Return the text of a table, without a last line that a crash cut off.
+
+    Args:
+        path: the table.
+        is_row: whether a last line without a line break is a whole row. By default none is.
+
+    Returns:
+        The whole lines; empty if there is no file.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnicodeDecodeError: the file is not UTF-8.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return ""
+    end = data.rfind(b"\n") + 1
+    if is_row is not None and is_row(data[end:].decode("utf-8", "replace")):
+        end = len(data)
+    return data[:end].decode("utf-8-sig")
+
+
 def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a table as text. A last row without a line break was cut off by a crash and is ignored.
 
@@ -45,9 +69,7 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        data = path.read_bytes() if path.exists() else b""
-        end = data.rfind(b"\n") + 1
-        text = data[:end].decode("utf-8-sig")
+        text = read_complete_lines(path)
         if not text.strip():
             return pd.DataFrame(columns=list(columns), dtype="str")
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
@@ -82,45 +104,49 @@ def append_rows(
     writer = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\n")
     for row in rows:
         writer.writerow({name: UNWRITABLE.sub(" ", str(value)) for name, value in row.items()})
-    append_lines(path, lines.getvalue(), header=",".join(columns))
+    append_lines(path, lines.getvalue(), columns)
 
 
 def append_lines(
     path: str | Path,
     lines: str,
-    header: str,
-    is_whole: Callable[[str], bool] | None = None,
+    columns: Sequence[str],
+    is_row: Callable[[str], bool] | None = None,
+    sync: bool = False,
 ) -> None:
-    """Append whole lines to a table. They are on the disk when this returns.
+    """Append whole lines to a table in one write.
 
-    The lines go to the system in one write, after the end of the table is repaired: a last line
-    without a line break was cut off by a crash and is removed.
+    The end of the table is repaired first: a last line without a line break was cut off by a crash
+    and is removed.
 
     Args:
         path: the table; it and its folder are created.
         lines: text that is empty or ends with a line break.
-        header: the table's first line, without a line break.
-        is_whole: whether a last line without a line break is a whole row. It is then kept and gets
-            its line break, as people's editors may not end a file with one. By default none is.
+        columns: the columns of the table, in order.
+        is_row: whether a last line without a line break is a whole row. It is then kept and gets
+            its line break, because not every editor ends a file with one. By default none is.
+        sync: whether the lines must be on the disk when this returns, to survive a power cut.
 
     Raises:
-        TableError: the file begins with another line, or it cannot be written.
+        TableError: the file has other columns (it is left as it is), or it cannot be written.
     """
     path = Path(path)
+    header = ",".join(columns)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a+b", buffering=0) as file:  # no buffer, so that one call is one write
             if not _has_header(file, header):
                 raise TableError(
-                    f"{path} has other columns than {header.replace(',', ', ')}: move it away."
+                    f"{path} has other columns than {', '.join(columns)}: move it away."
                 )
-            text = _repair_end(file, is_whole)
+            text = _repair_end(file, is_row)
             if file.seek(0, io.SEEK_END) == 0:
                 text = f"{header}\n"
             data = (text + lines).encode()
             if file.write(data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
     except OSError as error:
         raise TableError(
             f"{path} cannot be written ({error.strerror}): free space or choose another file."
@@ -137,11 +163,11 @@ def _has_header(file: io.FileIO, header: str) -> bool:
     return header.startswith(text)
 
 
-def _repair_end(file: io.FileIO, is_whole: Callable[[str], bool] | None) -> str:
+def _repair_end(file: io.FileIO, is_row: Callable[[str], bool] | None) -> str:
     """Remove what stands after the last line break, and return the text to write before new lines.
 
     Returns:
-        A line break if ``is_whole`` says that the last line is to be kept, else nothing.
+        A line break if ``is_row`` says that the last line is to be kept, else nothing.
     """
     end = file.seek(0, io.SEEK_END)
     length = _find_last_line(file)
@@ -149,7 +175,7 @@ def _repair_end(file: io.FileIO, is_whole: Callable[[str], bool] | None) -> str:
         return ""
     file.seek(length)
     last = file.read().decode("utf-8", "replace")
-    if is_whole is not None and is_whole(last):
+    if is_row is not None and is_row(last):
         return "\n"
     file.truncate(length)
     return ""
