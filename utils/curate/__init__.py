@@ -1,26 +1,56 @@
-"""From labelled photographs to a data set: near-duplicates, split, inventory, datasheet, export."""
+"""Make a data set from labelled photographs.
+
+``prepare_labels`` reads a data root into the label table that training uses: corrected, grouped and
+split. The split itself is made by ``split_by_group``. ``find_near_duplicates`` finds copies of
+photographs, ``write_datasheet`` describes the data set, and ``export_faces`` writes its faces as
+image files.
+"""
 
 from utils.curate.datasheet import write_datasheet
-from utils.curate.groups import (
+from utils.curate.export import EXPORTED, export_faces
+from utils.curate.near_duplicates import (
     HASH_SIDE,
     MAX_DISTANCE_FULL,
     MAX_DISTANCE_TOP,
-    digest_split,
     find_near_duplicates,
+    group_near_duplicates,
     hash_image,
     hash_images,
 )
-from utils.curate.prepare import prepare_labels, read_data
+from utils.curate.prepare import (
+    CORRECTIONS_FILE,
+    MISTAKES_FILE,
+    SPLIT_FILE,
+    prepare_labels,
+    read_data,
+)
+from utils.curate.split import (
+    digest_split,
+    is_split_of,
+    keep_sides,
+    measure_leakage,
+    split_by_group,
+)
 
 __all__ = [
+    "CORRECTIONS_FILE",
+    "EXPORTED",
     "HASH_SIDE",
     "MAX_DISTANCE_FULL",
     "MAX_DISTANCE_TOP",
+    "MISTAKES_FILE",
+    "SPLIT_FILE",
     "digest_split",
+    "export_faces",
     "find_near_duplicates",
+    "group_near_duplicates",
     "hash_image",
     "hash_images",
+    "is_split_of",
+    "keep_sides",
+    "measure_leakage",
     "prepare_labels",
     "read_data",
+    "split_by_group",
     "write_datasheet",
 ]

@@ -12,13 +12,12 @@ from utils.boxes import sample_background
 from utils.classes import LabelError, to_class_name
 from utils.collect import LABELS as REBUILT_LABELS
 from utils.collect import SOURCES, find_broken_images, read_sources
-from utils.curate.groups import (
+from utils.curate.near_duplicates import (
     find_near_duplicates,
     group_near_duplicates,
     hash_images,
-    keep_sides,
-    split_by_group,
 )
+from utils.curate.split import keep_sides, split_by_group
 from utils.detect import Detector, find_faces
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table, read_labels
 from utils.paths import DATA_DIR

@@ -222,7 +222,7 @@ def export_detector(
         strides: of the model.
         side: pixels, to which the longer side of a picture is brought.
         calibration: factor and offset of the face logit, so that 0.5 is the best threshold.
-        split: which photographs it was trained on, as ``groups.digest_split`` names it.
+        split: which photographs it was trained on, as ``curate.digest_split`` names it.
     """
     metadata = {
         "strides": json.dumps(strides),

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from utils.curate import hamming
-from utils.curate.hamming import covering_masks, find_close_pairs
+from utils.curate import hamming_search
+from utils.curate.hamming_search import covering_masks, find_close_pairs
 
 RNG = np.random.default_rng(0)
 
@@ -81,7 +81,7 @@ def test_the_cases_hold_pairs_at_the_limit_and_just_beyond():
 @pytest.mark.parametrize("count", [1, 7, 1000])
 def test_pairs_do_not_depend_on_how_many_are_compared_at_once(count, monkeypatch):
     hashes = HASHES["a crowd among strangers"]
-    monkeypatch.setattr(hamming, "CHUNK", count)
+    monkeypatch.setattr(hamming_search, "CHUNK", count)
     assert find_close_pairs(hashes[60:160], 38).tolist() == compare_each_with_each(
         hashes[60:160], 38
     )
@@ -106,14 +106,14 @@ def test_a_mask_holds_about_half_of_the_bits_and_never_few():
 
 
 def count_comparisons(hashes: np.ndarray, monkeypatch) -> int:
-    counts, keep_close = [], hamming._keep_close
+    counts, keep_close = [], hamming_search._keep_close
 
     def count(first, *rest):
         counts.append(len(first))
         return keep_close(first, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(hamming, "_keep_close", count)
+        patch.setattr(hamming_search, "_keep_close", count)
         find_close_pairs(hashes, 38)
     return sum(counts)
 

@@ -1,4 +1,4 @@
-"""Near-duplicates: copies are found, strangers are not, and no group is on two sides of a split."""
+"""Near-duplicates: copies are found, and unrelated images are not."""
 
 import cv2
 import numpy as np
@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.small_data import NEAR_DUPLICATES, make_small_data
-from utils.classes import CLASS_NAMES
-from utils.curate.groups import (
+from utils.curate.near_duplicates import (
     MAX_DISTANCE_FULL,
     MAX_DISTANCE_TOP,
     difference_hash,
@@ -15,13 +14,9 @@ from utils.curate.groups import (
     group_near_duplicates,
     hash_image,
     hash_images,
-    measure_leakage,
-    split_by_group,
 )
 from utils.images import ImageError, limit_size, list_images, read_image, resize_image
 from utils.paths import SHARED_DIR
-
-NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype=int)
 
 
 @pytest.fixture(scope="module")
@@ -57,30 +52,11 @@ def compare_each_with_each(
     return pairs
 
 
-def make_table(rng: np.random.Generator, count: int) -> pd.DataFrame:
-    """Labels whose groups have 1 to 6 members."""
-    group = np.repeat(np.arange(count), rng.integers(1, 7, count))
-    table = pd.DataFrame(
-        {"file": [f"{number}.jpg" for number in range(len(group))], "group": group}
-    )
-    return table.assign(
-        source=rng.choice(["a", "b"], len(table)), class_name=rng.choice(CLASS_NAMES, len(table))
-    )
-
-
-def pair_members(table: pd.DataFrame) -> pd.DataFrame:
-    """All pairs of one group, as positions."""
-    first, second = np.triu_indices(len(table), 1)
-    together = table.group.to_numpy()[first] == table.group.to_numpy()[second]
-    return pd.DataFrame({"first": first[together], "second": second[together]})
-
-
 def test_no_images_give_no_pairs_and_no_groups():
     hashes = hash_images([])
     assert hashes.shape == (0, 4, 4)
     assert find_near_duplicates(hashes).columns.tolist() == ["first", "second"]
     assert group_near_duplicates(find_near_duplicates(hashes), 0).tolist() == []
-    assert measure_leakage(NO_PAIRS, [], pd.Series([], dtype="str")) == 0
 
 
 def test_a_hash_has_a_bit_for_each_pixel_brighter_than_its_left_neighbour():
@@ -197,60 +173,3 @@ def test_groups_join_what_pairs_reach_through_others():
         steps = (links | links.T | np.eye(count, dtype=bool)).astype(float)
         reached = np.linalg.matrix_power(steps, count) > 0
         np.testing.assert_array_equal(group[:, None] == group[None], reached)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_split_keeps_groups_whole_and_has_the_shares_asked_for(seed):
-    table = make_table(np.random.default_rng(seed), 300)
-    table.index = table.index[::-1] + 7
-    split = split_by_group(table, folds=10, seed=seed)
-    assert split.index.equals(table.index)
-    assert split.groupby(table.group).nunique().max() == 1
-    shares = split.value_counts(normalize=True)
-    assert shares[["train", "val", "test"]].tolist() == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
-    by_class = pd.crosstab(table.class_name, split, normalize="columns")
-    assert (
-        by_class.sub(table.class_name.value_counts(normalize=True), axis=0).abs().max().max() < 0.06
-    )
-    assert split_by_group(table, folds=10, seed=seed).equals(split)
-    assert not split_by_group(table, folds=10, seed=seed + 1).equals(split)
-
-
-SIDES = {
-    0: set(),
-    2: {"train"},
-    4: {"train"},
-    5: {"train", "val", "test"},
-    13: {"train", "val", "test"},
-}
-
-
-@pytest.mark.parametrize(("count", "sides"), SIDES.items())
-def test_a_few_faces_of_many_sources_can_be_split_too(count, sides):
-    number = np.arange(count)
-    table = pd.DataFrame(
-        {"group": number // 2, "source": number.astype(str), "class_name": "with_mask"}
-    )
-    split = split_by_group(table)
-    assert set(split) == sides and split.index.equals(table.index)
-    assert (split.groupby(table.group).nunique() == 1).all()
-    assert (split == "train").sum() >= count / 3
-
-
-def test_a_random_split_leaks_and_one_by_group_does_not():
-    rng = np.random.default_rng(0)
-    table = make_table(rng, 200)
-    pairs, files = pair_members(table), table.file.tolist()
-    by_group = pd.Series(split_by_group(table).to_numpy(), index=files)
-    assert measure_leakage(pairs, files, by_group) == 0
-    chance = pd.Series(rng.permutation(by_group), index=files)
-    group, side = table.group.to_numpy(), chance.to_numpy()
-    leaked = [number in group[side == "train"] for number in group[side == "test"]]
-    assert measure_leakage(pairs, files, chance) == pytest.approx(np.mean(leaked))
-    assert np.mean(leaked) > 0
-
-
-def test_leakage_counts_test_images_once_and_only_against_train():
-    pairs = pd.DataFrame({"first": [0, 0, 1, 4], "second": [1, 2, 3, 5]})
-    split = pd.Series(["test", "train", "train", "val", "test", "test"], index=list("abcdef"))
-    assert measure_leakage(pairs, list("abcdef"), split) == pytest.approx(1 / 3)
