@@ -179,8 +179,8 @@ def test_what_is_written_is_read_again(tmp_path, capfd, suffix):
 @pytest.mark.parametrize(
     ("name", "width", "sentence"),
     [
-        ("a.xyz", 8, r"\.xyz is no image format"),
-        ("a", 8, "no suffix is no image format"),
+        ("a.xyz", 8, r"\.xyz is not an image format"),
+        ("a", 8, "no suffix is not an image format"),
         ("file/a.jpg", 8, "choose another folder"),
         ("a.jpg", 70_000, r"70000 x 2 pixels are too many for \.jpg"),
     ],

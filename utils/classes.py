@@ -1,21 +1,20 @@
-"""What a face can be called. Apart from ``labels``, so that detection needs no pandas."""
+"""The classes of a face. Separate from ``labels``, so that detection needs no pandas."""
 
 import numpy as np
 
 CLASS_NAMES = ("with_mask", "without_mask", "mask_worn_incorrectly", "no_face")
-MASK_CLASSES = CLASS_NAMES[
-    :3
-]  # what a person is told; ``no_face`` is a detector's mistake, and dropped
+MASK_CLASSES = CLASS_NAMES[:3]  # what users see; ``no_face`` is a false detection and is dropped
 NO_FACE = CLASS_NAMES.index("no_face")
-# RGB, told apart by the colour-blind too (Okabe & Ito, "Color Universal Design", 2008).
+# RGB, chosen for colour-blind readers (Okabe and Ito, "Color Universal Design", 2008).
 CLASS_COLORS = {
     "with_mask": (0, 158, 115),
     "without_mask": (213, 94, 0),
     "mask_worn_incorrectly": (230, 159, 0),
     "no_face": (120, 120, 120),
 }
+# Spellings of other data sets.
 CLASS_ALIASES = {
-    "mask_weared_incorrect": "mask_worn_incorrectly",  # the Kaggle set's own spelling
+    "mask_weared_incorrect": "mask_worn_incorrectly",  # of the Kaggle data set
     "incorrect_mask": "mask_worn_incorrectly",
     "withmask": "with_mask",
     "mask": "with_mask",
@@ -25,14 +24,18 @@ CLASS_ALIASES = {
 
 
 class LabelError(ValueError):
-    """A label or a label file that cannot be used. Its text is one sentence for a person."""
+    """A label or a label file that cannot be used. The message is one sentence for the user."""
 
 
 def to_class_name(name: str, file: object = "A label") -> str:
-    """The class a name or one of its known spellings stands for.
+    """Return the class that a name stands for. Case, spaces, hyphens and aliases are accepted.
+
+    Args:
+        name: a class name as written.
+        file: what the error message names as the place of the label.
 
     Raises:
-        LabelError: no class has this name; the sentence names the file and the classes.
+        LabelError: no class has this name.
     """
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
     key = CLASS_ALIASES.get(key, key)
@@ -44,5 +47,12 @@ def to_class_name(name: str, file: object = "A label") -> str:
 
 
 def decide(y_prob: np.ndarray) -> np.ndarray:
-    """The class of each face, (N,) int64: the likeliest of the three that a person is told."""
+    """Return the class id of each face: the most probable of ``MASK_CLASSES``.
+
+    Args:
+        y_prob: (N, C) probabilities.
+
+    Returns:
+        (N,) int64 class ids. ``no_face`` is never among them.
+    """
     return np.asarray(y_prob)[:, : len(MASK_CLASSES)].argmax(axis=1)

@@ -1,36 +1,86 @@
-"""The files that an argument means, and the names of their annotated copies."""
+"""Find the image files that arguments name, and name their annotated copies."""
 
 from __future__ import annotations
 
 import glob
 import re
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from utils.images import IMAGE_SUFFIXES, list_images
 
 
 class SourceError(ValueError):
-    """A source that cannot be read. Its text is one sentence for a person."""
+    """A source that cannot be read. The message is one sentence for the user."""
 
 
 def is_text(path: Path) -> bool:
-    """Whether a path's bytes are UTF-8, without which OpenCV's videos end the program."""
+    """Return whether a path can be encoded as UTF-8. OpenCV ends the process on others."""
     try:
-        return bool(str(path).encode())
+        str(path).encode()
     except UnicodeEncodeError:
         return False
+    return True
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
-    """A sorting key that puts ``face2`` before ``face10``."""
-    parts = re.split(r"(\d+)", path.as_posix().casefold())
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
+    """Return a sorting key that puts ``face2`` before ``face10``."""
+    key: list[tuple[int, int | str]] = []
+    for part in re.split(r"(\d+)", path.as_posix().casefold()):
+        if part.isdecimal():
+            key.append((0, int(part)))
+        else:
+            key.append((1, part))
+    return key
+
+
+def find_images(
+    arguments: Iterable[str], output: str | Path = "output"
+) -> tuple[list[Path], list[str]]:
+    """Return the image files that arguments name: files, or images of folders and of globs.
+
+    Images of folders and globs are in natural order.
+
+    Args:
+        arguments: files, folders (with their subfolders) or globs, ``**`` included.
+        output: the folder of annotated copies. Copies of an earlier run are skipped, unless an
+            argument names this folder or something in it.
+
+    Returns:
+        The files, each once, and one message for each argument without images and each folder that
+        cannot be read.
+    """
+    output = Path(output).resolve()
+    files: dict[Path, Path] = {}  # as given, by the resolved path
+    problems = []
+    for argument in arguments:
+        unread: list[OSError] = []
+        try:
+            for file in _expand(argument, output, unread):
+                files.setdefault(file.resolve(), file)
+        except SourceError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{argument} cannot be read ({error.strerror}): check the path.")
+        for one in unread:
+            problems.append(
+                f"The folder {one.filename} cannot be read ({one.strerror}): "
+                "change its permissions."
+            )
+    return list(files.values()), problems
 
 
 def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
-    """The files of one argument: itself, a folder's images, or a glob's; copies made earlier are passed over."""
+    """Return the files of one argument in natural order, without copies of an earlier run.
+
+    Args:
+        argument: a file, a folder or a glob.
+        output: the folder of annotated copies, resolved.
+        unread: takes the errors of subfolders that cannot be read.
+
+    Raises:
+        SourceError: the argument names no image.
+    """
     if not argument:
         raise SourceError("The name of an image is empty: name a file, a folder or a glob.")
     path = Path(argument)
@@ -39,20 +89,12 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
     if path.is_dir():
         found = list_images(path, on_error=unread.append)
     elif glob.has_magic(argument):
-        matches = [Path(match) for match in glob.glob(argument, recursive=True)]
-        found = [
-            match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()
-        ]
-        found += [
-            image
-            for folder in matches
-            if folder.is_dir()
-            for image in list_images(folder, on_error=unread.append)
-        ]
+        found = _expand_glob(argument, unread)
     else:
         raise SourceError(f"There is no file or folder {argument}: check the path.")
-    root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts)).resolve()
-    if output not in (root, *root.parents):  # else the copies themselves are asked for
+    root = _fixed_part(path).resolve()
+    names_output = output == root or output in root.parents
+    if not names_output:
         found = [file for file in found if output not in file.resolve().parents]
     if not found and not unread:
         kinds = ", ".join(IMAGE_SUFFIXES)
@@ -60,53 +102,55 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
     return sorted(found, key=natural_key)
 
 
-def find_images(
-    arguments: Iterable[str], output: str | Path = "output"
-) -> tuple[list[Path], list[str]]:
-    """The image files that arguments mean: files as they are, the images of folders and of globs in natural order.
+def _expand_glob(pattern: str, unread: list[OSError]) -> list[Path]:
+    """Return the images that a glob matches, and those of the folders that it matches."""
+    files = []
+    for match in glob.glob(pattern, recursive=True):
+        path = Path(match)
+        if path.is_dir():
+            files.extend(list_images(path, on_error=unread.append))
+        elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            files.append(path)
+    return files
 
-    Args:
-        arguments: files, folders (with the folders below them) or globs, ``**`` included.
-        output: the folder of annotated copies; those of an earlier run are not taken for sources.
 
-    Returns:
-        The files, each once, and a sentence for each argument that means none and each folder that cannot be read.
-    """
-    files: dict[Path, Path] = {}
-    problems = []
-    for argument in arguments:
-        unread: list[OSError] = []
-        try:
-            for file in _expand(argument, Path(output).resolve(), unread):
-                files.setdefault(file.resolve(), file)
-        except SourceError as error:
-            problems.append(str(error))
-        except OSError as error:
-            problems.append(f"{argument} cannot be read ({error.strerror}): check the path.")
-        problems += [
-            f"The folder {one.filename} cannot be read ({one.strerror}): allow it."
-            for one in unread
-        ]
-    return list(files.values()), problems
+def _fixed_part(path: Path) -> Path:
+    """Return the part of a path before its first glob pattern."""
+    fixed = []
+    for part in path.parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)
 
 
 def name_copies(files: Sequence[Path], folder: str | Path, suffix: str = ".jpg") -> list[Path]:
-    """A path in ``folder`` for the annotated copy of each file: its stem, numbered where another has it already.
+    """Return a path in a folder for the annotated copy of each file.
 
-    No two copies share a name, and none replaces a source or its neighbours.
+    A copy has the stem of its file, with a number if that name is taken. All names differ, also
+    where a file system ignores case. If sources are in the folder itself, no copy has the name of
+    a file there.
+
+    Args:
+        files: the source files.
+        folder: the folder of the copies.
+        suffix: of the copies.
     """
     folder = Path(folder)
     taken = set()
-    if folder.is_dir() and any(file.parent.resolve() == folder.resolve() for file in files):
+    holds_sources = any(file.parent.resolve() == folder.resolve() for file in files)
+    if holds_sources and folder.is_dir():
         taken = {path.name.casefold() for path in folder.iterdir()}
-    copies, numbers = [], {}
+    copies = []
+    last_numbers: dict[str, int] = {}
     for file in files:
         stem = file.stem
-        name, number = f"{stem}{suffix}", numbers.get(stem, 1)
+        name = f"{stem}{suffix}"
+        number = last_numbers.get(stem, 1)
         while name.casefold() in taken:
             number += 1
             name = f"{stem}_{number}{suffix}"
         taken.add(name.casefold())
-        numbers[stem] = number
+        last_numbers[stem] = number
         copies.append(folder / name)
     return copies

@@ -1,28 +1,41 @@
-"""Image files in and out: RGB uint8 everywhere, and an unreadable file is an error that names it."""
+"""Read, write, resize and crop images: (H, W, 3) uint8 RGB everywhere."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
-# OpenCV writes its own pages about damaged files to the terminal; what a person needs is the sentence of an ImageError.
+# OpenCV prints warnings about damaged files to the terminal. An ImageError says what matters.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+# The first bytes of files.
+PNG_START = b"\x89PNG"
+WEBP_START = b"RIFF"
+# JPEG markers: two bytes that begin a segment.
+JPEG_START = b"\xff\xd8"
+JPEG_SCAN = b"\xff\xda"
+JPEG_END = b"\xff\xd9"
+JPEG_FILL = b"\xff\xff"  # padding before a marker
+# TIFF 6.0 and EXIF 2.3: a tag is an entry of 12 bytes.
+EXIF_ENTRY_BYTES = 12
+EXIF_ORIENTATION = 274
+
 
 class ImageError(ValueError):
-    """An image file that cannot be read or written. Its text is one sentence for a person."""
+    """An image file that cannot be read or written. The message is one sentence for the user."""
 
 
 def list_images(
     folder: str | Path, on_error: Callable[[OSError], None] | None = None
 ) -> list[Path]:
-    """The image files of a folder and the folders below it, sorted by path.
+    """Return the image files of a folder and its subfolders, sorted by path.
 
     Args:
         folder: where to look.
@@ -35,117 +48,156 @@ def list_images(
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}: check the path.")
-    paths = (
-        Path(parent, name)
-        for parent, _, names in os.walk(folder, onerror=on_error)
-        for name in names
-    )
-    return sorted(
-        path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    )
-
-
-def _is_truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG stops before its end marker; OpenCV would fill the missing rows with grey."""
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" not in data
-    if not data.startswith(b"\xff\xd8"):
-        return False
-    # Segment by segment to the first scan: a thumbnail has an end marker of its own. Nor is the end of the file asked
-    # for: phones append films.
-    place = 2
-    while (marker := data[place : place + 2]).startswith(b"\xff") and marker != b"\xff\xda":
-        place += 1 if marker == b"\xff\xff" else 2 + int.from_bytes(data[place + 2 : place + 4])
-    return data.find(b"\xff\xd9", place) < 0
+    images = []
+    for parent, _, names in os.walk(folder, onerror=on_error):
+        for name in names:
+            path = Path(parent, name)
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                images.append(path)
+    return sorted(images)
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8 RGB, turned upright by its EXIF tag.
+    """Read an image file, turned upright by its EXIF orientation.
 
-    Grey, 16-bit and CMYK files are converted; transparent pixels of PNG and WebP are laid on white.
+    Grey, 16-bit and CMYK files are converted. Transparent pixels of PNG and WebP are blended with
+    white.
+
+    Args:
+        path: the image file.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageError: the file is missing, is no image, or is cut off.
+        ImageError: the file is missing, is not an image, or is truncated.
     """
     try:
-        data = Path(
-            path
-        ).read_bytes()  # not cv2.imread, which cannot open accented names on Windows
+        # cv2.imread cannot open non-ASCII paths on Windows.
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}): check the path.") from error
     return decode_image(data, path)
 
 
 def decode_image(data: bytes, path: object) -> np.ndarray:
-    """The bytes of an image file as ``read_image`` gives them; ``path`` is what an error names.
+    """Decode the bytes of an image file as ``read_image`` does.
+
+    Args:
+        data: content of the file.
+        path: what error messages name as the file.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageError: they are no image, or are cut off.
+        ImageError: the bytes are not an image, or are truncated.
     """
     if _is_truncated(data):
         raise ImageError(f"{path} is cut off before its end: fetch or save it again.")
     buffer = np.frombuffer(data, np.uint8)
+    image = None
+    stored = None
+    exif = b""
     try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB) if data else None
-        # PNG and WebP keep their transparency only when read unchanged, but then they lie as they were stored.
-        raw, exif = _read_stored(buffer) if data[:4] in (b"\x89PNG", b"RIFF") else (None, b"")
+        if data:
+            image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)
+        if data.startswith((PNG_START, WEBP_START)):
+            # Only an unchanged read keeps transparency, but it does not apply the orientation.
+            stored, exif = _read_stored(buffer)
     except cv2.error as error:
         raise ImageError(
             f"{path} cannot be decoded (damaged or too large): save it again as JPEG or PNG."
         ) from error
     if image is None:
         raise ImageError(f"{path} is not an image that can be read: use a JPEG, PNG or WebP file.")
-    if raw is not None and raw.ndim == 3 and raw.shape[2] == 4:
-        alpha = _turn(raw[:, :, 3:], exif) / np.float32(np.iinfo(raw.dtype).max)
-        if alpha.shape[:2] == image.shape[:2]:  # else its EXIF data are damaged
-            image = (image * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
+        alpha = _turn_upright(stored[:, :, 3:], exif)
+        if alpha.shape[:2] == image.shape[:2]:  # they differ if the EXIF data are damaged
+            opacity = alpha / np.float32(np.iinfo(stored.dtype).max)
+            image = (image * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
     return image
 
 
+def _is_truncated(data: bytes) -> bool:
+    """Return whether a JPEG or PNG ends before its end marker. OpenCV fills such rows with grey."""
+    if data.startswith(PNG_START):
+        return b"IEND" not in data
+    if not data.startswith(JPEG_START):
+        return False
+    # Skip the segments before the first scan: a thumbnail in one of them has its own end marker.
+    # The end marker need not be at the end of the file: phones append videos.
+    position = len(JPEG_START)
+    while True:
+        marker = data[position : position + 2]
+        if marker == JPEG_SCAN or not marker.startswith(b"\xff"):
+            break
+        if marker == JPEG_FILL:
+            position += 1
+        else:
+            segment_bytes = int.from_bytes(data[position + 2 : position + 4], "big")
+            position += 2 + segment_bytes
+    return data.find(JPEG_END, position) < 0
+
+
 def _read_stored(buffer: np.ndarray) -> tuple[np.ndarray | None, bytes]:
-    """An image as it is stored, its transparency with it, and its EXIF data."""
+    """Return an image as it is stored, with its transparency, and its EXIF data (TIFF format)."""
     image, kinds, metadata = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
     exif = dict(zip(kinds, metadata, strict=True)).get(cv2.IMAGE_METADATA_EXIF, b"")
     return image, bytes(exif).removeprefix(b"Exif\0\0")
 
 
-def _turn(image: np.ndarray, exif: bytes) -> np.ndarray:
-    """An image turned upright by the orientation in its EXIF data (TIFF 6.0, tag 274), as OpenCV does by itself."""
-    order = "little" if exif.startswith(b"II") else "big"
+def _read_orientation(exif: bytes) -> int:
+    """Return the orientation in EXIF data, 1 to 8. 1, upright, if it is missing or damaged."""
+    order: Literal["little", "big"] = "little" if exif.startswith(b"II") else "big"
     start = int.from_bytes(exif[4:8], order)
     count = int.from_bytes(exif[start : start + 2], order)
-    tags = [
-        exif[at : at + 12] for at in range(start + 2, min(start + 2 + 12 * count, len(exif)), 12)
-    ]
-    values = {int.from_bytes(tag[:2], order): int.from_bytes(tag[8:10], order) for tag in tags}
-    orientation = values.get(274, 1)
+    first = start + 2
+    end = min(first + EXIF_ENTRY_BYTES * count, len(exif))
+    orientation = 1
+    for position in range(first, end, EXIF_ENTRY_BYTES):
+        tag = int.from_bytes(exif[position : position + 2], order)
+        if tag == EXIF_ORIENTATION:
+            orientation = int.from_bytes(exif[position + 8 : position + 10], order)
+    return orientation
+
+
+def _turn_upright(image: np.ndarray, exif: bytes) -> np.ndarray:
+    """Return an image turned upright by the orientation in its EXIF data, as OpenCV turns it."""
+    orientation = _read_orientation(exif)
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
-    return image[:, ::-1] if orientation in (2, 3, 6, 7) else image
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return image
 
 
 def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:
-    """Write an RGB image; its suffix chooses the format, missing folders are made.
+    """Write an RGB image. The suffix of the path selects the format.
 
     Args:
-        path: where to; an existing file is replaced.
+        path: the file; it is replaced if it exists, and its folder is created.
         image: (H, W, 3) uint8 RGB.
         quality: of a JPEG, 0-100.
 
+    Returns:
+        The path.
+
     Raises:
-        ImageError: the folder cannot be written, the suffix is unknown, or its format cannot hold so many pixels.
+        ImageError: the file cannot be written, the suffix is unknown, or the image is too large
+            for the format.
     """
     path = Path(path)
-    options = (
-        [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
-    )
+    options = []
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     try:
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     except cv2.error as error:
         raise ImageError(
-            f"{path} cannot be written: {path.suffix or 'no suffix'} is no image format."
+            f"{path} cannot be written: {path.suffix or 'no suffix'} is not an image format."
         ) from error
     if not done:
         size = f"{image.shape[1]} x {image.shape[0]}"
@@ -161,20 +213,26 @@ def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:
 
 
 def resize_image(image: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
-    """Resize to (width, height): halved while it is twice too large, so that nothing aliases, and the rest linearly.
+    """Resize an image without aliasing.
 
-    A linear step to one half is the mean of four pixels. The mean over the whole area at once looks the same and takes
-    several times as long.
+    The image is halved while it is at least twice too large, then resized linearly. A linear step
+    to one half is the mean of four pixels. This looks like ``cv2.INTER_AREA`` and is several times
+    faster.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        resolution_wh: the new width and height.
     """
     height, width = image.shape[:2]
     while width >= 2 * resolution_wh[0] and height >= 2 * resolution_wh[1]:
-        width, height = width // 2, height // 2
+        width = width // 2
+        height = height // 2
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.resize(image, resolution_wh, interpolation=cv2.INTER_LINEAR)
 
 
 def limit_size(image: np.ndarray, max_side: int) -> np.ndarray:
-    """The image, or a copy shrunk so that its longer side is ``max_side`` pixels."""
+    """Return the image, or a copy whose longer side is shrunk to ``max_side`` pixels."""
     height, width = image.shape[:2]
     scale = max_side / max(height, width)
     if scale >= 1:
@@ -183,22 +241,32 @@ def limit_size(image: np.ndarray, max_side: int) -> np.ndarray:
 
 
 def fit_image(image: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
-    """The image resized to lie whole in the middle of (width, height); what it leaves free is black."""
-    scale = min(size / side for size, side in zip(resolution_wh, image.shape[1::-1], strict=True))
-    width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
-    x, y = (resolution_wh[0] - width) // 2, (resolution_wh[1] - height) // 2
-    fitted = np.zeros((*resolution_wh[::-1], 3), np.uint8)
-    fitted[y : y + height, x : x + width] = resize_image(image, (width, height))
+    """Return the image resized to fit into (width, height), centred on black."""
+    height, width = image.shape[:2]
+    full_width, full_height = resolution_wh
+    scale = min(full_width / width, full_height / height)
+    new_width = max(1, round(width * scale))
+    new_height = max(1, round(height * scale))
+    x = (full_width - new_width) // 2
+    y = (full_height - new_height) // 2
+    fitted = np.zeros((full_height, full_width, 3), np.uint8)
+    fitted[y : y + new_height, x : x + new_width] = resize_image(image, (new_width, new_height))
     return fitted
 
 
 def crop_image(image: np.ndarray, box: Iterable[float]) -> np.ndarray:
-    """The pixels of one box, at least 1 x 1. What lies outside the image repeats its edge."""
+    """Return a copy of the pixels of one box, at least 1 x 1. Outside the image its edge repeats.
+
+    Args:
+        image: (H, W, C).
+        box: (x_min, y_min, x_max, y_max), rounded to whole pixels.
+    """
     x_min, y_min, x_max, y_max = (int(round(float(value))) for value in box)
-    rows = np.clip(np.arange(y_min, max(y_max, y_min + 1)), 0, image.shape[0] - 1)
-    columns = np.clip(np.arange(x_min, max(x_max, x_min + 1)), 0, image.shape[1] - 1)
-    if rows[-1] - rows[0] + 1 == len(rows) and columns[-1] - columns[0] + 1 == len(
-        columns
-    ):  # wholly inside
-        return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    x_max = max(x_max, x_min + 1)
+    y_max = max(y_max, y_min + 1)
+    height, width = image.shape[:2]
+    if x_min >= 0 and y_min >= 0 and x_max <= width and y_max <= height:
+        return image[y_min:y_max, x_min:x_max].copy()
+    rows = np.clip(np.arange(y_min, y_max), 0, height - 1)
+    columns = np.clip(np.arange(x_min, x_max), 0, width - 1)
     return image[rows[:, None], columns]

@@ -6,27 +6,26 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL_DIR = ROOT / "model"
 DATA_DIR = ROOT / "data"
 EXAMPLES_DIR = DATA_DIR / "examples"
-SHARED_DIR = (
-    ROOT.parent / "shared"
-)  # data and weights beside the checkout, where a machine has them
-FACES, CROPS = (
-    "faces.csv",
-    "crops",
-)  # the table and the folder that an extraction of faces writes side by side
+SHARED_DIR = ROOT.parent / "shared"  # optional: data and weights beside the checkout
+
+# Extracting faces writes this table and this folder of crops side by side.
+FACES = "faces.csv"
+CROPS = "crops"
 
 
 def is_crop(image: str | Path) -> bool:
-    """Whether an image is a face that an extraction cut out, and no photograph."""
-    return any(
-        folder.name == CROPS and (folder.parent / FACES).is_file() for folder in Path(image).parents
-    )
+    """Return whether an image is a face that was cut out of a photograph by an extraction."""
+    for folder in Path(image).parents:
+        if folder.name == CROPS and (folder.parent / FACES).is_file():
+            return True
+    return False
 
 
 def find_model(name: str) -> Path:
-    """Path of a model file in ``model/``, else in ``../shared/models``.
+    """Return the path of a model file, in ``model/`` or else in ``../shared/models``.
 
     Raises:
-        FileNotFoundError: neither folder has it; the sentence says how to get it.
+        FileNotFoundError: neither folder has the file.
     """
     for folder in (MODEL_DIR, SHARED_DIR / "models"):
         if (folder / name).is_file():
