@@ -26,7 +26,7 @@ from utils.cli import (
     write_json,
     write_table,
 )
-from utils.detect import CLASSIFIER_FILE, DETECTORS, detect_masks, load_models
+from utils.detect import CLASSIFIER_FILE, DETECTOR_SYNONYMS, DETECTORS, detect_masks, load_models
 from utils.display import Window, has_display
 from utils.files import SourceError, find_images, name_copies
 from utils.images import ImageError, write_image
@@ -102,9 +102,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add(
         "--detector",
+        type=lambda name: DETECTOR_SYNONYMS.get(name, name),
         choices=DETECTORS,
-        default="ssd",
-        help="what finds the faces (default: ssd, the project's own)",
+        default="fcos",
+        help="what finds the faces (default: fcos, the project's own)",
     )
     add(
         "--min-confidence",
@@ -167,7 +168,7 @@ def keep_picture(folder: Path, report: Report, image: np.ndarray) -> None:
 def make_monitor(args: argparse.Namespace, report: Report) -> Monitor:
     """What watches a video, from the arguments."""
     # Boxes under the threshold keep a face that is known already, and begin none. No tiles: a video must keep up.
-    options = {"tiled": False} if args.detector == "ssd" else {}
+    options = {"tiled": False} if args.detector == "fcos" else {}
     detector, classifier = load_models(
         args.detector, DOUBTFUL * args.min_confidence, args.model, **options
     )

@@ -123,7 +123,7 @@ def bench_files(folder: Path, count: int) -> dict:
 
 def bench_extraction(folder: Path, count: int) -> dict:
     """One row: files to crops and tables."""
-    files, detector = list_images(folder)[:count], load_detector("ssd")
+    files, detector = list_images(folder)[:count], load_detector("fcos")
     with tempfile.TemporaryDirectory() as target:
         table, row = measure(lambda: extract_faces(folder, detector, target, files))
         none = int((read_searched(target).faces == 0).sum())

@@ -28,7 +28,7 @@ from utils.video import JudgeInTurns, Monitor, Video, VideoCopy
 
 def bench_tracks() -> None:
     """Who is who, by the shipped models: switches of identity, errors of the count, and flickers of a label."""
-    models = load_models("ssd", 0.25, tiled=False)
+    models = load_models("fcos", 0.25, tiled=False)
     rows = {
         name: follow_people(Monitor(JudgeInTurns(*models)), film) for name, film in FILMS.items()
     }
@@ -44,7 +44,7 @@ def bench_speed(film: Path) -> None:
     from utils.train import recipes as classic
 
     find, baseline = load_detector("res10"), classic.build_classic(weights=None)
-    monitor = Monitor(JudgeInTurns(*load_models("ssd", 0.25, tiled=False)))
+    monitor = Monitor(JudgeInTurns(*load_models("fcos", 0.25, tiled=False)))
 
     def watch_classic(image: np.ndarray) -> None:
         found = find(image)
@@ -108,7 +108,7 @@ def serve(connection: Connection, frames: list[np.ndarray]) -> None:
 
 def bench_latency(frames: list[np.ndarray]) -> None:
     """From when a live frame is sent to its boxes, in frame times of a stream of 25 a second."""
-    monitor, seen = Monitor(JudgeInTurns(*load_models("ssd", 0.25, tiled=False))), []
+    monitor, seen = Monitor(JudgeInTurns(*load_models("fcos", 0.25, tiled=False))), []
     here, there = multiprocessing.Pipe()
     camera = multiprocessing.get_context("spawn").Process(
         target=serve, args=(there, frames), daemon=True

@@ -49,7 +49,7 @@ def measure_peak() -> int:
 
 def watch_many(film: str, count: int) -> int:
     """Watch so many frames: the most memory needed, MB."""
-    judge = JudgeInTurns(*load_models("ssd", 0.25, tiled=False))
+    judge = JudgeInTurns(*load_models("fcos", 0.25, tiled=False))
     asked, answer = 0, Detections.empty()
 
     def judge_sometimes(image: np.ndarray) -> Detections:

@@ -37,7 +37,7 @@ def run_notebook(folder: Path, server: str) -> tuple[list[str], str]:
     }
     values |= {
         "PHRASES": PHRASES,
-        "DETECTOR": "ssd",
+        "DETECTOR": "fcos",
         "SERVER": server,
         "DELAY": 0,
         "EXPORT": str(folder / "data"),

@@ -96,7 +96,7 @@ def test_a_dot_marks_where_the_threshold_cuts_the_curve():
     curve = pd.DataFrame(
         {"confidence": [0.9, 0.6, 0.3], "recall": [0.2, 0.4, 0.6], "precision": [1.0, 0.9, 0.7]}
     )
-    ax = plots.plot_precision_recall({"ssd": curve})
+    ax = plots.plot_precision_recall({"fcos": curve})
     line, dot = ax.lines
     np.testing.assert_allclose(line.get_xydata(), curve[["recall", "precision"]])
     np.testing.assert_allclose(dot.get_xydata(), [[0.4, 0.9]])

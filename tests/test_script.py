@@ -18,8 +18,7 @@ from tests.test_ground import HEAVY
 from tests.video.test_sources import write_video
 from utils import paths
 from utils.boxes import Detections, box_iou
-from utils.detect import RES10_FILES, YUNET_FILE
-from utils.detect import face_detector as faces
+from utils.detect import DETECTOR_FILE, RES10_FILES, YUNET_FILE
 from utils.detect import pipeline as detect
 from utils.formats import read_voc
 from utils.images import read_image
@@ -89,9 +88,18 @@ def test_images_of_a_folder_give_copies_json_a_table_and_a_summary(run, tmp_path
 
 def test_the_defaults_are_those_of_the_contract(script):
     args = script.parse_arguments(["--image", "a.jpg"])
-    assert (args.detector, args.min_confidence, args.model) == ("ssd", 0.5, script.CLASSIFIER_FILE)
+    assert (args.detector, args.min_confidence, args.model) == ("fcos", 0.5, script.CLASSIFIER_FILE)
     assert (args.json, args.csv, args.no_show, args.video) == (None, None, False, None)
-    assert set(faces.DETECTORS) == {"ssd", "yunet", "res10"}
+    assert set(detect.DETECTORS) == {"fcos", "yunet", "res10"}
+
+
+def test_the_earlier_name_of_the_detector_still_works_and_is_hidden(script, capsys):
+    args = script.parse_arguments(["--image", "a.jpg", "--detector", "ssd"])
+    assert args.detector == "fcos"
+    with pytest.raises(SystemExit):
+        script.parse_arguments(["--help"])
+    text = capsys.readouterr().out
+    assert "{fcos,yunet,res10}" in text and "ssd" not in text
 
 
 def test_without_output_copies_go_to_output_and_nothing_else_is_written(
@@ -423,15 +431,15 @@ def test_a_bad_classifier_is_named_in_one_sentence(script, tmp_path, monkeypatch
     )
 
 
-@pytest.mark.parametrize("detector", faces.DETECTORS)
+@pytest.mark.parametrize("detector", detect.DETECTORS)
 @pytest.mark.parametrize("content", [None, b"no model"], ids=["missing", "damaged"])
 def test_a_bad_detector_is_named_with_how_to_get_it(
     script, tmp_path, monkeypatch, capfd, detector, content
 ):
     for folder in ("MODEL_DIR", "SHARED_DIR"):
         monkeypatch.setattr(paths, folder, tmp_path)
-    shipped = tmp_path / faces.DETECTOR_FILE.name
-    monkeypatch.setitem(faces.DETECTORS, "ssd", partial(faces.SSD, path=shipped))
+    shipped = tmp_path / DETECTOR_FILE.name
+    monkeypatch.setitem(detect.DETECTORS, "fcos", partial(detect.FCOS, path=shipped))
     if content:
         for name in (shipped.name, YUNET_FILE, *RES10_FILES):
             (tmp_path / name).write_bytes(content)
@@ -448,7 +456,7 @@ def test_a_bad_detector_is_named_with_how_to_get_it(
     assert script.main([str(argument) for argument in argv]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert ("restore" if detector == "ssd" else "run `make models`") in err
+    assert ("restore" if detector == "fcos" else "run `make models`") in err
 
 
 ARGUMENTS = {

@@ -237,7 +237,7 @@ def test_a_detector_that_may_have_a_state_is_called_by_one_thread_at_a_time(
 ):
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     if is_safe:
-        monkeypatch.setattr(extract, "SSD", Busy)
+        monkeypatch.setattr(extract, "FCOS", Busy)
     detector = Busy()
     extract_faces(root, detector, folder)
     assert detector.most == 1 if not is_safe else detector.most > 1
@@ -271,7 +271,7 @@ def test_only_a_few_photographs_are_in_memory_however_many_there_are(root, folde
 
 def test_the_shipped_detector_finds_the_annotated_faces_of_the_examples(tmp_path):
     files = [path for path in list_images(EXAMPLES_DIR) if path.parent == EXAMPLES_DIR]
-    table = extract_faces(EXAMPLES_DIR, load_detector("ssd"), tmp_path, files)
+    table = extract_faces(EXAMPLES_DIR, load_detector("fcos"), tmp_path, files)
     annotations = sorted((EXAMPLES_DIR / "annotations").glob("*.xml"))
     assert annotations
     for path in annotations:

@@ -12,22 +12,19 @@ from tests.conftest import draw_blocks, find_blocks
 from utils import paths
 from utils.boxes import Detections, box_iou, clip_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES
-from utils.detect import face_detector as faces
 from utils.detect import onnx_session as sessions
-from utils.detect.crops import crop_faces
 from utils.detect.face_detector import (
-    DETECTORS,
-    MOST,
-    PAD,
-    SSD,
+    CROWD,
+    FCOS,
+    MAX_FACES,
+    MIN_HEIGHT_TO_WIDTH,
+    TILE_ODDS,
     decode_faces,
-    find_faces,
-    load_detector,
-    without_known,
 )
-from utils.detect.grid import grid_points
+from utils.detect.grid import PAD, grid_points
+from utils.detect.pipeline import DETECTORS, load_detector
 from utils.formats import read_voc_folder
-from utils.images import crop_image, list_images, read_image, resize_image
+from utils.images import crop_image, read_image, resize_image
 from utils.labels import BOX_COLUMNS
 from utils.train.targets import assign_faces
 
@@ -59,7 +56,7 @@ def test_the_annotated_faces_are_found(detector, file):
 
 def test_the_shipped_detector_alone_judges_its_faces(detector):
     found = detector(read_image(paths.EXAMPLES_DIR / "hopper.jpg"))
-    assert (found.y_prob is None) == (not isinstance(detector, SSD))
+    assert (found.y_prob is None) == (not isinstance(detector, FCOS))
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 3.0])
@@ -111,13 +108,13 @@ def test_an_image_of_any_shape_is_searched(detector, size):
 
 
 def test_an_unknown_detector_is_refused():
-    with pytest.raises(ValueError, match=r"no detector 'haar': use one of ssd, yunet, res10"):
+    with pytest.raises(ValueError, match=r"no detector 'haar': use one of fcos, yunet, res10"):
         load_detector("haar")
 
 
 def test_the_shipped_detector_is_the_one_without_a_name(tmp_path):
     path = write_net(tmp_path / "net.onnx")
-    assert isinstance(load_detector(path=path), SSD)
+    assert isinstance(load_detector(path=path), FCOS)
     assert load_detector(min_confidence=0.3, path=path).min_confidence == 0.3
 
 
@@ -138,9 +135,9 @@ def write_net(path, metadata=METADATA):
 
 def test_what_the_file_says_is_read_from_it(tmp_path):
     path = write_net(tmp_path / "é.onnx")
-    ssd = SSD(path=path)
-    assert (ssd.strides, ssd.side, ssd.calibration) == (STRIDES, SIDE, (2.0, 1.0))
-    assert SSD(path=path, side=96).side == 96
+    fcos = FCOS(path=path)
+    assert (fcos.strides, fcos.side, fcos.calibration) == (STRIDES, SIDE, (2.0, 1.0))
+    assert FCOS(path=path, side=96).side == 96
 
 
 def test_a_missing_model_file_is_named_in_a_sentence(tmp_path):
@@ -148,7 +145,7 @@ def test_a_missing_model_file_is_named_in_a_sentence(tmp_path):
         FileNotFoundError,
         match=r"none\.onnx is missing: restore it with `git checkout` or train it",
     ):
-        SSD(path=tmp_path / "none.onnx")
+        FCOS(path=tmp_path / "none.onnx")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +161,7 @@ def test_a_damaged_model_file_is_named_in_a_sentence(content, tmp_path, capfd):
     else:
         write_net(path, {key: value for key, value in METADATA.items() if key != content})
     with pytest.raises(ValueError, match=r"net\.onnx is damaged(:| or no face detector:) restore"):
-        SSD(path=path)
+        FCOS(path=path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -203,10 +200,10 @@ class BlockNet:
 
 
 @pytest.fixture
-def make_ssd(tmp_path, monkeypatch):
+def make_fcos(tmp_path, monkeypatch):
     monkeypatch.setattr(sessions.ort, "InferenceSession", BlockNet)
     (tmp_path / "net.onnx").touch()
-    return lambda **options: SSD(path=tmp_path / "net.onnx", **options)
+    return lambda **options: FCOS(path=tmp_path / "net.onnx", **options)
 
 
 # Width and height of a picture, and the sides of its blocks, which stand apart.
@@ -244,9 +241,9 @@ def draw_scene(resolution_wh, sides, seed=0) -> tuple[np.ndarray, np.ndarray, li
 
 @pytest.mark.parametrize(("resolution_wh", "sides"), SCENES.values(), ids=SCENES.keys())
 @pytest.mark.parametrize("seed", range(4))
-def test_with_a_perfect_net_each_face_is_found_once(seed, resolution_wh, sides, make_ssd):
+def test_with_a_perfect_net_each_face_is_found_once(seed, resolution_wh, sides, make_fcos):
     image, boxes, names = draw_scene(resolution_wh, sides, seed)
-    found = make_ssd()(image)
+    found = make_fcos()(image)
     assert len(found) == len(boxes)
     if len(boxes):
         iou = box_iou(boxes, found.xyxy)
@@ -254,9 +251,7 @@ def test_with_a_perfect_net_each_face_is_found_once(seed, resolution_wh, sides, 
         assert iou.max(axis=1).min() > 0.75
         assert [MASK_CLASSES[row.argmax()] for row in found.y_prob[iou.argmax(axis=1), :3]] == names
         logit = 2.0 * 2 + 1  # calibrated
-        told = {
-            round(1 / (1 + np.exp(-value)), 4) for value in (logit, logit + np.log(faces.TILE_ODDS))
-        }
+        told = {round(1 / (1 + np.exp(-value)), 4) for value in (logit, logit + np.log(TILE_ODDS))}
         assert set(found.confidence.astype(float).round(4)) <= told
     assert found.y_prob.shape == (len(found), len(CLASS_NAMES))
     np.testing.assert_array_equal(found.xyxy, clip_boxes(found.xyxy, resolution_wh))
@@ -265,46 +260,44 @@ def test_with_a_perfect_net_each_face_is_found_once(seed, resolution_wh, sides, 
 @pytest.mark.parametrize(
     ("sides", "looks"), [([], 2), ([20], 2), ([20, 20], 1), ([20, 24, 30], 1), ([20, 50], 2)]
 )
-def test_several_small_faces_need_no_look_for_one_that_fills_the_picture(sides, looks, make_ssd):
+def test_several_small_faces_need_no_look_for_one_that_fills_the_picture(sides, looks, make_fcos):
     image, boxes, _ = draw_scene((160, 160), sides)
-    ssd = make_ssd()
-    assert len(ssd(image)) == len(boxes)
-    assert len(ssd._session.seen) == looks
+    fcos = make_fcos()
+    assert len(fcos(image)) == len(boxes)
+    assert len(fcos._session.seen) == looks
 
 
-def test_a_hint_of_a_large_face_among_small_ones_is_looked_at_again(make_ssd):
+def test_a_hint_of_a_large_face_among_small_ones_is_looked_at_again(make_fcos):
     image, boxes, _ = draw_scene((160, 160), [20, 24, 90])
-    ssd = make_ssd()
-    ssd._session.too_large = 60
-    found = ssd(image)
+    fcos = make_fcos()
+    fcos._session.too_large = 60
+    found = fcos(image)
     assert len(found) == len(boxes) == 3 and (found.confidence > 0.5).all()
     assert box_iou(boxes, found.xyxy).max(axis=1).min() > 0.75
 
 
-def test_without_tiles_small_faces_of_a_large_picture_are_missed(make_ssd):
+def test_without_tiles_small_faces_of_a_large_picture_are_missed(make_fcos):
     image, boxes, _ = draw_scene((1280, 900), [14, 20, 130, 260])
-    found = make_ssd(tiled=False)(image)
+    found = make_fcos(tiled=False)(image)
     assert 0 < len(found) < len(boxes)
 
 
-@pytest.mark.parametrize(
-    ("count", "tiled"), [(faces.CROWD - 1, True), (faces.CROWD, True), (faces.CROWD, False)]
-)
-def test_a_crowd_is_looked_at_once_more_and_enlarged(count, tiled, make_ssd):
+@pytest.mark.parametrize(("count", "tiled"), [(CROWD - 1, True), (CROWD, True), (CROWD, False)])
+def test_a_crowd_is_looked_at_once_more_and_enlarged(count, tiled, make_fcos):
     image, boxes, _ = draw_scene((160, 120), [10] * count)
-    ssd = make_ssd(tiled=tiled)
-    found = ssd(image)
+    fcos = make_fcos(tiled=tiled)
+    found = fcos(image)
     assert len(found) == len(boxes)
     assert box_iou(boxes, found.xyxy).max(axis=1).min() > 0.75
-    enlarged = [pixels for pixels in ssd._session.seen if pixels.shape[1] > SIDE + STRIDES[-1]]
-    assert len(enlarged) == (count >= faces.CROWD and tiled)
+    enlarged = [pixels for pixels in fcos._session.seen if pixels.shape[1] > SIDE + STRIDES[-1]]
+    assert len(enlarged) == (count >= CROWD and tiled)
 
 
 @pytest.mark.parametrize("size", [*EXTREMES, (160, 160), (83, 157), (500, 700)], ids=str)
-def test_the_net_gets_multiples_of_its_stride_grey_beside_the_picture(size, make_ssd):
-    ssd = make_ssd()
-    assert len(ssd(np.full((*size, 3), 200, np.uint8))) == 0
-    for pixels in ssd._session.seen:
+def test_the_net_gets_multiples_of_its_stride_grey_beside_the_picture(size, make_fcos):
+    fcos = make_fcos()
+    assert len(fcos(np.full((*size, 3), 200, np.uint8))) == 0
+    for pixels in fcos._session.seen:
         assert pixels.dtype == np.float32
         assert not np.array(pixels.shape[:2]) % STRIDES[-1] @ [1, 1]
         inside = (pixels == 200).all(axis=2)
@@ -316,14 +309,14 @@ def test_the_net_gets_multiples_of_its_stride_grey_beside_the_picture(size, make
 
 
 @pytest.mark.parametrize("size", [(500, 700), (161, 900), (1000, 330)], ids=str)
-def test_the_tiles_of_a_large_picture_show_each_of_its_pixels(size, make_ssd):
+def test_the_tiles_of_a_large_picture_show_each_of_its_pixels(size, make_fcos):
     """At full size: each pixel's number is its colour, and all numbers arrive, in the order of the channels."""
     height, width = size
     number = np.arange(height * width).reshape(size)
     image = np.stack([number // 65536, number // 256 % 256, number % 256], axis=2).astype(np.uint8)
-    ssd = make_ssd()
-    ssd(image)
-    seen = [pixels.astype(int) @ [65536, 256, 1] for pixels in ssd._session.seen[2:]]
+    fcos = make_fcos()
+    fcos(image)
+    seen = [pixels.astype(int) @ [65536, 256, 1] for pixels in fcos._session.seen[2:]]
     assert len(seen) > 1
     assert set(range(height * width)) <= set(
         np.concatenate([pixels.ravel() for pixels in seen]).tolist()
@@ -331,9 +324,9 @@ def test_the_tiles_of_a_large_picture_show_each_of_its_pixels(size, make_ssd):
 
 
 @pytest.mark.parametrize("min_confidence", [0.5, 0.995])
-def test_boxes_that_are_not_sure_enough_are_left_out(min_confidence, make_ssd):
+def test_boxes_that_are_not_sure_enough_are_left_out(min_confidence, make_fcos):
     image, boxes, _ = draw_scene((160, 160), [20, 30, 60])
-    assert len(make_ssd(min_confidence=min_confidence)(image)) == (
+    assert len(make_fcos(min_confidence=min_confidence)(image)) == (
         len(boxes) if min_confidence < 0.99 else 0
     )
 
@@ -361,7 +354,9 @@ def test_answers_become_boxes_point_by_point(calibration):
             left, top, right, bottom = np.log1p(np.exp(row[4:])) * stride
             box = np.clip([x - left, y - top, x + right, y + bottom], 0, 64)
             odds = np.exp(row[:3])
-            if box[3] - box[1] >= faces.FLAT * (box[2] - box[0]):  # a face is never so flat
+            if box[3] - box[1] >= MIN_HEIGHT_TO_WIDTH * (
+                box[2] - box[0]
+            ):  # a face is never so flat
                 expected.append([confidence, *box, *odds / odds.sum(), 0])
     assert len(expected) > 20
     expected = np.array(sorted(expected, reverse=True))
@@ -391,7 +386,7 @@ def test_of_a_thousand_doubtful_boxes_the_surest_are_kept():
     output[:, 4:] = -3  # boxes too small to cover each other
     found = decode_faces(output, (512, 512), (8,), 0.0)
     surest = np.sort(1 / (1 + np.exp(-output[:, 3])))[::-1]
-    np.testing.assert_allclose(found.confidence, surest[:MOST], rtol=1e-5)
+    np.testing.assert_allclose(found.confidence, surest[:MAX_FACES], rtol=1e-5)
 
 
 def test_a_net_that_sees_nothing_finds_nothing():
@@ -400,40 +395,6 @@ def test_a_net_that_sees_nothing_finds_nothing():
     found = decode_faces(output, (64, 64), STRIDES)
     assert len(found) == 0
     assert (found.xyxy.shape, found.y_prob.shape) == ((0, 4), (0, len(CLASS_NAMES)))
-
-
-def test_a_folder_is_searched_past_its_broken_files(tmp_path, capsys):
-    files = list_images(paths.EXAMPLES_DIR)
-    (tmp_path / "text.jpg").write_text("no photograph")
-    found = list(
-        find_faces(
-            [files[0], tmp_path / "text.jpg", str(files[1])], lambda image: Detections.empty()
-        )
-    )
-    assert [path for path, _, _ in found] == files[:2]
-    np.testing.assert_array_equal(found[1][1], read_image(files[1]))
-    assert "text.jpg is not an image" in "".join(capsys.readouterr())
-    assert list(find_faces([], lambda image: Detections.empty())) == []
-
-
-KNOWN = {
-    "none": ([], [0, 1, 2]),
-    "one": ([[0, 0, 10, 10]], [1, 2]),
-    "two": ([[18, 18, 30, 30], [2, 2, 12, 12]], [1]),
-    "a corner touched": ([[9, 9, 19, 19]], [0, 1, 2]),
-}
-
-
-@pytest.mark.parametrize(("known", "expected"), KNOWN.values(), ids=KNOWN.keys())
-def test_detections_on_known_faces_are_left_out(known, expected):
-    xyxy = np.array([[0, 0, 10, 10], [60, 60, 80, 80], [20, 20, 30, 30]], np.float32)
-    detections = Detections(xyxy, np.array([0.9, 0.8, 0.7], np.float32))
-    np.testing.assert_array_equal(without_known(detections, known).xyxy, xyxy[expected])
-    assert len(without_known(Detections.empty(), known)) == 0
-
-
-def test_the_crop_for_callers_from_outside_is_the_one_of_training():
-    assert faces.crop_faces is crop_faces
 
 
 def lay_face(
@@ -457,9 +418,9 @@ def lay_face(
 @pytest.mark.parametrize("corner", [(3400, 2200), (500, 250), (0, 0)])
 def test_a_face_of_sixteen_pixels_is_found_in_a_photograph_of_four_thousand(corner):
     image, box = lay_face((4000, 2600), 16, corner)
-    found = load_detector("ssd")(image)
+    found = load_detector("fcos")(image)
     assert box_iou([box], found.xyxy).max(initial=0) >= 0.5
-    assert len(load_detector("ssd", tiled=False)(image)) == 0  # the tiles found it
+    assert len(load_detector("fcos", tiled=False)(image)) == 0  # the tiles found it
 
 
 def test_a_face_that_fills_the_image_is_found():
@@ -468,6 +429,6 @@ def test_a_face_that_fills_the_image_is_found():
     face = crop_image(photo, box.round())
     for side in (100, 640, 3000):
         image = resize_image(face, (side, round(side * face.shape[0] / face.shape[1])))
-        found = load_detector("ssd")(image)
+        found = load_detector("fcos")(image)
         assert box_iou([[0, 0, *image.shape[1::-1]]], found.xyxy).max(initial=0) >= 0.5
         assert len(found) == 1

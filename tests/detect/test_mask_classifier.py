@@ -10,7 +10,12 @@ from scipy.special import softmax
 
 from utils.classes import CLASS_NAMES
 from utils.detect.crops import to_input
-from utils.detect.mask_classifier import BATCH, blend_probabilities, classify_faces, load_classifier
+from utils.detect.mask_classifier import (
+    BATCH_SIZE,
+    blend_probabilities,
+    classify_faces,
+    load_classifier,
+)
 
 INPUT_SIZE = 8
 WEIGHTS = np.random.default_rng(0).normal(0, 0.02, (3, len(CLASS_NAMES))).astype(np.float32)
@@ -66,7 +71,7 @@ def test_no_faces_give_no_rows(classifier):
         assert (y_prob.shape, y_prob.dtype) == ((0, len(CLASS_NAMES)), np.float32)
 
 
-@pytest.mark.parametrize("count", [1, 5, BATCH, BATCH + 1, 2 * BATCH + 3])
+@pytest.mark.parametrize("count", [1, 5, BATCH_SIZE, BATCH_SIZE + 1, 2 * BATCH_SIZE + 3])
 def test_probabilities_are_those_of_numpy(classifier, count):
     faces = draw_faces(count)
     y_prob = classify_faces(classifier, faces)
@@ -77,7 +82,7 @@ def test_probabilities_are_those_of_numpy(classifier, count):
 
 
 def test_a_crowd_is_judged_as_its_people_one_by_one(classifier):
-    faces = draw_faces(BATCH + 7)
+    faces = draw_faces(BATCH_SIZE + 7)
     one_by_one = np.concatenate([classify_faces(classifier, [face]) for face in faces])
     np.testing.assert_allclose(classify_faces(classifier, faces), one_by_one, atol=1e-6)
 

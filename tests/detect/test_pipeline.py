@@ -7,12 +7,12 @@ import pytest
 
 from tests.conftest import draw_blocks, find_blocks
 from utils import paths
-from utils.boxes import box_iou
-from utils.classes import CLASS_NAMES, MASK_CLASSES
+from utils.boxes import Detections, box_iou
+from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
 from utils.detect import pipeline as detect
-from utils.detect.pipeline import decide, detect_masks, load_models
+from utils.detect.pipeline import detect_masks, find_faces, load_models
 from utils.formats import read_voc_folder
-from utils.images import read_image
+from utils.images import list_images, read_image
 from utils.labels import BOX_COLUMNS
 
 ANNOTATED = dict(tuple(read_voc_folder(paths.EXAMPLES_DIR)[0].groupby("file")))
@@ -85,7 +85,7 @@ def test_the_detector_and_its_confidence_are_the_ones_asked_for(monkeypatch):
         ("detector", "res10", 0.7, {}),
         ("classifier", "a.onnx"),
     )
-    assert load_models(tiled=False)[0] == ("detector", "ssd", 0.5, {"tiled": False})
+    assert load_models(tiled=False)[0] == ("detector", "fcos", 0.5, {"tiled": False})
 
 
 @pytest.mark.parametrize("file", ANNOTATED)
@@ -97,3 +97,17 @@ def test_the_shipped_models_are_right_about_the_examples(models, file):
     assert overlap.max(axis=1).min() >= 0.5
     decided = [CLASS_NAMES[class_id] for class_id in decide(found.y_prob)[overlap.argmax(axis=1)]]
     assert decided == truth.class_name.tolist()
+
+
+def test_a_folder_is_searched_past_its_broken_files(tmp_path, capsys):
+    files = list_images(paths.EXAMPLES_DIR)
+    (tmp_path / "text.jpg").write_text("no photograph")
+    found = list(
+        find_faces(
+            [files[0], tmp_path / "text.jpg", str(files[1])], lambda image: Detections.empty()
+        )
+    )
+    assert [path for path, _, _ in found] == files[:2]
+    np.testing.assert_array_equal(found[1][1], read_image(files[1]))
+    assert "text.jpg is not an image" in "".join(capsys.readouterr())
+    assert list(find_faces([], lambda image: Detections.empty())) == []

@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import draw_blocks
 from utils.classes import MASK_CLASSES
-from utils.detect import CLASSIFIER_FILE, DETECTOR_FILE, open_session
 from utils.evaluate import trials
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS
@@ -34,17 +33,17 @@ def photographs(tmp_path):
 
 def test_a_judge_that_is_right_scores_one_but_for_wrong_labels(photographs, judge):
     root, labels = photographs
-    scores = trials.score_judge(judge, labels, root)
+    scores = trials.score_pipeline(judge, labels, root)
     assert scores["ap"] == 1
     assert scores["right"] == scores["right, 16-32 px"] == scores["f1"] == pytest.approx(4 / 6)
     assert np.isnan(scores["right, 64 px and more"]) and scores["ms"] > 0
     first = labels[labels.file == "a.png"]
-    assert trials.score_judge(judge, first, root)["right"] == 1
+    assert trials.score_pipeline(judge, first, root)["right"] == 1
 
 
 def test_a_detector_alone_is_scored_by_its_boxes(photographs, judge):
     root, labels = photographs
-    scores = trials.score_judge(
+    scores = trials.score_pipeline(
         lambda image: replace(judge(image)[[0, 1]], y_prob=None), labels, root
     )
     assert scores["ap"] == pytest.approx(2 / 3)
@@ -54,24 +53,11 @@ def test_a_detector_alone_is_scored_by_its_boxes(photographs, judge):
 
 def test_files_are_searched_by_name_and_rows_cut_out(photographs, judge):
     root, labels = photographs
-    found = trials.detect_in_files(["b.png", "a.png"], root, judge)
+    found = trials.run_pipeline(["b.png", "a.png"], root, judge)
     assert list(found) == ["b.png", "a.png"] and [len(part) for part in found.values()] == [3, 3]
-    faces = trials.cut_rows(labels.head(2), root, padding=0)
+    faces = trials.crop_rows(labels.head(2), root, padding=0)
     assert [face.shape for face in faces] == [(40, 40, 3)] * 2
     assert faces[0][20, 20].argmax() != faces[1][20, 20].argmax()
     assert (
-        trials.detect_in_files([], root, judge) == {}
-        and trials.cut_rows(labels.head(0), root) == []
+        trials.run_pipeline([], root, judge) == {} and trials.crop_rows(labels.head(0), root) == []
     )
-
-
-def test_a_model_says_whether_a_table_has_the_split_that_it_was_trained_on(
-    photographs, monkeypatch
-):
-    table = photographs[1].assign(split="test", source="mine")
-    assert not trials.is_split_of(table, DETECTOR_FILE)
-    assert not trials.is_split_of(table.head(0), DETECTOR_FILE)
-    monkeypatch.setattr(
-        trials, "digest_split", lambda table: open_session(CLASSIFIER_FILE)[1]["split"]
-    )
-    assert trials.is_split_of(table, DETECTOR_FILE)  # both models were trained on one split

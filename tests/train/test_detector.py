@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from utils.boxes import box_area, box_iou
-from utils.detect import SSD, grid_points
+from utils.detect import FCOS, grid_points
 from utils.train.detector import (
     CLASS_WEIGHTS,
     FROZEN_UP_TO,
@@ -300,5 +300,5 @@ def test_the_exported_detector_equals_the_one_in_keras(size, trained, exported):
 def test_an_exported_detector_says_what_whoever_loads_it_needs(exported):
     metadata = ort.InferenceSession(str(exported)).get_modelmeta().custom_metadata_map
     assert metadata["split"] == "abc"
-    ssd = SSD(path=exported)
-    assert (ssd.strides, ssd.calibration, ssd.side) == (FINE, (1.3, 4.0), 64)
+    fcos = FCOS(path=exported)
+    assert (fcos.strides, fcos.calibration, fcos.side) == (FINE, (1.3, 4.0), 64)

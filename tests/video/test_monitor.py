@@ -15,7 +15,7 @@ from tests.video.test_sources import write_video
 from utils.boxes import Detections
 from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.cli import JsonStream, Report
-from utils.detect import load_judge
+from utils.detect import load_pipeline
 from utils.video import monitor as monitor_module
 from utils.video.alerts import Alerts
 from utils.video.counts import Census
@@ -84,7 +84,7 @@ def test_the_first_frames_have_their_faces_too(judge, tmp_path):
 @pytest.mark.parametrize("name", FILMS)
 def test_the_shipped_models_follow_people_as_they_are(name):
     """At half the rate, as on a slow machine; ``tests/bench_video.py`` tells of every frame."""
-    monitor = Monitor(load_judge("ssd", 0.25, tiled=False))
+    monitor = Monitor(load_pipeline("fcos", 0.25, tiled=False))
     row = follow_people(monitor, FILMS[name], step=2)
     assert row["people"] == row["counted"]
     assert row["identity switches"] == 0

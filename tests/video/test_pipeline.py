@@ -118,7 +118,7 @@ def test_faces_that_touch_are_judged_each_time(fake_classifier, judged):
     "name", ["one takes the mask off", "two cross, one puts a mask on", "three cross"]
 )
 def test_films_are_told_as_by_judging_all(name):
-    monitor = Monitor(JudgeInTurns(*load_models("ssd", 0.25, tiled=False)))
+    monitor = Monitor(JudgeInTurns(*load_models("fcos", 0.25, tiled=False)))
     row = follow_people(monitor, FILMS[name], step=2)
     assert (row["people"], row["identity switches"]) == (row["counted"], 0)
     assert row["most changes of a label"] == any(

@@ -16,7 +16,7 @@ from tests.browser import PATIENCE_S, jupyter_lab, open_notebook, run_cell
 from tests.conftest import draw_blocks
 from utils.boxes import box_iou
 from utils.classes import MASK_CLASSES
-from utils.detect import load_judge
+from utils.detect import load_pipeline
 from utils.formats import read_voc
 from utils.images import fit_image, read_image
 from utils.paths import EXAMPLES_DIR
@@ -88,11 +88,11 @@ def test_nobody_and_no_picture(judge):
 CELLS = [
     """
     import json
-    from utils.detect import load_judge
+    from utils.detect import load_pipeline
     from utils.video.monitor import Monitor
     from utils.video.webcam import Webcam
 
-    judge, seen = load_judge("ssd", 0.25, tiled=False), []
+    judge, seen = load_pipeline("fcos", 0.25, tiled=False), []
 
     def watch(image):
         found = judge(image)
@@ -185,5 +185,5 @@ def test_sixty_frames_in_a_browser_have_their_boxes_in_the_right_place(camera, t
     assert min(answer["counts"].values()) >= 1
     # The boxes are drawn on the picture in the page, in their classes' colours.
     shot = cv2.cvtColor(cv2.imread(str(tmp_path / "shot.png")), cv2.COLOR_BGR2RGB).astype(int)
-    found = load_judge("ssd", 0.5, tiled=False)(shot.astype(np.uint8))
+    found = load_pipeline("fcos", 0.5, tiled=False)(shot.astype(np.uint8))
     assert len(found) >= 3

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
-from utils.boxes import Detections
 from utils.cli.records import make_record
 from utils.cli.report import Report
+from utils.detect import Pipeline
 from utils.display import Window
 from utils.draw import blur_faces, draw_detections
 from utils.files import name_copies
 from utils.images import ImageError, read_image, write_image
-
-Judge = Callable[
-    [np.ndarray], Detections
-]  # an image to its faces with ``y_prob``, as ``detect_masks`` gives them
 
 
 def show_progress(items: Iterable, **options: object) -> Iterable:
@@ -31,7 +25,7 @@ def show_progress(items: Iterable, **options: object) -> Iterable:
 
 def annotate_images(
     files: list[Path],
-    judge: Judge,
+    judge: Pipeline,
     output: str | Path,
     report: Report,
     window: Window | None = None,

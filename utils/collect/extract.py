@@ -22,7 +22,7 @@ from utils.collect.face_table import (
     read_faces,
     read_searched,
 )
-from utils.detect import PADDING, SSD, Detector, crop_faces
+from utils.detect import PADDING, FCOS, Detector, crop_faces
 from utils.images import ImageError, list_images, read_image, write_image
 from utils.paths import CROPS, FACES, is_crop
 from utils.tables import append_rows, read_rows, replace_rows
@@ -65,7 +65,7 @@ def extract_faces(
         files = (path for path in list_images(root) if not is_crop(path))
     files = list(dict.fromkeys(_name_below(root, file) for file in files))
     done = _mend(folder)
-    if not isinstance(detector, SSD):  # ONNX Runtime's sessions are thread-safe
+    if not isinstance(detector, FCOS):  # ONNX Runtime's sessions are thread-safe
         detector = partial(_call_alone, Lock(), detector)
     jobs = ((root, file, folder, detector, min_side, padding) for file in files if file not in done)
     count = dict.fromkeys(["faces", "none in", "problems"], 0)

@@ -1,25 +1,35 @@
-"""One image to judged faces: the one inference path of notebooks, script and video."""
+"""Detection: find the faces of an image and classify how each wears a mask.
+
+``load_models`` loads the detector and the classifier, and ``detect_masks`` runs both on one image.
+The notebooks, the script and the videos all use this one path. The steps are also available one by
+one: ``load_detector``, ``crop_faces``, ``classify_faces``. ``decode_faces`` turns the output of the
+detector's network into boxes.
+"""
 
 from utils.detect.crops import PADDING, crop_faces, to_input
-from utils.detect.face_detector import (
-    DETECTOR_FILE,
-    DETECTORS,
-    SSD,
-    Detector,
-    decode_faces,
-    find_faces,
-    load_detector,
-)
+from utils.detect.face_detector import DETECTOR_FILE, FCOS, decode_faces
 from utils.detect.grid import PAD, grid_points
 from utils.detect.mask_classifier import (
     CLASSIFIER_FILE,
     Classifier,
+    blend_probabilities,
     classify_faces,
     load_classifier,
 )
 from utils.detect.onnx_session import open_session
-from utils.detect.opencv_detectors import RES10_FILES, YUNET_FILE
-from utils.detect.pipeline import DETECTOR_SHARE, detect_masks, load_judge, load_models
+from utils.detect.opencv_detectors import RES10_FILES, YUNET_FILE, Res10, YuNet
+from utils.detect.pipeline import (
+    DETECTOR_SHARE,
+    DETECTOR_SYNONYMS,
+    DETECTORS,
+    Detector,
+    Pipeline,
+    detect_masks,
+    find_faces,
+    load_detector,
+    load_models,
+    load_pipeline,
+)
 
 __all__ = [
     "CLASSIFIER_FILE",
@@ -27,12 +37,17 @@ __all__ = [
     "DETECTORS",
     "DETECTOR_FILE",
     "DETECTOR_SHARE",
+    "DETECTOR_SYNONYMS",
     "Detector",
+    "FCOS",
     "PAD",
     "PADDING",
+    "Pipeline",
     "RES10_FILES",
-    "SSD",
+    "Res10",
     "YUNET_FILE",
+    "YuNet",
+    "blend_probabilities",
     "classify_faces",
     "crop_faces",
     "decode_faces",
@@ -41,8 +56,8 @@ __all__ = [
     "grid_points",
     "load_classifier",
     "load_detector",
-    "load_judge",
     "load_models",
+    "load_pipeline",
     "open_session",
     "to_input",
 ]

@@ -1,56 +1,55 @@
-"""Find the faces of an image: detectors behind one callable, and a folder searched."""
+"""FCOS, the project's face detector on ONNX Runtime: search passes and the decoding of boxes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from utils.boxes import (
-    Detections,
-    as_boxes,
-    box_iou,
-    box_overlap,
-    clip_boxes,
-    nms,
-    tile_boxes,
-    vote_boxes,
-)
-from utils.classes import CLASS_NAMES
-from utils.detect.crops import (
-    crop_faces as crop_faces,  # the crop belongs to faces, for whoever calls from outside
-)
+from utils.boxes import Detections, as_boxes, box_overlap, clip_boxes, nms, tile_boxes, vote_boxes
+from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.detect.grid import PAD, grid_points
 from utils.detect.onnx_session import open_session
-from utils.detect.opencv_detectors import Res10, YuNet
-from utils.images import ImageError, crop_image, read_image, resize_image
+from utils.images import crop_image, resize_image
 from utils.paths import MODEL_DIR
 
-Detector = Callable[[np.ndarray], Detections]
-DETECTOR_FILE = (
-    MODEL_DIR / "face_detector_int8.onnx"
-)  # 8 bits; the float file lies beside it: notebook 04
-COARSE = 0.25  # a second look, at so much of the size, for faces that nearly fill the picture ...
-LARGE = 0.45  # ... which are those longer than this share of its longer side. Not where there are several faces ...
-HINT, SMALL = (
-    0.1,
-    0.22,
-)  # ... and none of this confidence is longer than this share: 96 of 97 that were missed had such
-FLAT = 0.78  # height to width of a box that is no face: of 294 found on validation none was so flat, of 54 mistakes two
-TILED_UNDER = 0.8  # a picture that is made smaller than this is looked at in tiles too
-TINY = 20  # pixels of a face in the whole picture, from which on it is seen there and tiles need not tell of it
-CROWD = 10  # so many faces that are tiny: the picture is looked at once more ...
-CLOSER = 1.5  # ... enlarged so much, for those that are tinier still: best on validation, and rarely needed
-TILE_ODDS = (
-    0.4  # more looks are more chances to be wrong: what a tile shows has these odds of its own odds
-)
-OVERLAP = 0.2  # of neighbouring tiles, as a share of their side
-LONGEST = 5120  # pixels of a side; a picture that is larger is looked at in tiles as if it were made so small
-MOST = 1000  # faces of one look: where a person asks for every doubtful box, the surest of them must do
-MAX_ENLARGED = 2.0  # a small picture is enlarged so much at most
+# The 8-bit model. The float model lies beside it; notebook 04 compares the two.
+DETECTOR_FILE = MODEL_DIR / "face_detector_int8.onnx"
+
+# Decoding.
+# Smallest height of a box as a share of its width. On validation, none of 294 correct boxes was
+# flatter, and 2 of 54 false boxes were.
+MIN_HEIGHT_TO_WIDTH = 0.78
+MAX_FACES = 1000  # most confident boxes of one pass that are kept before suppression
+
+# Whole-image pass.
+MAX_ENLARGEMENT = 2.0  # largest factor by which a small image is enlarged
+
+# Coarse pass, for a face that fills the image.
+COARSE_SCALE = 0.25  # size of the coarse pass relative to the whole-image pass
+LARGE = 0.45  # shortest face that the pass reports, as a share of the image's longer side
+# Of 97 large faces that the whole-image pass missed, 96 left a hint there: a box with at least
+# this confidence, longer than this share of the image's longer side.
+HINT = 0.1
+SMALL = 0.22
+
+# Tiles, for small faces in a large image.
+TILED_BELOW = 0.8  # scale of the whole-image pass below which an image is also searched in tiles
+MAX_SIDE = 5120  # pixels; a larger image is reduced to this side before it is cut into tiles
+TILE_OVERLAP = 0.2  # least overlap of neighbouring tiles, as a share of their side
+TINY = 20  # pixels; in the whole-image pass, faces shorter than this are left to the tiles
+# More passes give more chances of a false box, so the odds of a box in a tile are multiplied by:
+TILE_ODDS = 0.4
+
+# Crowds.
+CROWD = 10  # number of tiny faces from which on the image is also searched enlarged
+CROWD_ENLARGEMENT = 1.5  # relative to the whole-image pass; best on validation
+
+SURE = 0.5  # confidence from which on a box counts as a face when passes are chosen
+MERGE_OVERLAP = 0.6  # overlap of boxes of two passes above which they are one face
 
 
 def decode_faces(
@@ -63,54 +62,98 @@ def decode_faces(
     vote_iou: float = 0.5,
     vote_confidence: float = 0.0,
 ) -> Detections:
-    """The shipped network's answers to faces: decoded and suppressed here and nowhere else.
+    """Decode the network's output into faces and suppress duplicates.
 
     Args:
-        output: (P, 8) of the network: three class logits, a face logit, and four numbers whose softplus is the distance
-            to a side, in strides.
-        resolution_wh: width and height of the network's input.
-        strides: of the network's levels, fine to coarse.
-        min_confidence: boxes under it are left out.
-        calibration: factor and offset that turn the face logit into one whose sigmoid is the confidence.
-        max_iou: a box that overlaps a surer one by more is left out.
-        vote_iou: a box that stays moves to the mean of all that overlap it so much, weighted by their odds.
-        vote_confidence: boxes under it move no other.
+        output: (P, 8), a row per grid point: three class logits, a face logit, and four numbers
+            whose softplus is the distance to the left, top, right and bottom side, in strides.
+        resolution_wh: width and height of the network's input, pixels.
+        strides: strides of the network's levels, pixels, fine to coarse.
+        min_confidence: least confidence of a face.
+        calibration: factor and offset of the face logit before the sigmoid (Platt scaling).
+        max_iou: largest IoU of two boxes that are both kept.
+        vote_iou: a kept box moves to the mean of all boxes with at least this IoU, weighted by
+            their odds.
+        vote_confidence: least confidence of a box that moves others.
 
     Returns:
-        Detections in pixels of the input, the most confident first; ``y_prob`` is its own (N, C), whose column
-        ``no_face`` is 0.
+        Detections in pixels of the input, the most confident first. ``y_prob`` (N, C) is the
+        detector's own; its column ``no_face`` is 0.
     """
-    confidence = 1 / (1 + np.exp(-(calibration[0] * output[:, 3] + calibration[1])))
+    factor, offset = calibration
+    confidence = 1 / (1 + np.exp(-(factor * output[:, 3] + offset)))
     chosen = np.flatnonzero(confidence >= min_confidence)
-    chosen = chosen[np.argsort(-confidence[chosen], kind="stable")[:MOST]]
-    points, stride_of = grid_points(resolution_wh, strides)
-    points, distance = points[chosen], np.logaddexp(0, output[chosen, 4:]) * stride_of[chosen, None]
-    xyxy = clip_boxes(
-        np.concatenate([points - distance[:, :2], points + distance[:, 2:]], axis=1), resolution_wh
+    chosen = chosen[np.argsort(-confidence[chosen], kind="stable")[:MAX_FACES]]
+
+    found = Detections(
+        xyxy=_decode_boxes(output, chosen, resolution_wh, strides),
+        confidence=confidence[chosen].astype(np.float32),
+        y_prob=_decode_classes(output[chosen]),
     )
-    odds = np.exp(output[chosen, :3] - output[chosen, :3].max(axis=1, keepdims=True))
-    y_prob = np.zeros((len(chosen), len(CLASS_NAMES)), np.float32)
-    y_prob[:, :3] = odds / odds.sum(axis=1, keepdims=True)
-    found = Detections(xyxy, confidence[chosen].astype(np.float32), y_prob)
-    size = found.xyxy[:, 2:] - found.xyxy[:, :2]
-    found = found[size[:, 1] >= FLAT * size[:, 0]]
+    width = found.xyxy[:, 2] - found.xyxy[:, 0]
+    height = found.xyxy[:, 3] - found.xyxy[:, 1]
+    found = found[height >= MIN_HEIGHT_TO_WIDTH * width]
+
     kept = nms(found.xyxy, found.confidence, max_iou)
-    odds = (
-        found.confidence
-        / np.maximum(1 - found.confidence, 1e-6)
-        * (found.confidence >= vote_confidence)
-    )
-    return replace(found[kept], xyxy=vote_boxes(found.xyxy[kept], found.xyxy, odds, vote_iou))
+    odds = found.confidence / np.maximum(1 - found.confidence, 1e-6)
+    odds = odds * (found.confidence >= vote_confidence)
+    xyxy = vote_boxes(found.xyxy[kept], voters=found.xyxy, weights=odds, min_iou=vote_iou)
+    return replace(found[kept], xyxy=xyxy)
 
 
-class SSD:
-    """The project's own one-stage detector, trained on masked faces (``utils.train.detector``, notebook 04).
+def _decode_boxes(
+    output: np.ndarray,
+    chosen: np.ndarray,
+    resolution_wh: tuple[int, int],
+    strides: Sequence[int],
+) -> np.ndarray:
+    """Return the boxes (N, 4) that the network predicts at the chosen grid points."""
+    points, stride_of = grid_points(resolution_wh, strides)
+    points = points[chosen]
+    distance = np.logaddexp(0, output[chosen, 4:]) * stride_of[chosen, None]  # softplus
+    xyxy = np.concatenate([points - distance[:, :2], points + distance[:, 2:]], axis=1)
+    return clip_boxes(xyxy, resolution_wh)
 
-    A picture is looked at whole, its longer side at ``side`` pixels, and, unless it shows small faces alone, once more,
-    smaller, for a face that fills it, larger than any that the network has learned. A picture that must be made much
-    smaller for that is looked at in tiles of its own size too, for faces that would be too small; a tile's edge cuts
-    larger ones, which the whole shows. A crowd is looked at again, enlarged. ``tiled=False`` leaves these two out, for
-    videos.
+
+def _decode_classes(output: np.ndarray) -> np.ndarray:
+    """Return class probabilities (N, C): the softmax of the three class logits, 0 for no_face."""
+    count = len(MASK_CLASSES)
+    logits = output[:, :count]
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    y_prob = np.zeros((len(output), len(CLASS_NAMES)), np.float32)
+    y_prob[:, :count] = odds / odds.sum(axis=1, keepdims=True)
+    return y_prob
+
+
+class FCOS:
+    """The project's one-stage, anchor-free face detector, trained on masked faces.
+
+    The network follows Tian et al., "FCOS: Fully Convolutional One-Stage Object Detection" (2019).
+    A MobileNetV2 backbone gives feature maps at several strides (pixels per cell), a top-down neck
+    adds the coarse maps to the fine ones, and the heads predict at each grid point the class, a
+    face logit and the distances to the four sides of the box. There are no anchor boxes.
+    ``decode_faces`` turns the output into boxes; ``utils.train`` and notebook 04 train the network.
+
+    An image is searched in up to four passes, and their boxes are merged:
+
+    - whole: the longer side resized to ``side`` pixels.
+    - coarse: a quarter of that size, for a face larger than any that the network was trained on.
+      Skipped if the whole image shows only small faces.
+    - tiles: overlapping tiles at the image's own size, for faces that are tiny in the whole pass.
+      Only for images that the whole pass reduces much.
+    - crowd: the image enlarged, if the whole pass found many tiny faces and there are no tiles.
+
+    A detector of this class may be used by several threads at once.
+
+    Args:
+        min_confidence: least confidence of a face.
+        tiled: whether to search tiles and crowds. Off for videos, which must keep up.
+        side: longer side of the image in the whole pass, pixels; 0 for the value in the model file.
+        path: model file.
+
+    Raises:
+        FileNotFoundError: there is no model file.
+        ValueError: the model file is damaged or holds no face detector.
     """
 
     def __init__(
@@ -122,133 +165,145 @@ class SSD:
     ) -> None:
         self._session, metadata = open_session(path)
         try:
-            self.strides, self.calibration = (
-                tuple(json.loads(metadata[key])) for key in ("strides", "calibration")
-            )
+            self.strides: tuple[int, ...] = tuple(json.loads(metadata["strides"]))
+            factor, offset = json.loads(metadata["calibration"])
+            self.calibration: tuple[float, float] = (factor, offset)
             self.side = side or int(metadata["side"])
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(
                 f"The model file {path} is damaged or no face detector: restore or train it."
             ) from error
-        self.min_confidence, self.tiled = min_confidence, tiled
-
-    def _detect(self, image: np.ndarray, scale: float, min_confidence: float) -> Detections:
-        height, width = image.shape[:2]
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        coarsest = self.strides[-1]
-        padded_wh = tuple(-(-side // coarsest) * coarsest for side in size)
-        pixels = np.full((1, padded_wh[1], padded_wh[0], 3), PAD, np.float32)
-        pixels[0, : size[1], : size[0]] = resize_image(image, size)
-        (output,) = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
-        found = decode_faces(
-            output[0],
-            padded_wh,
-            self.strides,
-            min_confidence,
-            self.calibration,
-            vote_confidence=self.min_confidence,
-        )
-        xyxy = found.xyxy * np.tile(np.array([width, height], np.float32) / size, 2)
-        return replace(found, xyxy=clip_boxes(xyxy, (width, height)))
+        self.min_confidence = min_confidence
+        self.tiled = tiled
 
     def __call__(self, image: np.ndarray) -> Detections:
-        height, width = image.shape[:2]
-        scale = min(self.side / max(height, width), MAX_ENLARGED)
-        whole = self._detect(image, scale, min(HINT, self.min_confidence))
-        large, whole = (
-            self._find_large(image, scale, whole),
-            whole[whole.confidence >= self.min_confidence],
-        )
-        native, tiles = 0.0, []
-        if self.tiled and scale < TILED_UNDER:
-            native = min(1.0, LONGEST / max(height, width))
-            tiles = tile_boxes((width, height), self.side / native, OVERLAP)
+        """Find the faces of an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            Detections with the detector's own ``y_prob``.
+        """
+        scale = min(self.side / max(image.shape[:2]), MAX_ENLARGEMENT)
+        # Hints decide whether the coarse pass runs; they are no faces.
+        hinted = self._detect_at(image, scale, min_confidence=min(HINT, self.min_confidence))
+        whole = hinted[hinted.confidence >= self.min_confidence]
+        large = self._detect_large(image, scale, hinted)
+
+        tiny: list[Detections] = []
+        if self.tiled and scale < TILED_BELOW:
+            tiny = self._detect_in_tiles(image, scale)
         elif self.tiled and _count_tiny(whole, scale) >= CROWD:
-            native, tiles = CLOSER * scale, as_boxes([0, 0, width, height])
-        passes = [large, whole]
-        for tile in tiles:
-            found = self._detect_tile(image, tile, native)
-            passes.append(found[_long_sides(found) * scale < TINY])
-        if sum(map(bool, map(len, passes))) < 2:
-            return max(passes, key=len)
-        xyxy, confidence, y_prob = (
-            np.concatenate([getattr(found, name) for found in passes])
-            for name in ("xyxy", "confidence", "y_prob")
+            tiny = [self._detect_in_crowd(image, scale)]
+        return _merge_passes(large, [whole, *tiny])
+
+    def _detect_at(self, image: np.ndarray, scale: float, min_confidence: float) -> Detections:
+        """Find the faces of an image that is resized by a factor and padded to whole cells."""
+        height, width = image.shape[:2]
+        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        padded_wh = _round_up(size_wh, self.strides[-1])
+        pixels = np.full((1, padded_wh[1], padded_wh[0], 3), PAD, np.float32)
+        pixels[0, : size_wh[1], : size_wh[0]] = resize_image(image, size_wh)
+
+        input_name = self._session.get_inputs()[0].name
+        (output,) = self._session.run(None, {input_name: pixels})
+        found = decode_faces(
+            output[0],
+            resolution_wh=padded_wh,
+            strides=self.strides,
+            min_confidence=min_confidence,
+            calibration=self.calibration,
+            vote_confidence=self.min_confidence,
         )
-        rank = confidence + (
-            np.arange(len(confidence)) < len(passes[0])
-        )  # what lies in a large face is a part of it
-        return Detections(xyxy, confidence, y_prob)[nms(xyxy, rank, 0.6, box_overlap)]
+        to_image = np.tile(np.array([width, height], np.float32) / size_wh, 2)
+        return replace(found, xyxy=clip_boxes(found.xyxy * to_image, (width, height)))
 
-    def _find_large(self, image: np.ndarray, scale: float, whole: Detections) -> Detections:
-        """The faces that fill an image; ``whole`` is what was found of it in this scale, hints among it."""
-        longer, sure = (
-            max(image.shape[:2]),
-            max(0.5, self.min_confidence),
-        )  # a doubtful one must not hide those within
-        if (whole.confidence >= 0.5).sum() > 1 and _long_sides(whole).max() < SMALL * longer:
-            return whole[:0]
-        coarse = self._detect(image, scale * COARSE, self.min_confidence)
-        return coarse[(_long_sides(coarse) > LARGE * longer) & (coarse.confidence >= sure)]
+    def _detect_large(self, image: np.ndarray, scale: float, hinted: Detections) -> Detections:
+        """Coarse pass: find a face that fills the image.
 
-    def _detect_tile(self, image: np.ndarray, tile: np.ndarray, scale: float) -> Detections:
-        """The faces wholly inside a tile: one that its edge cuts is whole in the next, or in the picture."""
-        found = self._detect(crop_image(image, tile), scale, self.min_confidence)
+        Skip the pass if several faces are found and no box above ``HINT`` is longer than ``SMALL``
+        x the longer side.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            scale: scale of the whole-image pass.
+            hinted: boxes of the whole-image pass with a confidence of at least ``HINT``.
+        """
+        longer_side = max(image.shape[:2])
+        several = np.count_nonzero(hinted.confidence >= SURE) > 1
+        if several and _long_sides(hinted).max() < SMALL * longer_side:
+            return hinted[:0]
+        found = self._detect_at(image, scale * COARSE_SCALE, self.min_confidence)
+        is_large = _long_sides(found) > LARGE * longer_side
+        # A large box suppresses the faces inside it, so it must be sure.
+        is_sure = found.confidence >= max(SURE, self.min_confidence)
+        return found[is_large & is_sure]
+
+    def _detect_in_tiles(self, image: np.ndarray, scale: float) -> list[Detections]:
+        """Tile pass: find, at the image's own size, the faces that are tiny in the whole pass."""
+        height, width = image.shape[:2]
+        tile_scale = min(1.0, MAX_SIDE / max(height, width))
+        passes = []
+        for tile in tile_boxes((width, height), self.side / tile_scale, TILE_OVERLAP):
+            found = self._detect_in_tile(image, tile, tile_scale)
+            passes.append(found[_long_sides(found) * scale < TINY])
+        return passes
+
+    def _detect_in_crowd(self, image: np.ndarray, scale: float) -> Detections:
+        """Crowd pass: find tiny faces in the enlarged image."""
+        height, width = image.shape[:2]
+        (whole_image,) = as_boxes([0, 0, width, height])
+        found = self._detect_in_tile(image, whole_image, CROWD_ENLARGEMENT * scale)
+        return found[_long_sides(found) * scale < TINY]
+
+    def _detect_in_tile(self, image: np.ndarray, tile: np.ndarray, scale: float) -> Detections:
+        """Find the faces that lie wholly inside a tile, with a confidence lowered by ``TILE_ODDS``.
+
+        A face that the edge of a tile cuts is whole in the next tile or in the whole-image pass.
+        """
+        height, width = image.shape[:2]
+        found = self._detect_at(crop_image(image, tile), scale, self.min_confidence)
         xyxy = found.xyxy + np.tile(tile[:2], 2)
-        inner = np.concatenate(
-            [tile[:2] > 0, tile[2:] < image.shape[1::-1]]
-        )  # edges with a picture beyond
-        cut = (np.abs(xyxy - tile) < 2 / scale) & inner
         odds = TILE_ODDS * found.confidence / np.maximum(1 - found.confidence, 1e-6)
-        found = replace(found, xyxy=xyxy, confidence=(odds / (1 + odds)).astype(np.float32))
-        return found[~cut.any(axis=1) & (found.confidence >= self.min_confidence)]
+        confidence = (odds / (1 + odds)).astype(np.float32)
+        found = replace(found, xyxy=xyxy, confidence=confidence)
+
+        left, top, right, bottom = tile
+        goes_on = np.array([left > 0, top > 0, right < width, bottom < height])
+        at_edge = np.abs(xyxy - tile) < 2 / scale  # within two pixels of the network's input
+        is_cut = (at_edge & goes_on).any(axis=1)
+        return found[~is_cut & (confidence >= self.min_confidence)]
+
+
+def _merge_passes(large: Detections, others: list[Detections]) -> Detections:
+    """Merge the boxes of several passes; a box that lies inside a large face is a part of it."""
+    passes = [found for found in [large, *others] if len(found)]
+    if not passes:
+        return large
+    if len(passes) == 1:
+        return passes[0]
+    xyxy = np.concatenate([found.xyxy for found in passes])
+    confidence = np.concatenate([found.confidence for found in passes])
+    y_prob = np.concatenate([found.y_prob for found in passes])
+    rank = confidence.copy()
+    rank[: len(large)] += 1  # before all others
+    kept = nms(xyxy, rank, MERGE_OVERLAP, overlap=box_overlap)
+    return Detections(xyxy, confidence, y_prob)[kept]
+
+
+def _round_up(size_wh: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Return a width and a height rounded up to multiples of a number."""
+    width, height = size_wh
+    return -(-width // multiple) * multiple, -(-height // multiple) * multiple
 
 
 def _long_sides(found: Detections) -> np.ndarray:
+    """Return the longer side of each box, (N,), pixels."""
     return (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1)
 
 
 def _count_tiny(found: Detections, scale: float) -> int:
-    """How many faces are surely there and tiny in a picture looked at in this scale."""
-    return int(((_long_sides(found) * scale < TINY) & (found.confidence >= 0.5)).sum())
-
-
-DETECTORS: dict[str, Callable[..., Detector]] = {"ssd": SSD, "yunet": YuNet, "res10": Res10}
-
-
-def load_detector(name: str = "ssd", min_confidence: float = 0.5, **options: object) -> Detector:
-    """A detector by name, with its own options: it takes an RGB image and returns ``Detections``; the shipped
-    one gives its own ``y_prob``, the others none.
-
-    Raises:
-        FileNotFoundError: its model file is missing; the sentence says how to get it.
-        ValueError: no detector has this name, or its model file is damaged.
-    """
-    if name not in DETECTORS:
-        raise ValueError(f"There is no detector '{name}': use one of {', '.join(DETECTORS)}.")
-    return DETECTORS[name](min_confidence=min_confidence, **options)
-
-
-def find_faces(
-    files: Iterable[str | Path], detector: Detector
-) -> Iterator[tuple[Path, np.ndarray, Detections]]:
-    """Run a detector over files with a progress bar: (file, image, detections) of each that can be read."""
-    from tqdm.auto import (
-        tqdm,  # here alone: one image needs no bar, and is done sooner than this is imported
-    )
-
-    for file in tqdm(list(files), desc="finding faces", unit="image"):
-        try:
-            image = read_image(file)
-        except ImageError as error:
-            tqdm.write(str(error))
-            continue
-        yield Path(file), image, detector(image)
-
-
-def without_known(
-    detections: Detections, xyxy_known: np.ndarray, max_iou: float = 0.05
-) -> Detections:
-    """The detections with no known face at more than ``max_iou``: a detector's mistakes, or faces nobody labelled."""
-    iou = box_iou(detections.xyxy, as_boxes(xyxy_known))
-    return detections[iou.max(axis=1, initial=0) <= max_iou]
+    """Count the sure faces that are tiny in an image resized by ``scale``."""
+    is_tiny = _long_sides(found) * scale < TINY
+    return int(np.count_nonzero(is_tiny & (found.confidence >= SURE)))

@@ -1,4 +1,4 @@
-"""Judge faces: the mask classifier on ONNX Runtime. No TensorFlow here."""
+"""The mask classifier on ONNX Runtime: class probabilities of face crops."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from utils.detect.crops import to_input
 from utils.detect.onnx_session import open_session
 from utils.paths import MODEL_DIR
 
-CLASSIFIER_FILE = (
-    MODEL_DIR / "mask_classifier_int8.onnx"
-)  # 8 bits; the float file lies beside it: notebook 02
-BATCH = 32  # faces a call of the network, so that a crowd does not fill the memory
+# The 8-bit model. The float model lies beside it; notebook 02 compares the two.
+CLASSIFIER_FILE = MODEL_DIR / "mask_classifier_int8.onnx"
+BATCH_SIZE = 32  # faces per run of the network, to bound the memory that a crowd takes
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,10 @@ class Classifier:
     """A loaded mask classifier.
 
     Attributes:
-        session: takes (N, S, S, 3) float32 RGB in 0-255 and gives (N, C) calibrated probabilities.
+        session: maps (N, S, S, 3) float32 RGB in 0-255 to (N, C) calibrated probabilities.
         class_names: the columns of the output.
         input_size: S, pixels.
-        threshold: a face whose ``no_face`` probability reaches it is none.
+        threshold: ``no_face`` probability from which on a box is dropped as no face.
     """
 
     session: ort.InferenceSession
@@ -39,64 +38,72 @@ class Classifier:
 
 
 def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
-    """Load a classifier; classes, input size and threshold are read from the file itself.
+    """Load a classifier. Classes, input size and threshold are read from the model file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or is no mask classifier.
+        ValueError: the file is damaged, or it is no mask classifier.
     """
     session, metadata = open_session(path)
     try:
-        class_names = tuple(json.loads(metadata["class_names"]))
         classifier = Classifier(
-            session, class_names, int(metadata["input_size"]), float(metadata["threshold"])
+            session=session,
+            class_names=tuple(json.loads(metadata["class_names"])),
+            input_size=int(metadata["input_size"]),
+            threshold=float(metadata["threshold"]),
         )
     except (KeyError, ValueError) as error:
         raise ValueError(
             f"The model file {path} is damaged or no mask classifier: restore or retrain it."
         ) from error
-    if class_names != CLASS_NAMES:
+    if classifier.class_names != CLASS_NAMES:
         raise ValueError(
-            f"The model file {path} has the classes {class_names}; this program needs {CLASS_NAMES}."
+            f"The model file {path} has the classes {classifier.class_names}; "
+            f"this program needs {CLASS_NAMES}."
         )
     return classifier
 
 
 def classify_faces(classifier: Classifier, faces: Sequence[np.ndarray]) -> np.ndarray:
-    """Probabilities of each class for each face.
+    """Compute the probability of each class for each face.
 
     Args:
         classifier: from ``load_classifier``.
-        faces: N crops, (H, W, 3) uint8 RGB of any size, as ``faces.crop_faces`` makes them.
+        faces: N crops from ``crop_faces``, (H, W, 3) uint8 RGB of any size.
 
     Returns:
-        ``y_prob`` (N, C) float32; rows sum to 1, columns as ``classes.CLASS_NAMES``.
+        ``y_prob`` (N, C) float32. Rows sum to 1; columns are in the order of ``CLASS_NAMES``.
     """
+    input_name = classifier.session.get_inputs()[0].name
     parts = [np.zeros((0, len(classifier.class_names)), np.float32)]
-    for start in range(0, len(faces), BATCH):
-        batch = to_input(faces[start : start + BATCH], classifier.input_size)
-        parts.append(
-            classifier.session.run(None, {classifier.session.get_inputs()[0].name: batch})[0]
-        )
+    for start in range(0, len(faces), BATCH_SIZE):
+        batch = to_input(faces[start : start + BATCH_SIZE], classifier.input_size)
+        (y_prob,) = classifier.session.run(None, {input_name: batch})
+        parts.append(y_prob)
     return np.concatenate(parts)
 
 
-def blend_probabilities(y_prob: np.ndarray, y_prob_other: np.ndarray, share: float) -> np.ndarray:
-    """Two opinions of the same faces as one: a weighted geometric mean over the classes that a person is told.
+def blend_probabilities(
+    y_prob: np.ndarray, y_prob_detector: np.ndarray, detector_share: float
+) -> np.ndarray:
+    """Blend the classifier's probabilities with the detector's.
+
+    The blend is a weighted geometric mean over the mask classes. The classifier's ``no_face``
+    probability stays as it is.
 
     Args:
-        y_prob: (N, C) the classifier's; its ``no_face`` stays as it is.
-        y_prob_other: (N, C) the detector's own.
-        share: the weight of the other opinion, 0-1.
+        y_prob: (N, C), the classifier's.
+        y_prob_detector: (N, C), the detector's.
+        detector_share: weight of the detector, 0-1.
 
     Returns:
         (N, C) float32; rows sum to 1.
     """
-    told = len(MASK_CLASSES)
-    odds = (
-        np.clip(y_prob[:, :told], 1e-6, 1) ** (1 - share)
-        * np.clip(y_prob_other[:, :told], 1e-6, 1) ** share
-    )
-    rest = y_prob[:, told:]
-    blended = odds / odds.sum(axis=1, keepdims=True) * (1 - rest.sum(axis=1, keepdims=True))
-    return np.concatenate([blended, rest], axis=1).astype(np.float32)
+    count = len(MASK_CLASSES)
+    of_classifier = np.clip(y_prob[:, :count], 1e-6, 1)
+    of_detector = np.clip(y_prob_detector[:, :count], 1e-6, 1)
+    odds = of_classifier ** (1 - detector_share) * of_detector**detector_share
+    no_face = y_prob[:, count:]
+    is_face = 1 - no_face.sum(axis=1, keepdims=True)
+    blended = odds / odds.sum(axis=1, keepdims=True) * is_face
+    return np.concatenate([blended, no_face], axis=1).astype(np.float32)

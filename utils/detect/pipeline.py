@@ -1,19 +1,19 @@
-"""Image to faces to masks: the one inference path that notebooks, the script and everything else use."""
+"""The detection pipeline: an image to its faces, and each face to its class probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from utils.boxes import Detections
 from utils.classes import NO_FACE
-from utils.classes import decide as decide  # drawing and writing need it too, and lie below
 from utils.detect.crops import crop_faces
-from utils.detect.face_detector import Detector, load_detector
+from utils.detect.face_detector import FCOS
 from utils.detect.mask_classifier import (
     CLASSIFIER_FILE,
     Classifier,
@@ -21,30 +21,80 @@ from utils.detect.mask_classifier import (
     classify_faces,
     load_classifier,
 )
+from utils.detect.opencv_detectors import Res10, YuNet
+from utils.images import ImageError, read_image
 
-Judge = Callable[[np.ndarray], Detections]  # an image to its faces with ``y_prob``
-DETECTOR_SHARE = 0.25  # best on validation: notebook 04
+# Both map an (H, W, 3) uint8 RGB image to its faces. A pipeline also sets ``y_prob``.
+Detector = Callable[[np.ndarray], Detections]
+Pipeline = Callable[[np.ndarray], Detections]
+
+DETECTORS: dict[str, Callable[..., Detector]] = {"fcos": FCOS, "yunet": YuNet, "res10": Res10}
+DETECTOR_SYNONYMS = {"ssd": "fcos"}  # the name in earlier versions
+DETECTOR_SHARE = 0.25  # weight of the detector's class probabilities; best on validation (04)
+
+
+def load_detector(name: str = "fcos", min_confidence: float = 0.5, **options: Any) -> Detector:
+    """Load a face detector.
+
+    Args:
+        name: one of ``DETECTORS``. Only ``fcos`` sets ``y_prob``.
+        min_confidence: least confidence of a face.
+        **options: further arguments of the detector's class.
+
+    Raises:
+        FileNotFoundError: there is no model file.
+        ValueError: the name is unknown, or the model file is damaged.
+    """
+    name = DETECTOR_SYNONYMS.get(name, name)
+    if name not in DETECTORS:
+        raise ValueError(f"There is no detector '{name}': use one of {', '.join(DETECTORS)}.")
+    return DETECTORS[name](min_confidence=min_confidence, **options)
 
 
 def load_models(
-    detector: str = "ssd",
+    detector: str = "fcos",
     min_confidence: float = 0.5,
     classifier: str | Path = CLASSIFIER_FILE,
-    **options: object,
+    **options: Any,
 ) -> tuple[Detector, Classifier]:
-    """Both models, ready for ``detect_masks``; ``options`` are the detector's.
+    """Load a detector and a classifier for ``detect_masks``.
+
+    Args:
+        detector: name of the detector.
+        min_confidence: least confidence of a face.
+        classifier: model file of the classifier.
+        **options: further arguments of the detector's class.
 
     Raises:
-        FileNotFoundError, ValueError: as ``load_detector`` and ``load_classifier`` raise them.
+        FileNotFoundError: there is no model file.
+        ValueError: the name is unknown, or a model file is damaged.
     """
     return load_detector(detector, min_confidence, **options), load_classifier(classifier)
 
 
-def load_judge(*asked: object, detector_share: float = DETECTOR_SHARE, **options: object) -> Judge:
-    """Both models as one callable, an image to its judged faces; arguments and errors are those of ``load_models``."""
-    detector, classifier = load_models(*asked, **options)
+def load_pipeline(
+    detector: str = "fcos",
+    min_confidence: float = 0.5,
+    classifier: str | Path = CLASSIFIER_FILE,
+    *,
+    detector_share: float = DETECTOR_SHARE,
+    **options: Any,
+) -> Pipeline:
+    """Load both models as one function of an image.
+
+    Args:
+        detector, min_confidence, classifier, options: as in ``load_models``.
+        detector_share: as in ``detect_masks``.
+
+    Raises:
+        FileNotFoundError, ValueError: as in ``load_models``.
+    """
+    face_detector, mask_classifier = load_models(detector, min_confidence, classifier, **options)
     return partial(
-        detect_masks, detector=detector, classifier=classifier, detector_share=detector_share
+        detect_masks,
+        detector=face_detector,
+        classifier=mask_classifier,
+        detector_share=detector_share,
     )
 
 
@@ -54,13 +104,13 @@ def detect_masks(
     classifier: Classifier,
     detector_share: float = DETECTOR_SHARE,
 ) -> Detections:
-    """Find the faces of an image and judge each.
+    """Find the faces of an image and classify each.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        detector: finds faces.
-        classifier: judges them; a box that it calls ``no_face`` is dropped.
-        detector_share: the weight of the detector's own opinion of the class, where it has one, 0-1.
+        detector: finds the faces.
+        classifier: gives the class probabilities. Boxes that it calls ``no_face`` are dropped.
+        detector_share: weight of the detector's class probabilities, if it has any, 0-1.
 
     Returns:
         Detections with ``y_prob`` (N, C), the most confident first.
@@ -70,5 +120,27 @@ def detect_masks(
     y_prob = classify_faces(classifier, crop_faces(image, found.xyxy))
     if found.y_prob is not None:
         y_prob = blend_probabilities(y_prob, found.y_prob, detector_share)
-    found = replace(found, y_prob=y_prob)
-    return found[found.y_prob[:, NO_FACE] < classifier.threshold]
+    is_face = y_prob[:, NO_FACE] < classifier.threshold
+    return replace(found, y_prob=y_prob)[is_face]
+
+
+def find_faces(
+    files: Iterable[str | Path], detector: Detector
+) -> Iterator[tuple[Path, np.ndarray, Detections]]:
+    """Run a detector over image files, with a progress bar.
+
+    A file that cannot be read is reported and skipped.
+
+    Yields:
+        The file, its image and the detections.
+    """
+    # Imported here because a single image needs no progress bar.
+    from tqdm.auto import tqdm
+
+    for file in tqdm(list(files), desc="finding faces", unit="image"):
+        try:
+            image = read_image(file)
+        except ImageError as error:
+            tqdm.write(str(error))
+            continue
+        yield Path(file), image, detector(image)

@@ -1,11 +1,82 @@
-"""Scores of classifiers and detectors: numbers in, tables out, each with its n and an interval."""
+"""Evaluation: scores of classifiers and detectors as tables, each figure with its n and an interval.
 
-from utils.evaluate.boxes import match_boxes
-from utils.evaluate.calibration import apply_calibration
-from utils.evaluate.scores import bootstrap_interval
+``classification_table``, ``accuracy_table`` and ``compare_table`` score a classifier;
+``match_faces``, ``average_precision_table`` and ``recall_table`` score a detector;
+``fit_temperature`` and ``reliability_tables`` are about calibration. ``run_pipeline`` and
+``score_pipeline`` try a detector, or detector and classifier, on labelled images.
+"""
+
+from utils.evaluate.boxes import (
+    SIZES,
+    average_precision,
+    average_precision_table,
+    count_outcomes,
+    fit_confidence,
+    match_boxes,
+    match_faces,
+    precision_recall,
+    recall_table,
+    select_class,
+)
+from utils.evaluate.calibration import (
+    apply_calibration,
+    calibration_error,
+    fit_temperature,
+    prior_bias,
+    reliability_table,
+    reliability_tables,
+)
+from utils.evaluate.scores import (
+    accuracy_table,
+    bootstrap_interval,
+    classification_table,
+    compare_table,
+    confusion_table,
+    describe_share,
+    fill_tables,
+    macro_f1,
+    majority_baseline,
+    side_by_side,
+    slice_table,
+    threshold_table,
+    wilson_interval,
+    worst_mistakes,
+)
+from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
 
 __all__ = [
+    "SIZES",
+    "accuracy_table",
     "apply_calibration",
+    "average_precision",
+    "average_precision_table",
     "bootstrap_interval",
+    "calibration_error",
+    "classification_table",
+    "classify_rows",
+    "compare_table",
+    "confusion_table",
+    "count_outcomes",
+    "crop_rows",
+    "describe_share",
+    "fill_tables",
+    "fit_confidence",
+    "fit_temperature",
+    "macro_f1",
+    "majority_baseline",
     "match_boxes",
+    "match_faces",
+    "precision_recall",
+    "prior_bias",
+    "recall_table",
+    "reliability_table",
+    "reliability_tables",
+    "run_pipeline",
+    "score_pipeline",
+    "select_class",
+    "side_by_side",
+    "slice_table",
+    "threshold_table",
+    "wilson_interval",
+    "worst_mistakes",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +11,20 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.boxes import Detections
-from utils.curate import digest_split
 from utils.detect import (
     PADDING,
     Classifier,
+    Pipeline,
     classify_faces,
     crop_faces,
     load_classifier,
-    open_session,
 )
 from utils.evaluate.boxes import SIZES, average_precision, count_outcomes, match_faces
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS
 
-Judge = Callable[
-    [np.ndarray], Detections
-]  # an image to its detections: a detector, or ``detect_masks`` with models
 
-
-def detect_in_files(files: Iterable[str], root: str | Path, judge: Judge) -> dict[str, Detections]:
+def run_pipeline(files: Iterable[str], root: str | Path, judge: Pipeline) -> dict[str, Detections]:
     """Each file's detections, with a progress bar; ``files`` are paths below ``root``."""
     return {
         file: judge(read_image(Path(root) / file))
@@ -37,17 +32,7 @@ def detect_in_files(files: Iterable[str], root: str | Path, judge: Judge) -> dic
     }
 
 
-def is_split_of(table: pd.DataFrame, path: str | Path) -> bool:
-    """Whether a model was trained on the split of this label table, so that the table's test photographs are new to it.
-
-    Args:
-        table: a label table with ``split``.
-        path: the model's ONNX file, which names its split.
-    """
-    return len(table) > 0 and open_session(path)[1].get("split") == digest_split(table)
-
-
-def cut_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list[np.ndarray]:
+def crop_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list[np.ndarray]:
     """The faces of a table with ``file`` and boxes, with their surroundings; without a box, the whole image."""
     boxes, faces = rows[BOX_COLUMNS].to_numpy(float), []
     for file, box in zip(rows.file, boxes, strict=True):
@@ -56,7 +41,7 @@ def cut_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list
     return faces
 
 
-def judge_rows(
+def classify_rows(
     rows: pd.DataFrame, root: str | Path, classifier: Classifier | None = None
 ) -> np.ndarray:
     """What the classifier says of the faces of a table with ``file`` and boxes: (N, C) probabilities.
@@ -66,10 +51,10 @@ def judge_rows(
         root: the data root.
         classifier: the shipped one by default.
     """
-    return classify_faces(classifier or load_classifier(), cut_rows(rows, root, PADDING))
+    return classify_faces(classifier or load_classifier(), crop_rows(rows, root, PADDING))
 
 
-def score_judge(judge: Judge, labels: pd.DataFrame, root: str | Path) -> dict[str, float]:
+def score_pipeline(judge: Pipeline, labels: pd.DataFrame, root: str | Path) -> dict[str, float]:
     """The figures by which detectors, and who decides the class, are chosen.
 
     Args:

@@ -214,7 +214,7 @@ def export_detector(
     calibration: tuple[float, float] = (1.0, 0.0),
     split: str = "",
 ) -> Path:
-    """Write a detector as ONNX for pictures of any size, with what ``faces.SSD`` needs to know.
+    """Write a detector as ONNX for pictures of any size, with what ``utils.detect.FCOS`` needs to know.
 
     Args:
         model: from ``build_detector``, trained.

@@ -13,7 +13,8 @@ import numpy as np
 
 from utils.boxes import Detections, as_boxes
 from utils.classes import MASK_CLASSES
-from utils.cli import JsonStream, Judge, RecordError, Report, make_record, show_progress
+from utils.cli import JsonStream, RecordError, Report, make_record, show_progress
+from utils.detect import Pipeline
 from utils.display import Window
 from utils.draw import blur_faces, draw_detections, draw_status
 from utils.files import SourceError, name_copies
@@ -44,7 +45,7 @@ class Monitor:
             is not found for a moment.
     """
 
-    judge: Judge
+    judge: Pipeline
     tracker: Tracker = field(default_factory=Tracker)
     census: Census = field(default_factory=Census)
     alerts: Alerts | None = None
