@@ -9,9 +9,9 @@ from sklearn.metrics import cohen_kappa_score
 
 from utils.annotate.agreement import (
     PAIR_COLUMNS,
-    compare_labellers,
-    find_label_disputes,
-    rank_disagreement,
+    compare_annotators,
+    find_disputes,
+    rank_by_model_disagreement,
 )
 from utils.annotate.journal import JOURNAL_COLUMNS, read_hand_labels, record_label
 from utils.classes import CLASS_NAMES, LabelError
@@ -48,19 +48,19 @@ GRANTS = [(YES, YES)] * 20 + [(YES, NO)] * 5 + [(NO, YES)] * 10 + [(NO, NO)] * 1
 
 def test_kappa_of_the_fifty_grants():
     first, second = zip(*GRANTS, strict=True)
-    table = compare_labellers(label_all(B=second, A=first))
+    table = compare_annotators(label_all(B=second, A=first))
     (row,) = table.itertuples(index=False)
     assert (row.first, row.second, row.n) == ("A", "B", 50)
     assert (row.agreement, row.kappa) == pytest.approx((0.7, 0.4))
     # The large-sample standard error of kappa (Cohen, 1960): sqrt(p_o (1 - p_o) / (n (1 - p_e)^2)) = 0.1296.
     error = np.sqrt(0.7 * 0.3 / (50 * 0.5**2))
     assert (row.low, row.high) == pytest.approx((0.4 - 1.96 * error, 0.4 + 1.96 * error), abs=0.06)
-    pd.testing.assert_frame_equal(table, compare_labellers(label_all(B=second, A=first)))
+    pd.testing.assert_frame_equal(table, compare_annotators(label_all(B=second, A=first)))
 
 
 def test_the_interval_is_that_of_drawing_faces():
     first, second = (np.array(labels) for labels in zip(*GRANTS, strict=True))
-    (row,) = compare_labellers(label_all(A=first, B=second)).itertuples(index=False)
+    (row,) = compare_annotators(label_all(A=first, B=second)).itertuples(index=False)
     expected = bootstrap_interval(
         lambda rows: cohen_kappa_score(first[rows], second[rows]), np.arange(50), rounds=200
     )
@@ -77,7 +77,7 @@ def test_each_pair_is_compared_on_the_faces_that_both_labelled():
         ]
         for who in ("Zoë", "अमृता", "Ann | Ben")
     }
-    table = compare_labellers(label_all(**labels))
+    table = compare_annotators(label_all(**labels))
     assert len(table) == 3 and table.columns.tolist() == PAIR_COLUMNS
     for row in table.itertuples():
         common = [
@@ -104,7 +104,7 @@ CORNERS = {
 
 @pytest.mark.parametrize(("labels", "expected"), CORNERS.values(), ids=CORNERS.keys())
 def test_where_kappa_has_little_to_say(labels, expected):
-    table = compare_labellers(label_all(**labels))
+    table = compare_annotators(label_all(**labels))
     assert table.columns.tolist() == PAIR_COLUMNS and len(table) == (expected is not None)
     for row in table.itertuples():
         assert (row.n, row.agreement, row.kappa) == expected
@@ -112,7 +112,7 @@ def test_where_kappa_has_little_to_say(labels, expected):
 
 
 def test_a_labeller_who_labelled_nothing_is_still_named():
-    table = compare_labellers(
+    table = compare_annotators(
         make_labels(("0.jpg", BOX, YES, "A"), ("0.jpg", BOX, "", "B"), ("1.jpg", None, None, "C"))
     )
     assert [tuple(row) for row in table[["first", "second"]].to_numpy()] == [
@@ -138,30 +138,30 @@ def test_which_boxes_are_one_face(boxes, n):
     labels = make_labels(
         ("0.jpg", boxes[0], YES, "A"), ("0.jpg", boxes[1], NO, "B"), ("1.jpg", boxes[0], YES, "B")
     )
-    assert compare_labellers(labels).n.tolist() == [n]
-    assert len(find_label_disputes(labels)) == n
+    assert compare_annotators(labels).n.tolist() == [n]
+    assert len(find_disputes(labels)) == n
 
 
 def test_a_label_that_was_mended_counts_once():
     labels = make_labels(
         ("0.jpg", BOX, NO, "A"), ("0.jpg", BOX, YES, "B"), ("0.jpg", BOX, YES, "A")
     )
-    assert compare_labellers(labels)[["n", "agreement"]].to_numpy().tolist() == [[1, 1.0]]
-    assert find_label_disputes(labels).empty
+    assert compare_annotators(labels)[["n", "agreement"]].to_numpy().tolist() == [[1, 1.0]]
+    assert find_disputes(labels).empty
 
 
 def test_disputes_stand_with_the_most_divided_first():
     labels = label_all(
         A=[YES, YES, NO, YES, None], B=[YES, YES, BADLY, NO, YES], C=[YES, NO, YES, None, None]
     )
-    disputes = find_label_disputes(
+    disputes = find_disputes(
         labels.sample(frac=1, random_state=1).sort_values("labeller", kind="stable")
     )
     assert disputes.file.tolist() == ["2.jpg", "3.jpg", "1.jpg"]
     assert disputes.agreement.tolist() == pytest.approx([1 / 3, 1 / 2, 2 / 3])
     assert disputes.labels[0] == f"A: {NO}, B: {BADLY}, C: {YES}"
     assert (disputes[BOX_COLUMNS].to_numpy() == BOX).all()
-    assert find_label_disputes(label_all()).columns.tolist() == disputes.columns.tolist()
+    assert find_disputes(label_all()).columns.tolist() == disputes.columns.tolist()
 
 
 def test_the_journal_of_two_people_is_compared(tmp_path):
@@ -169,9 +169,9 @@ def test_the_journal_of_two_people_is_compared(tmp_path):
         record_label(tmp_path / "journal.csv", "a.jpg", BOX, name, who, "buttons")
         record_label(tmp_path / "journal.csv", "b.jpg", (), YES, who, "buttons")
     labels = read_hand_labels(tmp_path / "journal.csv")
-    assert compare_labellers(labels)[["n", "agreement"]].to_numpy().tolist() == [[2, 0.5]]
-    assert find_label_disputes(labels).file.tolist() == ["a.jpg"]
-    assert compare_labellers(read_hand_labels(tmp_path / "nowhere.csv")).empty
+    assert compare_annotators(labels)[["n", "agreement"]].to_numpy().tolist() == [[2, 0.5]]
+    assert find_disputes(labels).file.tolist() == ["a.jpg"]
+    assert compare_annotators(read_hand_labels(tmp_path / "nowhere.csv")).empty
 
 
 def test_the_label_believed_least_comes_first():
@@ -183,23 +183,26 @@ def test_the_label_believed_least_comes_first():
     y_prob = np.array(
         [[0.9, 0.1, 0, 0], [0.6, 0.3, 0.1, 0], [0.2, 0.7, 0.1, 0], [0, 0, 0, 1], [0.9, 0, 0.1, 0]]
     )
-    ranked = rank_disagreement(table, y_prob)
+    ranked = rank_by_model_disagreement(table, y_prob)
     assert ranked.file.tolist() == ["2.jpg", "1.jpg", "0.jpg", "4.jpg", "3.jpg"]
     assert ranked.probability.tolist() == [0.1, 0.3, 0.9, 0.9, 1]
     assert ranked.suggested.tolist() == [NO, YES, YES, YES, NO_FACE]
     assert ranked.suggested_probability.tolist() == y_prob[ranked.position].max(axis=1).tolist()
-    assert rank_disagreement(table[:0], y_prob[:0]).columns.tolist() == ranked.columns.tolist()
+    assert (
+        rank_by_model_disagreement(table[:0], y_prob[:0]).columns.tolist()
+        == ranked.columns.tolist()
+    )
 
 
 @pytest.mark.parametrize("shape", list(product([1, 3], [3, 4]))[:3], ids=str)
 def test_probabilities_that_do_not_fit_are_refused(shape):
     table = make_label_table([{"file": f"{n}.jpg", "class_name": YES} for n in range(3)])
     with pytest.raises(ValueError, match="a row a face"):
-        rank_disagreement(table, np.zeros(shape))
+        rank_by_model_disagreement(table, np.zeros(shape))
 
 
 @pytest.mark.parametrize("name", ["cat", "", None], ids=repr)
 def test_a_label_that_is_no_class_is_named(name):
     table = pd.DataFrame({"file": ["a.jpg", "b.jpg"], "class_name": [YES, name]})
     with pytest.raises(LabelError, match="b.jpg: the class"):
-        rank_disagreement(table, np.zeros((2, 4)))
+        rank_by_model_disagreement(table, np.zeros((2, 4)))

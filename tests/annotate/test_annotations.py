@@ -133,7 +133,9 @@ def test_what_was_saved_is_recorded_once_with_the_numbers_of_the_table(root):
     assert rows.file.tolist() == ["one/a.png"] * 2
     assert rows[BOX_COLUMNS].to_numpy().tolist() == [[*BOX], [1, 1, 9, 9]]
     assert rows.class_name.tolist() == ["with_mask", "without_mask"]
-    assert {(row.labeller, row.way) for row in read_journal(journal)} == {(LABELLER, "labelimg")}
+    assert {(row.annotator, row.method) for row in read_journal(journal)} == {
+        (LABELLER, "labelimg")
+    }
     before = journal.read_bytes()
     assert [len(table) for table in record_annotations(root, root, journal, LABELLER, known)] == [
         0,

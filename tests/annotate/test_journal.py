@@ -8,8 +8,8 @@ import pytest
 from utils.annotate.journal import (
     HEADER,
     JOURNAL_COLUMNS,
-    WAYS,
-    as_box,
+    METHODS,
+    normalize_box,
     read_hand_labels,
     read_journal,
     record_label,
@@ -30,12 +30,12 @@ BOXES = {
 
 @pytest.mark.parametrize(("values", "expected"), BOXES.values(), ids=BOXES.keys())
 def test_boxes_of_every_kind_compare(values, expected):
-    assert as_box(values) == expected
+    assert normalize_box(values) == expected
 
 
 def test_half_a_box_is_none():
     with pytest.raises(ValueError, match="four numbers"):
-        as_box((1, 2, math.nan, 4))
+        normalize_box((1, 2, math.nan, 4))
 
 
 def test_no_journal_has_no_labels(tmp_path):
@@ -47,7 +47,7 @@ def test_no_journal_has_no_labels(tmp_path):
 
 @pytest.mark.parametrize("file", ["a.jpg", "raw/bing/mask, with comma/Zoë 'x' \"y\".jpg"])
 @pytest.mark.parametrize("box", [BOX, ()], ids=["box", "whole image"])
-@pytest.mark.parametrize("way", WAYS[:-1])
+@pytest.mark.parametrize("way", METHODS[:-1])
 def test_a_decision_is_read_as_it_was_written(tmp_path, file, box, way):
     path = tmp_path / "new/hand_labels.csv"
     decision = record_label(path, file, box, "mask_weared_incorrect", " Ann ", way)
@@ -59,7 +59,7 @@ def test_a_decision_is_read_as_it_was_written(tmp_path, file, box, way):
         "Ann",
         way,
     )
-    assert as_box(row[1:5]) == box
+    assert normalize_box(row[1:5]) == box
 
 
 # (labeller, class, way) in turn, and the classes that hold then
@@ -146,8 +146,8 @@ def test_a_journal_of_another_hand_is_read_and_continued(tmp_path, text, count):
 
 
 WRONG_FILES = {
-    "another table": ("file,box\na,1\n", "no journal of hand labels"),
-    "another table of one line": ("file and box", "no journal of hand labels"),
+    "another table": ("file,box\na,1\n", "not a journal of hand labels"),
+    "another table of one line": ("file and box", "not a journal of hand labels"),
     "a class that is none": (f"{HEADER}\n{ROW.replace('with_mask', 'cat')}\n", "line 2,"),
     "a row cut off in the middle": (f"{HEADER}\n{ROW}\na.jpg,1,2\n{ROW}\n", "line 3,"),
     "no box": (f"{HEADER}\n{ROW.replace('1,2,3,4', '1,2,3,x')}\n", "line 2,"),
@@ -159,8 +159,8 @@ WRONG_FILES = {
 def test_a_journal_that_cannot_be_read_is_named(tmp_path, content, sentence):
     path = tmp_path / "hand_labels.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if sentence == "no journal of hand labels":
-        with pytest.raises(LabelError, match="left as it is"):
+    if sentence == "not a journal of hand labels":
+        with pytest.raises(LabelError, match="not recorded: .* has other columns"):
             record_label(path, "a.jpg", BOX, "with_mask", "a", "buttons")
         assert path.read_text() == content
         path.write_text(content + "\n")
@@ -171,8 +171,8 @@ def test_a_journal_that_cannot_be_read_is_named(tmp_path, content, sentence):
 
 WRONG_DECISIONS = {
     "class": ({"class_name": "cat"}, "unknown"),
-    "no labeller": ({"labeller": " "}, "needs a labeller"),
-    "way": ({"way": "guess"}, "a way of"),
+    "no labeller": ({"annotator": " "}, "needs an annotator"),
+    "way": ({"method": "guess"}, "a method of"),
     "two lines": ({"file": "a\nb.jpg"}, "one line"),
 }
 
@@ -185,8 +185,8 @@ def test_a_decision_that_is_none_is_refused(tmp_path, change, sentence):
         "file": "a.jpg",
         "box": BOX,
         "class_name": "with_mask",
-        "labeller": "a",
-        "way": "buttons",
+        "annotator": "a",
+        "method": "buttons",
     }
     with pytest.raises(LabelError, match=sentence):
         record_label(tmp_path / "hand_labels.csv", **right | change)

@@ -17,7 +17,7 @@ from utils.annotate.widgets import (
     ContactSheet,
     LabelWidget,
     encode_jpeg,
-    read_surroundings,
+    read_face_with_context,
 )
 from utils.classes import CLASS_NAMES
 from utils.images import ImageError, write_image
@@ -118,7 +118,7 @@ def test_actions_are_in_the_journal_when_they_are_answered(path, actions, note, 
 
 
 def test_what_was_taken_back_is_sent_again_with_its_present_label(path):
-    browser = make_browser(path, FACES.assign(class_name="no_face"), mend=True)
+    browser = make_browser(path, FACES.assign(class_name="no_face"), review=True)
     assert browser.act()[0]["faces"][0]["present"] == "no face"
     assert browser.act([0, 0], have=range(8))[0]["faces"] == []
     browser.widget.session.queue.insert(
@@ -171,7 +171,7 @@ def test_a_face_is_shown_in_a_frame_with_what_is_about_it(tmp_path, box, expecte
     image = np.full((80, 100, 3), 128, np.uint8)
     image[box[1] : box[3], box[0] : box[2]] = (230, 20, 20)
     write_image(tmp_path / "a.png", image)
-    shown = read_surroundings(
+    shown = read_face_with_context(
         tmp_path, pd.Series({"file": "a.png", **dict(zip(BOX_COLUMNS, box, strict=True))})
     )
     assert shown.shape == (SIDE, SIDE, 3)
@@ -184,7 +184,7 @@ def test_a_face_is_shown_in_a_frame_with_what_is_about_it(tmp_path, box, expecte
 def test_a_whole_image_is_shown_whole(tmp_path):
     write_image(tmp_path / "a.png", np.full((80, 100, 3), 128, np.uint8))
     face = pd.Series({"file": "a.png", **dict.fromkeys(BOX_COLUMNS, np.nan)})
-    assert read_surroundings(tmp_path, face).shape == (80, 100, 3)
+    assert read_face_with_context(tmp_path, face).shape == (80, 100, 3)
 
 
 def make_sheet(count: int, **options) -> Browser:
@@ -264,14 +264,14 @@ import pandas as pd
 from utils.annotate.session import LabelSession
 from utils.formats import read_voc_folder
 from utils.paths import EXAMPLES_DIR
-from utils.annotate.widgets import ContactSheet, LabelWidget, read_surroundings
+from utils.annotate.widgets import ContactSheet, LabelWidget, read_face_with_context
 faces, _ = read_voc_folder(EXAMPLES_DIR)
 faces = pd.concat([faces.assign(x_max=faces.x_max + number) for number in range(3)]).drop(columns="class_name")
-LabelWidget(LabelSession(faces, "hand_labels.csv", "ann"), partial(read_surroundings, EXAMPLES_DIR))
+LabelWidget(LabelSession(faces, "hand_labels.csv", "ann"), partial(read_face_with_context, EXAMPLES_DIR))
 """
 SHEET_CELL = """
 from pathlib import Path
-crops = [read_surroundings(EXAMPLES_DIR, face) for _, face in faces.iterrows()]
+crops = [read_face_with_context(EXAMPLES_DIR, face) for _, face in faces.iterrows()]
 ContactSheet(crops, on_change=lambda *change: Path("changes.txt").open("a").write(f"{change}\\n"))
 """
 NONE_CELL = "ContactSheet([])"
@@ -340,7 +340,7 @@ def test_a_person_labels_faces_in_jupyterlab(tmp_path):
         "mask_worn_incorrectly",
     ]
     assert labels.class_name.tolist() == first + ["without_mask"] * 19
-    assert [decision.way for decision in read_journal(path)].count("undo") == 2
+    assert [decision.method for decision in read_journal(path)].count("undo") == 2
     assert set(labels.class_name) <= set(CLASS_NAMES)
     assert (tmp_path / "changes.txt").read_text().splitlines() == [
         "(2, False)",

@@ -58,7 +58,7 @@ def _measure_kappa(first: np.ndarray, second: np.ndarray) -> tuple[float, float,
     return float(cohen_kappa_score(first, second)), float(low), float(high)
 
 
-def compare_labellers(hand_labels: pd.DataFrame) -> pd.DataFrame:
+def compare_annotators(hand_labels: pd.DataFrame) -> pd.DataFrame:
     """How well each two labellers agree, beyond what chance would bring (J. Cohen, 1960).
 
     A face is the same where its box is, or where two boxes drawn by hand overlap by half (IoU).
@@ -91,11 +91,11 @@ def compare_labellers(hand_labels: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=PAIR_COLUMNS).astype(types)
 
 
-def find_label_disputes(hand_labels: pd.DataFrame) -> pd.DataFrame:
+def find_disputes(hand_labels: pd.DataFrame) -> pd.DataFrame:
     """The faces on which people disagree, the most divided first.
 
     Args:
-        hand_labels: as for ``compare_labellers``.
+        hand_labels: as for ``compare_annotators``.
 
     Returns:
         A table ``file``, the box as its first labeller had it, ``agreement`` (the share of labellers with the most
@@ -109,7 +109,7 @@ def find_label_disputes(hand_labels: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("agreement", kind="stable", ignore_index=True)
 
 
-def rank_disagreement(table: pd.DataFrame, y_prob: np.ndarray) -> pd.DataFrame:
+def rank_by_model_disagreement(table: pd.DataFrame, y_prob: np.ndarray) -> pd.DataFrame:
     """The faces of a label table, those first whose label the model believes least.
 
     The rank is by self-confidence, the probability of the given label (C. Northcutt, L. Jiang and I. Chuang, "Confident

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from utils.annotate.journal import Decision, as_box, read_journal, record_label
+from utils.annotate.journal import JournalEntry, normalize_box, read_journal, record_label
 from utils.annotate.labelimg_app import annotation_path
 from utils.boxes import as_boxes, clip_boxes
 from utils.classes import LabelError
@@ -110,7 +110,7 @@ def _match(
     """The box of a list that labelImg has only rounded to this one; else this one."""
     distance = np.abs(clip_boxes(as_boxes(boxes), resolution_wh) - box).max(axis=1)
     nearest = int(distance.argmin()) if len(boxes) else 0
-    return boxes[nearest] if len(boxes) and distance[nearest] <= TOLERANCE else as_box(box)
+    return boxes[nearest] if len(boxes) and distance[nearest] <= TOLERANCE else normalize_box(box)
 
 
 def record_annotations(
@@ -141,9 +141,9 @@ def record_annotations(
         ImageError: there is no such folder, or it holds no images.
     """
     root, labeller = Path(root).resolve(), labeller.strip()
-    held: dict[str, dict[tuple, Decision]] = {}
+    held: dict[str, dict[tuple, JournalEntry]] = {}
     for row in read_journal(journal):
-        if row.labeller == labeller and row.box:
+        if row.annotator == labeller and row.box:
             held.setdefault(row.file, {})[row.box] = row
     rows, problems = [], []
     for image in list_photos(folder):
@@ -161,7 +161,7 @@ def record_annotations(
         boxes = (
             [*before]
             if known is None
-            else [*before, *map(as_box, known[known.file == file][BOX_COLUMNS].to_numpy())]
+            else [*before, *map(normalize_box, known[known.file == file][BOX_COLUMNS].to_numpy())]
         )
         boxes = [box for box in boxes if box]
         found = {_match(box, boxes, resolution_wh): class_name for class_name, box in faces}

@@ -1,124 +1,119 @@
-"""Labels given by hand: a journal of decisions that only grows.
+"""The journal of labels given by hand: an append-only CSV file with one row per decision.
 
-A *journal* (``hand_labels.csv``) has one row a decision, in the order they were made: ``file`` (POSIX path below the
-data root), ``x_min, y_min, x_max, y_max`` (pixels; empty where the whole image is the face), ``class_name`` (empty:
-skipped, or taken back), ``labeller``, ``way`` and ``labelled_at`` (UTC). The last row of a face and a labeller holds.
-An ``undo`` row takes back the decision before it and carries the class that then holds again: nothing is ever deleted.
+The columns of a *journal* (``hand_labels.csv``), whose rows are in the order of the decisions:
+
+- ``file``: the image, as a POSIX path relative to the data root.
+- ``x_min, y_min, x_max, y_max``: the face's box in pixels; empty if the whole image is the face.
+- ``class_name``: empty if the face was skipped or its label was removed.
+- ``labeller``: the annotator's name.
+- ``way``: how the decision was made, one of ``METHODS``.
+- ``labelled_at``: the time in UTC, ISO 8601.
+
+The last row for a face and an annotator is in effect. An ``undo`` row cancels the decision before
+it and repeats the class that is in effect again. Rows are never changed or deleted.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from utils.classes import LabelError, to_class_name
-from utils.tables import now
+from utils.labels import BOX_COLUMNS
+from utils.tables import TableError, append_lines, now, read_complete_lines
 
 JOURNAL_NAME = "hand_labels.csv"
-JOURNAL_COLUMNS = [
-    "file",
-    "x_min",
-    "y_min",
-    "x_max",
-    "y_max",
-    "class_name",
-    "labeller",
-    "way",
-    "labelled_at",
-]
+JOURNAL_COLUMNS = ["file", *BOX_COLUMNS, "class_name", "labeller", "way", "labelled_at"]
 HEADER = ",".join(JOURNAL_COLUMNS)
-WAYS = ("buttons", "regions", "labelimg", "mend", "undo")
-LONGEST_ROW = 2**16  # bytes that are read back to find where the last row begins
+METHODS = ("buttons", "regions", "labelimg", "mend", "undo")
+
+Box = tuple[float, ...]  # (x_min, y_min, x_max, y_max), or () if the whole image is the face
+FaceKey = tuple[str, Box, str]  # file, box, annotator
 
 
-class Decision(NamedTuple):
-    """One row of the journal. ``box`` is (x_min, y_min, x_max, y_max), or empty where the whole image is the face."""
+class JournalEntry(NamedTuple):
+    """One row of the journal. The fields have the meaning of the columns, in the same order."""
 
     file: str
-    box: tuple[float, ...]
+    box: Box
     class_name: str
-    labeller: str
-    way: str
+    annotator: str
+    method: str
     labelled_at: str
 
 
-def as_box(values: Iterable[object]) -> tuple[float, ...]:
-    """A box as journals compare it: at float32, as detectors give it; () for a box that is empty or NaN."""
-    values = [value for value in values if value != "" and value == value]
-    if len(values) not in (0, 4):
-        raise ValueError(f"A box has four numbers, or none, not {values}.")
-    return tuple(float(str(np.float32(value))) for value in values)
+def normalize_box(values: Iterable[object]) -> Box:
+    """Return a box in the form in which boxes are compared: rounded to float32, as detectors give it.
 
+    Args:
+        values: four numbers or texts; empty texts, NaN or nothing if the whole image is the face.
 
-def _to_decision(row: list[str], place: str) -> Decision:
-    try:
-        file, *box, class_name, labeller, way, labelled_at = row
-        if datetime.fromisoformat(labelled_at).tzinfo is None or len(box) != 4 or way not in WAYS:
-            raise ValueError(row)
-        return Decision(
-            file, as_box(box), class_name and to_class_name(class_name), labeller, way, labelled_at
-        )
-    except ValueError as error:  # a LabelError is one
-        raise LabelError(
-            f"{place} is no decision that can be read: mend that line or take it out."
-        ) from error
-
-
-def _cut_off(data: bytes) -> int:
-    """How many bytes at the end are a row that a crash cut off; a whole row may lack its line break."""
-    last = data[data.rfind(b"\n") + 1 :]
-    try:
-        _to_decision(next(csv.reader([last.decode("utf-8", "replace")]), []), "The last line")
-    except LabelError:
-        return len(last)
-    return 0
-
-
-def read_journal(path: str | Path) -> list[Decision]:
-    """All decisions of a journal, in order; none where there is no file yet. A row that a crash cut off is passed over.
+    Returns:
+        Four floats, or () if the whole image is the face.
 
     Raises:
-        LabelError: the file cannot be read, is no journal, or has a bad line; the sentence names it.
+        ValueError: some of the values are missing.
+    """
+    given = [value for value in values if value != "" and not pd.isna(value)]
+    if len(given) not in (0, 4):
+        raise ValueError(f"A box needs four numbers or none, not {given}.")
+    return tuple(float(str(np.float32(value))) for value in given)
+
+
+def _parse_entry(row: list[str], place: str) -> JournalEntry:
+    """Return the entry in a CSV row; ``place`` names the row in the error message."""
+    try:
+        file, x_min, y_min, x_max, y_max, class_name, annotator, method, labelled_at = row
+        if datetime.fromisoformat(labelled_at).tzinfo is None:
+            raise ValueError("The time has no time zone.")
+        if method not in METHODS:
+            raise ValueError("The method is unknown.")
+        box = normalize_box([x_min, y_min, x_max, y_max])
+        if class_name:
+            class_name = to_class_name(class_name)
+    except ValueError as error:  # a LabelError is a ValueError
+        raise LabelError(f"{place} is not a valid journal row: correct or delete it.") from error
+    return JournalEntry(file, box, class_name, annotator, method, labelled_at)
+
+
+def _is_complete_row(line: str) -> bool:
+    """Return whether a line without a line break is a whole row, and not one that was cut off."""
+    try:
+        row = next(csv.reader([line]), [])
+        _parse_entry(row, "The last line")
+    except (LabelError, csv.Error):
+        return False
+    return True
+
+
+def read_journal(path: str | Path) -> list[JournalEntry]:
+    """Return all entries of a journal in order; none if there is no file yet.
+
+    A last row that an interruption cut off is left out.
+
+    Raises:
+        LabelError: the file cannot be read, is not a journal, or has an invalid row.
     """
     try:
-        data = Path(path).read_bytes()
-        text = data[: len(data) - _cut_off(data)].decode("utf-8-sig")
-    except FileNotFoundError:
-        return []
+        text = read_complete_lines(path, is_row=_is_complete_row)
     except (OSError, UnicodeDecodeError) as error:
         raise LabelError(
             f"{path} cannot be read ({error}): check the path, and save it as UTF-8."
         ) from error
     rows = csv.reader(io.StringIO(text, newline=""))
-    if next(rows, JOURNAL_COLUMNS) != JOURNAL_COLUMNS:
-        raise LabelError(f"{path} is no journal of hand labels: its first line must be {HEADER}.")
-    return [_to_decision(row, f"{path}, line {rows.line_num},") for row in rows if row]
-
-
-def _mend_end(journal: BinaryIO) -> int:
-    """Make the journal end with a whole row, and return its length in bytes."""
-    journal.seek(0)
-    if not HEADER.startswith(
-        journal.read(len(HEADER) + 3).decode("utf-8-sig", "replace")[: len(HEADER)]
-    ):
+    header = next(rows, JOURNAL_COLUMNS)
+    if header != JOURNAL_COLUMNS:
         raise LabelError(
-            f"{journal.name} is no journal of hand labels, and is left as it is: its name is taken."
+            f"{path} is not a journal of hand labels: its first line must be {HEADER}."
         )
-    size = journal.seek(0, os.SEEK_END)
-    journal.seek(max(0, size - LONGEST_ROW))
-    tail = journal.read()
-    journal.truncate(size - _cut_off(tail))
-    if tail and not _cut_off(tail) and not tail.endswith(b"\n"):
-        journal.write(b"\n")
-    return journal.seek(0, os.SEEK_END)
+    return [_parse_entry(row, f"{path}, line {rows.line_num},") for row in rows if row]
 
 
 def record_label(
@@ -126,74 +121,113 @@ def record_label(
     file: str | Path,
     box: Iterable[object],
     class_name: str,
-    labeller: str,
-    way: str,
-) -> Decision:
-    """Append one decision to a journal, on the disk before this returns; the journal and its folder are made.
+    annotator: str,
+    method: str,
+) -> JournalEntry:
+    """Append one decision to a journal. The row is on the disk when this returns.
 
     Args:
-        path: the journal.
-        file: the image, as the faces table has it.
-        box: four pixels; empty or NaN where the whole image is the face.
+        path: the journal; it and its folder are made if missing.
+        file: the image, as in the faces table.
+        box: four values in pixels; empty or NaN if the whole image is the face.
         class_name: empty for a face that is skipped.
-        labeller: who decides, a name or initials.
-        way: one of ``WAYS``.
+        annotator: a name or initials.
+        method: how the decision was made, one of ``METHODS``.
+
+    Returns:
+        The entry, as ``read_journal`` returns it.
 
     Raises:
-        LabelError: the class is unknown, the labeller has no name, or the journal cannot be written.
+        LabelError: the class or the method is unknown, the annotator has no name, or the journal
+            cannot be written.
     """
-    path, file = Path(path), file.as_posix() if isinstance(file, Path) else file
-    class_name = class_name and to_class_name(class_name, file)
-    if (
-        not labeller.strip()
-        or way not in WAYS
-        or any(text.splitlines() != [text] for text in (file, labeller))
-    ):
+    if isinstance(file, Path):
+        file = file.as_posix()
+    if class_name:
+        class_name = to_class_name(class_name, file)
+    is_one_line = file.splitlines() == [file] and annotator.splitlines() == [annotator]
+    if not annotator.strip() or method not in METHODS or not is_one_line:
         raise LabelError(
-            f"{file} needs a labeller's name and a way of {', '.join(WAYS)}, each of one line."
+            f"The label of {file} needs an annotator's name of one line, a file name of one line "
+            f"and a method of {', '.join(METHODS)}."
         )
-    decision = Decision(file, as_box(box), class_name, labeller.strip(), way, now())
-    rows, cells = io.StringIO(), [f"{value:.10g}" for value in decision.box] or [""] * 4
-    csv.writer(rows, lineterminator="\n").writerow([file, *cells, *decision[2:]])
+    entry = JournalEntry(
+        file=file,
+        box=normalize_box(box),
+        class_name=class_name,
+        annotator=annotator.strip(),
+        method=method,
+        labelled_at=now(),
+    )
+    coordinates = [f"{value:.10g}" for value in entry.box] or [""] * 4
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    writer.writerow(
+        [
+            entry.file,
+            *coordinates,
+            entry.class_name,
+            entry.annotator,
+            entry.method,
+            entry.labelled_at,
+        ]
+    )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as journal:
-            header = "" if _mend_end(journal) else HEADER + "\n"
-            journal.write((header + rows.getvalue()).encode())
-            journal.flush()
-            os.fsync(journal.fileno())
-    except OSError as error:
-        raise LabelError(
-            f"{path} cannot be written ({error.strerror}): the last label is not recorded."
-        ) from error
-    return decision
+        append_lines(path, line.getvalue(), JOURNAL_COLUMNS, is_row=_is_complete_row, sync=True)
+    except TableError as error:
+        raise LabelError(f"The label was not recorded: {error}") from error
+    return entry
 
 
-def replay(
-    decisions: Iterable[Decision],
-) -> dict[tuple[str, tuple, str], list[tuple[int, Decision]]]:
-    """By (file, box, labeller), the decisions not taken back, each with its number; the last one holds."""
-    stacks: dict[tuple[str, tuple, str], list[tuple[int, Decision]]] = {}
-    for number, decision in enumerate(decisions):
-        stack = stacks.setdefault((decision.file, decision.box, decision.labeller), [])
-        if decision.way != "undo":
-            stack.append((number, decision))
-        elif stack:
-            stack.pop()
-    return stacks
+def group_active_entries(
+    entries: Iterable[JournalEntry],
+) -> dict[FaceKey, list[tuple[int, JournalEntry]]]:
+    """Group entries by face and annotator, without those that were undone.
+
+    Args:
+        entries: a journal's entries, in order.
+
+    Returns:
+        By (file, box, annotator), a list of (row number, entry). The last entry of a list is in
+        effect. A list is empty if all decisions on the face were undone.
+    """
+    groups: dict[FaceKey, list[tuple[int, JournalEntry]]] = {}
+    for number, entry in enumerate(entries):
+        group = groups.setdefault((entry.file, entry.box, entry.annotator), [])
+        if entry.method != "undo":
+            group.append((number, entry))
+        elif group:
+            group.pop()
+    return groups
 
 
 def read_hand_labels(path: str | Path) -> pd.DataFrame:
-    """The present label of each face, by each labeller; a face that was skipped or taken back has none.
+    """Return the current label of each face by each annotator.
+
+    A face that was skipped, or whose label was undone, has no row.
 
     Returns:
-        A table ``file, x_min, y_min, x_max, y_max, class_name, labeller, way, labelled_at``, in the order of the
-        decisions; without rows where there is no journal yet. ``apply_corrections`` takes it as it is.
+        A table with the columns of the journal, in the order of the decisions; empty if there is
+        no journal yet. ``apply_corrections`` takes it as it is.
 
     Raises:
-        LabelError: the file cannot be read, is no journal, or has a bad line; the sentence names it.
+        LabelError: the file cannot be read, is not a journal, or has an invalid row.
     """
-    tops = sorted(stack[-1] for stack in replay(read_journal(path)).values() if stack)
-    rows = [(top.file, *(top.box or [np.nan] * 4), *top[2:]) for _, top in tops if top.class_name]
-    types = {name: "float64" if name in JOURNAL_COLUMNS[1:5] else "str" for name in JOURNAL_COLUMNS}
+    groups = group_active_entries(read_journal(path))
+    current = sorted(group[-1] for group in groups.values() if group)
+    rows = []
+    for _, entry in current:
+        if entry.class_name:
+            box = entry.box or [np.nan] * 4
+            rows.append(
+                [
+                    entry.file,
+                    *box,
+                    entry.class_name,
+                    entry.annotator,
+                    entry.method,
+                    entry.labelled_at,
+                ]
+            )
+    types = {name: "float64" if name in BOX_COLUMNS else "str" for name in JOURNAL_COLUMNS}
     return pd.DataFrame(rows, columns=JOURNAL_COLUMNS).astype(types)

@@ -131,7 +131,9 @@ def _ask_class(show: Callable, box: np.ndarray) -> str:
 def _find_done(journal: str | Path, labeller: str) -> set[str]:
     """The photos that a labeller has gone through: a row without box or class says so."""
     rows = [
-        row for row in read_journal(journal) if row.way == WAY and row.labeller == labeller.strip()
+        row
+        for row in read_journal(journal)
+        if row.method == WAY and row.annotator == labeller.strip()
     ]
     return {row.file for row in rows if not row.box and not row.class_name}
 

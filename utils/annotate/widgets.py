@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from utils.annotate.journal import as_box
+from utils.annotate.journal import normalize_box
 from utils.annotate.session import LabelSession
 from utils.boxes import square_boxes
 from utils.classes import CLASS_COLORS, CLASS_NAMES
@@ -37,7 +37,7 @@ def encode_jpeg(image: np.ndarray, max_side: int = SIDE) -> bytes:
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 
 
-def read_surroundings(root: str | Path, face: pd.Series, padding: float = 0.5) -> np.ndarray:
+def read_face_with_context(root: str | Path, face: pd.Series, padding: float = 0.5) -> np.ndarray:
     """A face with what is about it, (448, 448, 3), and a thin frame that says which face is meant.
 
     Args:
@@ -48,7 +48,7 @@ def read_surroundings(root: str | Path, face: pd.Series, padding: float = 0.5) -
     Raises:
         ImageError: the file cannot be read.
     """
-    image, box = read_image(Path(root) / face.file), as_box(face[BOX_COLUMNS])
+    image, box = read_image(Path(root) / face.file), normalize_box(face[BOX_COLUMNS])
     if not box:
         return limit_size(image, SIDE)
     (square,) = square_boxes(box, padding)
@@ -92,12 +92,12 @@ class LabelWidget(anywidget.AnyWidget):
 
         Args:
             session: which face is next, and the journal.
-            read_crop: the picture of a face, given its row of ``session.faces``; see ``read_surroundings``.
+            read_crop: the picture of a face, given its row of ``session.faces``; see ``read_face_with_context``.
             hide_suggestion: label blind, as one should for a test set. The key h changes it.
         """
         has_suggestions = session.suggestions is not None
         super().__init__(
-            hide_suggestion=hide_suggestion, has_suggestions=has_suggestions, mend=session.mend
+            hide_suggestion=hide_suggestion, has_suggestions=has_suggestions, mend=session.review
         )
         self.session, self.read_crop = session, read_crop
         self._is_new = True
@@ -145,7 +145,7 @@ class LabelWidget(anywidget.AnyWidget):
             return ""  # another view of this widget was faster
         if what == -1:
             session.skip()
-            return "left as it is" if session.mend else "skipped"
+            return "left as it is" if session.review else "skipped"
         session.label(CLASS_NAMES[what])
         return _say(CLASS_NAMES[what])
 
@@ -155,7 +155,7 @@ class LabelWidget(anywidget.AnyWidget):
         face = {
             "position": position,
             "file": str(row.file),
-            "present": _say(self.session.present(position)),
+            "present": _say(self.session.current_label(position)),
         }
         if suggestion := self.session.suggestion(position):
             face["suggestion"] = f"{_say(suggestion[0])} ({suggestion[1]:.0%})"

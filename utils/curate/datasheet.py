@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from utils.annotate import JOURNAL_COLUMNS, compare_labellers
+from utils.annotate import JOURNAL_COLUMNS, compare_annotators
 from utils.collect import COLUMNS as CRAWL_COLUMNS
 from utils.collect import REFUSED, SOURCE_COLUMNS, TAKEN_DOWN
 from utils.curate import inventory
@@ -151,7 +151,7 @@ def _describe_labellers(hand_labels: pd.DataFrame) -> list[str]:
             "There is no table of hand labels, or it is empty: who gave the labels is not known."
         ]
     page = ["Labels given by hand, by person and way:", draw_table(counts)]
-    pairs = compare_labellers(hand_labels)
+    pairs = compare_annotators(hand_labels)
     if pairs.empty:
         return [*page, "One person labelled alone: whether another would agree is not known."]
     names = {"n": "faces", "share": "same label", "low": "95 % from", "high": "to"}
