@@ -101,7 +101,7 @@ def test_from_nothing_to_a_data_set_that_another_rebuilds(photos, tmp_path):
         assert len(exported) == len(by_hand)
         datasheet = (crawl / "DATASHEET.md").read_text(encoding="utf-8")
         assert f"**{len(by_hand)} faces in" in datasheet
-        assert "Asked for in vain, without one photograph: “vergebens”" in datasheet
+        assert "These phrases brought no photograph: “vergebens”" in datasheet
 
         assert (
             rebuild([str(crawl / "share_list.csv"), str(tmp_path / "theirs/bing"), "--delay", "0"])

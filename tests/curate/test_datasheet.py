@@ -1,4 +1,4 @@
-"""The datasheet: every number in it is counted again here, another way, and read back from the page."""
+"""The datasheet: every number on the page is counted again here in another way."""
 
 import json
 import re
@@ -35,44 +35,51 @@ FILTERS = {"license": "creativecommons", "type": "photo"}
 
 
 def make_crawl():
-    """Sources, refusals and label tables with pipes, scripts and gaps in them, drawn with a fixed seed."""
+    """Return sources, found faces and labels from a fixed seed. Their texts hold pipes and tags."""
     rng = np.random.default_rng(0)
     sources, faces, labels = [], [], []
-    asked = [
+    searches = [
         (YES, PHRASES[YES][0]),
         (YES, PHRASES[YES][1]),
         (NO, PHRASES[NO][0]),
         (BADLY, PHRASES[BADLY]),
     ]
-    for folder, (meant, phrase) in enumerate(asked):
+    for folder, (meant, phrase) in enumerate(searches):
         for number in range(int(rng.integers(20, 40))):
-            site = f"https://{'www.' if number % 2 else ''}site{int(rng.integers(0, 6 + 3 * folder))}.example/p"
-            language = "de-DE" if folder == 0 else "en-US"
+            www = "www." if number % 2 else ""
+            page_url = f"https://{www}site{int(rng.integers(0, 6 + 3 * folder))}.example/p"
+            filters = {"language": "en-US" if folder else "de-DE"}
             file = f"{folder}/{number:06}.jpg"
-            sources.append({
-                **{"file": file, "url": f"https://cdn.example/{file}", "page_url": "" if number == 3 else site},
-                **{"title": "a | b", "phrase": phrase, "class_name": meant, "width": 800, "height": 600},
-                **{"licence": "creativecommons" if folder else "", "sha256": f"{folder}{number:063}"},
-                **{"filters": json.dumps({**(FILTERS if folder else {}), "language": language})},
-                **{"fetched_at": f"2026-10-{int(rng.integers(2, 29)):02}T10:00:00+00:00"},
-            })  # fmt: skip
-            for step in range(int(rng.integers(0, 4)) if meant != BADLY else 0):
-                x, side = 200 * step, int(rng.choice([20, 31, 32, 63, 64, 127, 128, 190]))
+            source = {
+                "file": file,
+                "url": f"https://cdn.example/{file}",
+                "page_url": "" if number == 3 else page_url,
+                "title": "a | b",
+                "phrase": phrase,
+                "class_name": meant,
+                "width": 800,
+                "height": 600,
+                "licence": "creativecommons" if folder else "",
+                "sha256": f"{folder}{number:063}",
+                "filters": json.dumps({**FILTERS, **filters} if folder else filters),
+                "fetched_at": f"2026-10-{int(rng.integers(2, 29)):02}T10:00:00+00:00",
+            }
+            sources.append(source)
+            face_count = int(rng.integers(0, 4)) if meant != BADLY else 0
+            for step in range(face_count):
+                x = 200 * step
+                side = int(rng.choice([20, 31, 32, 63, 64, 127, 128, 190]))
                 box = dict(zip(BOX_COLUMNS, [x, 10, x + side // 2, 10 + side], strict=True))
                 face = {"file": f"bing/{file}", "source": f"folder | {folder}", **box}
-                faces.append({**face, "kept": bool(rng.random() < 0.8)})
-                if faces[-1]["kept"] and rng.random() < 0.8:
-                    labels.append(
-                        {
-                            **face,
-                            "class_name": str(rng.choice([YES, NO, NO_FACE], p=[0.6, 0.3, 0.1])),
-                        }
-                    )
+                kept = bool(rng.random() < 0.8)
+                faces.append({**face, "kept": kept})
+                if kept and rng.random() < 0.8:
+                    class_name = str(rng.choice([YES, NO, NO_FACE], p=[0.6, 0.3, 0.1]))
+                    labels.append({**face, "class_name": class_name})
     whole = dict.fromkeys(BOX_COLUMNS, np.nan)
-    labels += [
-        {"file": f"public/{n}.jpg", "source": "public", "class_name": BADLY, **whole}
-        for n in range(3)
-    ]
+    for number in range(3):
+        file = f"public/{number}.jpg"
+        labels.append({"file": file, "source": "public", "class_name": BADLY, **whole})
     labels = pd.DataFrame(labels)
     labels["group"] = labels.groupby("file").ngroup() // 3
     labels["split"] = labels.group.map(lambda group: ("test", "val", *["train"] * 4)[group % 6])
@@ -91,23 +98,30 @@ REFUSALS = pd.DataFrame(
     ],
     columns=["url", "reason"],
 )
-REFUSALS = pd.concat(
-    [REFUSALS, pd.DataFrame({"url": SOURCES_TABLE.url[:2], "reason": "timeout"})]
-)  # came later
+CAME_LATER = pd.DataFrame({"url": SOURCES_TABLE.url[:2], "reason": "timeout"})
+REFUSALS = pd.concat([REFUSALS, CAME_LATER])
 GONE = pd.DataFrame({"source": ["a.org", "a.org", "b.org"], "file": ["x/1.jpg", "x/2.jpg", ""]})
 
 
 def make_hand_labels():
+    """Return labels of two people from a fixed seed, and a third person who labelled nothing."""
     rng = np.random.default_rng(1)
     rows = []
     for row in LABELS.dropna().itertuples():
         for who, share in (("Ann", 1.0), ("Bo | <i>", 0.5)):
-            name = row.class_name if rng.random() < 0.8 else str(rng.choice(CLASS_NAMES))
-            face = {"file": row.file, **{column: getattr(row, column) for column in BOX_COLUMNS}}
+            same = rng.random() < 0.8
+            name = row.class_name if same else str(rng.choice(CLASS_NAMES))
             way = str(rng.choice(["buttons", "labelimg"]))
             if rng.random() < share:
-                days = {"labelled_at": f"2026-11-{int(rng.integers(1, 9)):02}T00:00:00+00:00"}
-                rows.append({**face, "class_name": name, "labeller": who, "way": way, **days})
+                label = {
+                    "file": row.file,
+                    **{column: getattr(row, column) for column in BOX_COLUMNS},
+                    "class_name": name,
+                    "labeller": who,
+                    "way": way,
+                    "labelled_at": f"2026-11-{int(rng.integers(1, 9)):02}T00:00:00+00:00",
+                }
+                rows.append(label)
     idle = {**rows[0], "class_name": "", "labeller": "Cy"}
     return pd.DataFrame([*rows, idle])
 
@@ -116,7 +130,7 @@ HAND = make_hand_labels()
 
 
 def read_tables(page):
-    """The tables of a Markdown page by their first heading, each a list of dicts of text."""
+    """Return the tables of a Markdown page by their first heading, each as a list of dicts."""
     tables = {}
     for block in re.findall(r"(?:^\|.*\|\n)+", page, flags=re.MULTILINE):
         cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()]
@@ -149,7 +163,7 @@ def tables(page):
 
 
 def check_counts(rows, by, values):
-    """A table of classes by a value of each row of the label table, against a plain count."""
+    """Compare a table of classes by another value with a plain count."""
     counts = Counter(zip(values, LABELS.class_name, strict=True))
     for row in rows:
         for name in (*CLASS_NAMES, "all"):
@@ -192,24 +206,24 @@ def test_a_face_with_two_rows_is_one_face(tmp_path):
     assert f"`{YES}` has 1 face, fewer" in page and read_tables(page)["source"][0][YES] == "2"
 
 
-def test_groups_are_counted_and_a_torn_one_is_told(page, tmp_path):
+def test_groups_are_counted_also_those_on_two_sides(page, tmp_path):
     sizes = Counter(LABELS.drop_duplicates("file").group)
-    text = f"form {len(sizes)} groups, {sum(n > 1 for n in sizes.values())} of them with more than one photograph; the "
-    assert f"{text}largest has {max(sizes.values())}. On two sides of the split: 0 groups." in page
-    torn = LABELS.assign(
-        split=["val", *["train"] * (len(LABELS) - 1)], group=[0, 0, *range(1, len(LABELS) - 1)]
-    )
+    several = sum(size > 1 for size in sizes.values())
     assert (
-        "On two sides of the split: 1 group."
-        in write_datasheet(tmp_path / "a.md", labels=torn).read_text()
-    )
-    plain = write_datasheet(
-        tmp_path / "a.md", labels=LABELS.drop(columns=["group", "split"])
-    ).read_text()
-    assert "not split" in plain and "were not looked for" in plain
+        f"form {len(sizes)} groups, {several} of them with more than one photograph; "
+        f"the largest has {max(sizes.values())}.\nOn two sides of the split: 0 groups."
+    ) in page
+    split = ["val", *["train"] * (len(LABELS) - 1)]
+    on_two_sides = LABELS.assign(split=split, group=[0, 0, *range(1, len(LABELS) - 1)])
+    path = write_datasheet(tmp_path / "a.md", labels=on_two_sides)
+    assert "On two sides of the split: 1 group." in path.read_text(encoding="utf-8")
+    plain = LABELS.drop(columns=["group", "split"])
+    text = write_datasheet(tmp_path / "a.md", labels=plain).read_text(encoding="utf-8")
+    assert "is not split into train, val and test" in text
+    assert "Near-duplicates were not searched for" in text
 
 
-def test_phrases_are_told_with_what_they_brought(page, tables, tmp_path):
+def test_phrases_are_listed_with_what_they_brought(page, tables, tmp_path):
     phrase_of = dict(zip("bing/" + SOURCES_TABLE.file, SOURCES_TABLE.phrase, strict=True))
     faces = LABELS[LABELS.class_name != NO_FACE]
     by_phrase = faces.assign(phrase=faces.file.map(phrase_of))
@@ -223,10 +237,8 @@ def test_phrases_are_told_with_what_they_brought(page, tables, tmp_path):
     assert found.keys() == expected.keys() and len(tables["phrase"]) == len(found)
     for phrase, numbers in expected.items():
         row = found[phrase]
-        assert (
-            row["meant to bring"],
-            *(int(row[name]) for name in ("photographs", "faces", "as meant")),
-        ) == numbers
+        counts = [int(row[name]) for name in ("photographs", "faces", "as meant")]
+        assert (row["meant to bring"], *counts) == numbers
     assert found[PHRASES[YES][0]]["language"] == "de-DE" and found[PHRASES[YES][0]]["filters"] == ""
     assert found["asked in vain"]["language"] == "en-US"
     assert found[PHRASES[YES][1]]["filters"] == "license: creativecommons, type: photo"
@@ -236,9 +248,11 @@ def test_phrases_are_told_with_what_they_brought(page, tables, tmp_path):
         tmp_path / "a.md", SOURCES_TABLE.assign(fetched_at=days[0])
     ).read_text(encoding="utf-8")
     assert f"Fetched on {days[0]}." in one_day
-    assert "without one photograph: “asked in vain”." in page
-    assert f"no labelled face: “{PHRASES[BADLY]}”." in page
-    assert "Bing was asked in de-DE, en-US alone; of widely spoken languages not in Arabic," in page
+    assert "These phrases brought no photograph: “asked in vain”." in page
+    assert f"but no labelled face: “{PHRASES[BADLY]}”." in page
+    assert (
+        "Bing was searched only in de-DE, en-US. Widely spoken languages that are missing: Arabic,"
+    ) in page
     assert "English" not in page and "Chinese" in page
 
 
@@ -264,27 +278,33 @@ def test_sites_and_licences_are_counted(page, tables):
     assert {
         row["licence asked for"]: int(row["photographs"]) for row in tables["licence asked for"]
     } == licences
-    assert "A filter is no licence." in page
+    assert "A filter is not a licence." in page
     assert "3 labelled photographs came another way" in page
 
 
-def test_an_address_is_refused_once_and_not_at_all_when_it_came_later(tables):
+def test_an_address_is_refused_once_and_not_at_all_if_it_came_later(tables):
     assert {row["reason"]: row["addresses"] for row in tables["reason"]} == {
-        **{"HTTP 404": "2", "duplicate": "2", "timeout": "1"}
+        "HTTP 404": "2",
+        "duplicate": "2",
+        "timeout": "1",
     }
 
 
-def test_the_faces_that_were_found_are_accounted_for(page):
-    left_out, labelled = sum(~FACES_TABLE.kept), LABELS.x_min.notna().sum()
+def test_detected_faces_are_counted_by_what_became_of_them(page):
+    discarded = sum(~FACES_TABLE.kept)
+    labelled = LABELS.x_min.notna().sum()
     without = set("bing/" + SOURCES_TABLE.file) - set(FACES_TABLE.file)
-    text = f"A detector found {len(FACES_TABLE)} faces. By eye {left_out} of them were left out; of those kept, "
-    text += f"{len(FACES_TABLE) - left_out - labelled} have no label. In {len(without)} photographs it found none"
-    assert text in page
+    assert (
+        f"A detector found {len(FACES_TABLE)} faces.\n"
+        f"A person discarded {discarded} of them; of the faces kept, "
+        f"{len(FACES_TABLE) - discarded - labelled} have no label.\n"
+        f"In {len(without)} photographs the detector found no face."
+    ) in page
 
 
-def test_labellers_and_their_agreement(tables):
+def test_annotators_and_their_agreement(tables):
     labels = HAND[HAND.class_name != ""]
-    rows = {row["labeller"]: row for row in tables["labeller"]}
+    rows = {row["annotator"]: row for row in tables["annotator"]}
     assert rows.keys() == {"Ann", "Bo | <i>", "Cy"}
     for who, row in rows.items():
         theirs = labels[labels.labeller == who]
@@ -305,7 +325,7 @@ def test_labellers_and_their_agreement(tables):
         assert row["same label"] == row["kappa"] == row["95 % from"] == row["to"] == ""
 
 
-def test_who_is_missing_is_said_where_tables_show_it(page):
+def test_gaps_that_the_tables_show_are_listed(page):
     counts = LABELS.class_name.value_counts()
     for name in MASK_CLASSES:
         assert (f"`{name}` has {counts.get(name, 0)} faces, fewer than 100." in page) == (
@@ -313,22 +333,19 @@ def test_who_is_missing_is_said_where_tables_show_it(page):
         )
     boxed = LABELS[LABELS.x_min.notna() & (LABELS.class_name != NO_FACE)]
     small = sum(boxed.y_max - boxed.y_min < 32)
-    assert (
-        f"{small} of {len(boxed)} faces with a box ({100 * small / len(boxed):.1f} %) are under 32 px."
-        in page
-    )
-    assert f"`{BADLY}` leans on the source “public”: 100.0 % of its 3 faces" in page
-    assert f"`{YES}` leans on" not in page
+    share = f"{100 * small / len(boxed):.1f} %"
+    assert f"{small} of {len(boxed)} faces with a box ({share}) are under 32 px." in page
+    assert f"`{BADLY}` depends on the source “public”: 100.0 % of its 3 faces" in page
+    assert f"`{YES}` depends on" not in page
     assert "Age, sex, skin colour" in page
 
 
-def test_ways_out_and_words_of_its_owner(page):
+def test_motivation_contact_removal_and_rebuild_are_there(page):
     assert "## Why was it made?\n\nTo *see*.\n" in page
-    assert "Ask a@b.org. Taken out so far: 2 images from 2 sources." in page
-    assert (
-        f"{len(SOURCES_TABLE)} have an address and a hash" in page
-        and "python -m utils.collect.rebuild" in page
-    )
+    assert "Ask a@b.org.\nRemoved so far: 2 images from 2 sources." in page
+    assert f"{len(SOURCES_TABLE)} of its photographs have an address and a hash" in page
+    assert "python -m utils.collect rebuild" in page
+    assert "\n\n\n" not in page and page.endswith(".\n")
 
 
 EMPTY = {
@@ -341,34 +358,34 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("tables", EMPTY.values(), ids=EMPTY.keys())
-def test_what_is_missing_is_said(tmp_path, tables):
+def test_missing_tables_are_named(tmp_path, tables):
     page = write_datasheet(tmp_path / "a.md", *tables).read_text(encoding="utf-8")
-    for sentence in (
-        *(
-            "nothing is labelled",
-            "where the photographs are from is not known",
-            "No refusal is noted",
-        ),
-        *("no table of the faces", "Nobody has written down why", "No contact is written down"),
-        *(
-            "**0 faces in 0 photographs**",
-            "In which languages was asked is not known",
-            "0 images from 0 sources",
-        ),
-        *(f"`{name}` has 0 faces" for name in MASK_CLASSES),
-    ):
+    sentences = [
+        "nothing is labelled",
+        "the origin of the photographs is not known",
+        "No refused address is recorded",
+        "no table of the faces",
+        "It is not recorded why the data set was made",
+        "No contact is recorded",
+        "**0 faces in 0 photographs**",
+        "The languages of the search are not known",
+        "0 images from 0 sources",
+        *[f"`{name}` has 0 faces" for name in MASK_CLASSES],
+    ]
+    for sentence in sentences:
         assert sentence in page
-    assert "nan" not in page.replace("provenance", "").lower()
+    assert "nan" not in page.lower()
+    assert "\n\n\n" not in page and page.endswith(".\n")
 
 
-def test_one_labeller_alone_is_said_to_be_alone(tmp_path):
+def test_a_single_annotator_is_named_as_such(tmp_path):
     page = write_datasheet(tmp_path / "a.md", hand_labels=HAND[HAND.labeller == "Ann"]).read_text(
         encoding="utf-8"
     )
-    assert "One person labelled alone" in page and len(read_tables(page)["labeller"]) == 1
+    assert "There is only one annotator" in page and len(read_tables(page)["annotator"]) == 1
 
 
-def test_the_tables_are_taken_as_they_are_read_from_their_files(page, tmp_path):
+def test_tables_read_from_files_give_the_same_page(page, tmp_path):
     append_rows(tmp_path / SOURCES, SOURCES_TABLE.to_dict("records"), SOURCE_COLUMNS)
     append_rows(tmp_path / REFUSED, REFUSALS.to_dict("records"), COLUMNS[REFUSED])
     append_rows(tmp_path / TAKEN_DOWN, GONE.to_dict("records"), COLUMNS[TAKEN_DOWN])
@@ -393,11 +410,11 @@ def test_the_tables_are_taken_as_they_are_read_from_their_files(page, tmp_path):
     assert path.read_text(encoding="utf-8") == page
 
 
-def test_a_journal_is_taken_as_it_is_read(tmp_path):
+def test_a_journal_can_be_passed_as_it_is_read(tmp_path):
     record_label(tmp_path / "journal.csv", "a.jpg", (1, 2, 3, 4), YES, "Ann | Bo", "buttons")
     hand_labels = read_hand_labels(tmp_path / "journal.csv")
     page = write_datasheet(tmp_path / "a.md", hand_labels=hand_labels).read_text(encoding="utf-8")
-    assert [row["labeller"] for row in read_tables(page)["labeller"]] == ["Ann | Bo"]
+    assert [row["annotator"] for row in read_tables(page)["annotator"]] == ["Ann | Bo"]
 
 
 def test_a_datasheet_that_cannot_be_written_leaves_the_old_one(tmp_path):

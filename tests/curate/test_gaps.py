@@ -1,4 +1,4 @@
-"""Who is missing: a sentence where a table shows a gap, and none where it does not."""
+"""Gaps: a sentence where a table shows a gap, and none where it does not."""
 
 import pandas as pd
 import pytest
@@ -51,26 +51,29 @@ GAPS = {
             *(row for row in EVERYONE + EVERYONE if row[1] not in (20, 80) or row[0] != NO)
         ),
         None,
-        [f"`{NO}` has no face of under 32 px and none of 64-128 px."],
+        [f"`{NO}` has no face of these sizes: under 32 px, 64-128 px."],
     ),
     "one source": (
         make_labels(*[(*row[:2], "a", row[3]) for row in EVERYONE]),
         None,
-        ["Every face whose source is known is from the source “a”."],
+        ["All faces with a known source are from the source “a”."],
     ),
     "one site": (
         make_labels(*[(*row[:3], "a|b") for row in EVERYONE]),
         None,
-        ["Every face whose site is known is from the site “a\\|b”."],
+        ["All faces with a known site are from the site “a\\|b”."],
     ),
-    "leaning": (
+    "most faces from one source": (
         make_labels(
             *EVERYONE, *[(YES, 20, "c", site) for site in ("a.org", "b.org") for _ in range(17)]
         ),
         None,
-        [f"`{YES}` leans on the source “c”: 81.0 % of its 42 faces whose source is known."],
+        [
+            f"`{YES}` depends on the source “c”: "
+            "81.0 % of its 42 faces with a known source are from it."
+        ],
     ),
-    "eight of ten do not lean": (
+    "exactly 80 % from one source": (
         make_labels(
             *EVERYONE, *[(YES, 20, "c", site) for site in ("a.org", "b.org") for _ in range(16)]
         ),
@@ -78,24 +81,29 @@ GAPS = {
         [],
     ),
     "background": (make_labels(*EVERYONE, *[(NO_FACE, 20, "c", "c.org")] * 99), None, []),
-    "silent phrases": (
+    "phrases without photographs": (
         None,
         make_phrases(*EVERYWHERE, ("x", "en", 0, 0), ("y", "en", 0, 0)),
-        ["Asked for in vain, without one photograph: “x”, “y”."],
+        ["These phrases brought no photograph: “x”, “y”."],
     ),
-    "asked twice": (None, make_phrases(*EVERYWHERE, ("in en", "en", 0, 0)), []),
-    "faceless": (
+    "without photographs, but not the only time": (
+        None,
+        make_phrases(*EVERYWHERE, ("in en", "en", 0, 0)),
+        [],
+    ),
+    "phrases without faces": (
         None,
         make_phrases(*EVERYWHERE, ("x", "en", 3, 0)),
-        ["Brought photographs, but no labelled face: “x”."],
+        ["These phrases brought photographs but no labelled face: “x”."],
     ),
 }
 
 
 @pytest.mark.parametrize(("labels", "phrases", "expected"), GAPS.values(), ids=GAPS.keys())
-def test_each_gap_is_said(labels, phrases, expected):
-    labels, phrases = FULL[0] if labels is None else labels, FULL[1] if phrases is None else phrases
-    always = ("with a box (", "Bing was asked in")
+def test_each_gap_has_a_sentence(labels, phrases, expected):
+    labels = FULL[0] if labels is None else labels
+    phrases = FULL[1] if phrases is None else phrases
+    always = ("with a box (", "Bing was searched only in")
     gaps = [
         gap for gap in find_gaps(labels, phrases, few=8) if not any(text in gap for text in always)
     ]
@@ -107,23 +115,23 @@ def test_small_faces_are_counted_among_those_with_a_box():
         make_labels(*EVERYONE, (NO_FACE, 5, "a", ""), (YES, None, "a", "")), FULL[1], few=1
     )
     assert "6 of 24 faces with a box (25.0 %) are under 32 px." in gaps
-    assert "No face has a box: how small the faces are is not known." in find_gaps(
+    assert "No face has a box: the sizes of the faces are not known." in find_gaps(
         make_labels(), FULL[1], few=1
     )
 
 
 LANGUAGES = {
-    "none": ([], "In which languages was asked is not known."),
-    "all": (list(WIDELY_SPOKEN), f"Bing was asked in {', '.join(sorted(WIDELY_SPOKEN))} alone."),
-    "but one": (
+    "none": ([], "The languages of the search are not known."),
+    "all": (list(WIDELY_SPOKEN), f"Bing was searched only in {', '.join(sorted(WIDELY_SPOKEN))}."),
+    "all but one": (
         [code for code in WIDELY_SPOKEN if code != "ar"] + ["pt-BR", "sw"],
-        "Bing was asked in bn, en, es, fr, hi, pt, pt-BR, ru, sw, ur, zh alone; "
-        "of widely spoken languages not in Arabic.",
+        "Bing was searched only in bn, en, es, fr, hi, pt, pt-BR, ru, sw, ur, zh. "
+        "Widely spoken languages that are missing: Arabic.",
     ),
 }
 
 
 @pytest.mark.parametrize(("codes", "sentence"), LANGUAGES.values(), ids=LANGUAGES.keys())
-def test_the_languages_not_asked_in_are_named(codes, sentence):
+def test_missing_languages_are_named(codes, sentence):
     phrases = make_phrases(*[(f"in {code}", code, 5, 5) for code in codes])
     assert find_gaps(FULL[0], phrases, few=1)[-1] == sentence

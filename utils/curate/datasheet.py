@@ -1,4 +1,8 @@
-"""The datasheet of a data set, written from its tables (T. Gebru et al., "Datasheets for Datasets", 2021)."""
+"""The datasheet of a data set (T. Gebru et al., "Datasheets for Datasets", 2021).
+
+``write_datasheet`` gathers the values from the data set's tables. The text is in the template
+``datasheet.md.jinja``, next to this file.
+"""
 
 from __future__ import annotations
 
@@ -6,156 +10,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from utils.annotate import JOURNAL_COLUMNS, compare_annotators
 from utils.collect import COLUMNS as CRAWL_COLUMNS
 from utils.collect import REFUSED, SOURCE_COLUMNS, TAKEN_DOWN
 from utils.curate import inventory
-from utils.curate.datasheet_text import (
-    KAPPA,
-    LICENCE,
-    NO_CONTACT,
-    NO_MOTIVATION,
-    NO_SPLIT,
-    NOT_RECORDED,
-    ORIGIN,
-    REBUILD,
-    TAKE_DOWN,
-    USES,
-)
 from utils.curate.gaps import find_gaps
-from utils.curate.markdown import draw_table, escape, say_number
+from utils.curate.markdown import escape, format_count, format_table
 from utils.labels import BOX_COLUMNS, COLUMNS
 from utils.tables import now, replace_text
 
-TOP_SITES = 10
-KEY = ["file", *BOX_COLUMNS]
-
-
-def _complete(table: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame:
-    """The table with at least these columns, what is not known in them being "", or NaN in a box. None is empty."""
-    table = pd.DataFrame(columns=columns) if table is None else table
-    table = table.reindex(columns=list(dict.fromkeys([*columns, *table.columns]))).reset_index(
-        drop=True
-    )
-    texts = {
-        name: table[name].astype(object).fillna("") for name in columns if name not in BOX_COLUMNS
-    }
-    return table.assign(**texts).astype({name: float for name in BOX_COLUMNS if name in columns})
-
-
-def _describe_faces(labels: pd.DataFrame) -> list[str]:
-    if labels.empty:
-        return ["There is no label table, or it is empty: nothing is labelled."]
-    page = [
-        "Rows of the label table, by source:",
-        draw_table(inventory.count_classes(labels, "source")),
-    ]
-    sizes = labels.assign(size=inventory.size_faces(labels))
-    page += [
-        "By the longer side of the box, in pixels of the photograph:",
-        draw_table(inventory.count_classes(sizes, "size")),
-    ]
-    has_split = "split" in labels
-    page += (
-        ["By side of the split:", draw_table(inventory.count_classes(labels, "split"))]
-        if has_split
-        else [NO_SPLIT]
-    )
-    if "group" not in labels:
-        return [*page, "Near-duplicates were not looked for."]
-    members = labels.groupby("group").file.nunique()
-    text = (
-        f"Near-duplicates share a group: the photographs form {say_number(len(members), 'group')}, "
-    )
-    text += f"{(members > 1).sum()} of them with more than one photograph; the largest has {members.max()}."
-    if has_split:
-        torn = (labels.groupby("group").split.nunique() > 1).sum()
-        text += f" On two sides of the split: {say_number(torn, 'group')}."
-    return [*page, text]
-
-
-def _describe_search(sources: pd.DataFrame, phrases: pd.DataFrame) -> list[str]:
-    names = {
-        "meant": "meant to bring",
-        "other_filters": "filters",
-        "photos": "photographs",
-        "as_meant": "as meant",
-    }
-    asked = [draw_table(phrases, **names)] if len(phrases) else []
-    if sources.empty:
-        return [
-            *asked,
-            "There is no table of sources, or it is empty: where the photographs are from is not known.",
-        ]
-    days = sources.fetched_at.str[:10].replace("", "an unknown day")
-    when = f"on {days.min()}" if days.nunique() == 1 else f"from {days.min()} to {days.max()}"
-    text = f"Fetched {when}. The last column counts the faces with the class that was meant."
-    return [text, *asked]
-
-
-def _describe_sites(sources: pd.DataFrame, labels: pd.DataFrame) -> list[str]:
-    sites = inventory.count_sites(sources, labels)
-    unknown = sites[sites.site == ""].photos.sum()
-    sites = sites[sites.site != ""]
-    others = labels.file[labels.photo.isna()].nunique()
-    text = f"{say_number(others, 'labelled photograph')} came another way, of which these tables know nothing. "
-    text = (text if others else "") + f"From {say_number(len(sites), 'site')}"
-    text += f", and {unknown} from no known one" if unknown else ""
-    top = f"; the {TOP_SITES} with the most photographs:" if len(sites) > TOP_SITES else ":"
-    licences = (
-        sources.licence.replace("", "none")
-        .value_counts()
-        .rename_axis("licence")
-        .reset_index(name="photos")
-    )
-    return [
-        *(
-            "### Where they are from",
-            text + top,
-            draw_table(sites.head(TOP_SITES), photos="photographs"),
-        ),
-        *(
-            "### Licences",
-            draw_table(licences, licence="licence asked for", photos="photographs"),
-            LICENCE,
-        ),
-    ]
-
-
-def _describe_refusals(refused: pd.DataFrame, sources: pd.DataFrame) -> list[str]:
-    refusals = inventory.count_refusals(refused, sources)
-    if refusals.empty:
-        return ["No refusal is noted."]
-    return [
-        "Addresses whose image was not kept, by the last reason that each gave:",
-        draw_table(refusals),
-    ]
-
-
-def _describe_detection(sources: pd.DataFrame, faces: pd.DataFrame, labels: pd.DataFrame) -> str:
-    if faces.empty:
-        return "There is no table of the faces that a detector found, or it is empty."
-    left_out, unlabelled, without = inventory.count_detection(sources, faces, labels)
-    return (
-        f"A detector found {say_number(len(faces), 'face')}. By eye {left_out} of them were left out; of those kept, "
-        f"{unlabelled} have no label. In {say_number(without, 'photograph')} it found none: what a detector misses are "
-        "people turned away, covered or far off."
-    )
-
-
-def _describe_labellers(hand_labels: pd.DataFrame) -> list[str]:
-    counts = inventory.count_labellers(hand_labels)
-    if counts.empty:
-        return [
-            "There is no table of hand labels, or it is empty: who gave the labels is not known."
-        ]
-    page = ["Labels given by hand, by person and way:", draw_table(counts)]
-    pairs = compare_annotators(hand_labels)
-    if pairs.empty:
-        return [*page, "One person labelled alone: whether another would agree is not known."]
-    names = {"n": "faces", "share": "same label", "low": "95 % from", "high": "to"}
-    return [*page, KAPPA, draw_table(pairs.rename(columns={"agreement": "share"}), **names)]
+TEMPLATE = Path(__file__).with_name("datasheet.md.jinja")
+TOP_SITES = 10  # number of sites that the datasheet lists
+FACE_COLUMNS = ["file", *BOX_COLUMNS, "kept"]
 
 
 def write_datasheet(
@@ -172,69 +40,141 @@ def write_datasheet(
     contact: str = "",
     few: int = 100,
 ) -> Path:
-    """Write a data set's datasheet as Markdown; tables that are missing or empty are said to be.
+    """Write the datasheet of a data set as Markdown. It says which tables are missing or empty.
 
     Args:
-        path: where to; what is there is replaced.
-        sources: from ``provenance.read_sources``.
-        refused: from ``provenance.read_refused``.
-        faces: the faces table of the extraction.
-        labels: the label table, perhaps with ``group`` and ``split``.
-        hand_labels: from ``read_hand_labels``.
-        taken_down: from ``provenance.read_taken_down``.
-        phrases: what was asked, by language and class; phrases that brought nothing are known from here alone.
-        title: of the data set.
-        motivation: why it was made, by whom and who paid, in Markdown.
-        contact: where to ask for a picture to be taken out.
-        few: a class with fewer faces is named as missing.
+        path: the file to write. An existing file is replaced.
+        sources: from ``collect.read_sources``.
+        refused: from ``collect.read_refused``.
+        faces: the faces that a detector found, from ``collect.read_faces``.
+        labels: the label table, with or without ``group`` and ``split``.
+        hand_labels: from ``annotate.read_hand_labels``.
+        taken_down: from ``collect.read_taken_down``.
+        phrases: the phrases of the search, by language and class. Without it, phrases that brought
+            no photograph are not known.
+        title: title of the data set.
+        motivation: why the data set was made, who made it and who paid for it, in Markdown.
+        contact: whom to ask for the removal of a picture, in Markdown.
+        few: a class with fewer faces is listed as missing.
 
     Returns:
         The path.
 
     Raises:
-        TableError: it cannot be written.
+        TableError: the file cannot be written.
     """
-    sources = inventory.describe_sources(_complete(sources, SOURCE_COLUMNS))
-    refused, taken_down = (
-        _complete(refused, CRAWL_COLUMNS[REFUSED]),
-        _complete(taken_down, CRAWL_COLUMNS[TAKEN_DOWN]),
+    sources = inventory.describe_sources(_fill_columns(sources, SOURCE_COLUMNS))
+    refused = _fill_columns(refused, CRAWL_COLUMNS[REFUSED])
+    faces = _fill_columns(faces, FACE_COLUMNS)
+    labels = inventory.join_sources(_fill_columns(labels, COLUMNS), sources)
+    hand_labels = _fill_columns(hand_labels, JOURNAL_COLUMNS)
+    taken_down = _fill_columns(taken_down, CRAWL_COLUMNS[TAKEN_DOWN])
+    phrase_counts = inventory.count_phrases(sources, labels, phrases)
+    text = _load_template().render(
+        title=title,
+        day=now()[:10],
+        motivation=motivation,
+        contact=contact,
+        top_sites=TOP_SITES,
+        labels=labels,
+        sources=sources,
+        found=faces,
+        totals=_count_totals(labels),
+        contents=_count_contents(labels),
+        phrases=phrase_counts,
+        search=_describe_search(sources, labels),
+        refusals=inventory.count_refusals(refused, sources),
+        detection=inventory.count_detection(sources, faces, labels),
+        annotators=inventory.count_annotators(hand_labels),
+        agreement=compare_annotators(hand_labels).rename(columns={"agreement": "share"}),
+        gaps=find_gaps(labels, phrase_counts, few),
+        with_hash=int((sources.sha256 != "").sum()),
+        removed={
+            "images": taken_down.file[taken_down.file != ""].nunique(),
+            "sources": taken_down.source.nunique(),
+        },
     )
-    faces, hand_labels = _complete(faces, [*KEY, "kept"]), _complete(hand_labels, JOURNAL_COLUMNS)
-    labels = inventory.join_sources(_complete(labels, COLUMNS), sources)
-    asked = inventory.count_phrases(sources, labels, phrases)
-    seen, background = inventory.list_faces(labels), (labels.class_name == "no_face").sum()
-    lead = f"**{say_number(len(seen), 'face')} in {say_number(seen.file.nunique(), 'photograph')}**"
-    if twice := len(labels) - background - len(seen):
-        lead += f", {twice} of them with two rows in the label table, one for the whole image and one for its box"
-    lead += f"; and {say_number(background, '`no_face` row')}, of what a detector might take for a face."
-    kept, gone = int((sources.sha256 != "").sum()), taken_down[taken_down.file != ""]
-    gaps = find_gaps(labels, asked, few)
-    taken = f"{say_number(gone.file.nunique(), 'image')} from {say_number(taken_down.source.nunique(), 'source')}"
-    where = f"Ask {contact}." if contact else NO_CONTACT
-    page = [
-        *(f"# Datasheet: {escape(title)}", ORIGIN.format(day=now()[:10])),
-        lead,
-        *("## Why was it made?", motivation or NO_MOTIVATION),
-        *("## What is in it?", *_describe_faces(labels)),
-        *(
-            "## How was it collected?",
-            "### What was asked, and when",
-            *_describe_search(sources, asked),
-        ),
-        *(_describe_sites(sources, labels) if len(sources) else []),
-        *("### What was refused", *_describe_refusals(refused, sources)),
-        *("## How were faces found and labelled?", _describe_detection(sources, faces, labels)),
-        *_describe_labellers(hand_labels),
-        *("## Who is missing?", "### What the tables show", "\n".join(f"- {gap}" for gap in gaps)),
-        *("### What no table can show", NOT_RECORDED),
-        *("## What must it not be used for?", USES),
-        *("## How can it be had, and rebuilt?", REBUILD),
-        f"Of its photographs {kept} have an address and a hash.",
-        *(
-            "## How is a picture taken out?",
-            TAKE_DOWN,
-            f"{where.strip()} Taken out so far: {taken}.",
-        ),
-    ]
-    replace_text(path, "\n\n".join(text.strip() for text in page) + "\n")
+    replace_text(path, text)
     return Path(path)
+
+
+def _load_template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["escape"] = escape
+    environment.filters["count"] = format_count
+    environment.filters["table"] = format_table
+    return environment.get_template(TEMPLATE.name)
+
+
+def _fill_columns(table: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a table that has at least these columns.
+
+    Args:
+        table: the table; None is an empty table.
+        columns: the columns. A missing value is NaN in a column of a box, and "" in the others.
+    """
+    if table is None:
+        table = pd.DataFrame(columns=list(columns))
+    others = [name for name in table.columns if name not in columns]
+    table = table.reindex(columns=[*columns, *others]).reset_index(drop=True)
+    for name in columns:
+        if name in BOX_COLUMNS:
+            table[name] = table[name].astype(float)
+        else:
+            table[name] = table[name].astype(object).fillna("")
+    return table
+
+
+def _count_totals(labels: pd.DataFrame) -> dict[str, int]:
+    """Count faces, their photographs, faces with two rows, and ``no_face`` rows."""
+    faces = inventory.list_faces(labels)
+    background = int((labels.class_name == "no_face").sum())
+    return {
+        "faces": len(faces),
+        "photographs": faces.file.nunique(),
+        "with_two_rows": len(labels) - background - len(faces),
+        "background": background,
+    }
+
+
+def _count_contents(labels: pd.DataFrame) -> dict[str, object]:
+    """Count the rows of the label table by source, size and split, and the groups."""
+    if labels.empty:
+        return {}
+    sizes = labels.assign(size=inventory.size_faces(labels))
+    values: dict[str, object] = {
+        "by_source": inventory.count_classes(labels, "source"),
+        "by_size": inventory.count_classes(sizes, "size"),
+    }
+    if "split" in labels:
+        values["by_split"] = inventory.count_classes(labels, "split")
+    if "group" in labels:
+        members = labels.groupby("group").file.nunique()
+        values["groups"] = len(members)
+        values["groups_of_several"] = int((members > 1).sum())
+        values["largest_group"] = int(members.max())
+    if "group" in labels and "split" in labels:
+        sides = labels.groupby("group").split.nunique()
+        values["groups_on_two_sides"] = int((sides > 1).sum())
+    return values
+
+
+def _describe_search(sources: pd.DataFrame, labels: pd.DataFrame) -> dict[str, object]:
+    """Return the days of the search, the sites, and the licence filters."""
+    days = sources.fetched_at.str[:10].replace("", "an unknown day")
+    sites = inventory.count_sites(sources, labels)
+    licences = sources.licence.replace("", "none").value_counts()
+    return {
+        "first_day": days.min(),
+        "last_day": days.max(),
+        "sites": sites[sites.site != ""],
+        "without_site": int(sites[sites.site == ""].photos.sum()),
+        "from_elsewhere": labels.file[labels.photo.isna()].nunique(),
+        "licences": licences.rename_axis("licence").reset_index(name="photos"),
+    }

@@ -1,4 +1,4 @@
-"""Who is missing from a data set, as far as its tables can show."""
+"""Gaps of a data set: what its tables show about who is missing."""
 
 from __future__ import annotations
 
@@ -7,98 +7,115 @@ from collections.abc import Iterable
 import pandas as pd
 
 from utils.classes import MASK_CLASSES
-from utils.curate.inventory import SIZES, find_leaning, list_faces, size_faces
-from utils.curate.markdown import escape, say_number, say_share
+from utils.curate.inventory import SIZES, find_main_values, list_faces, size_faces
+from utils.curate.markdown import escape, format_count, format_percent
 
-LEANING = 0.8  # of a class's faces from one source or site: a score for the class is then a score for that
+# Share of a class's faces from one source or site. Above it, a score for the class is mostly a
+# score for that source.
+MAIN_SHARE = 0.8
 # The languages with the most speakers (Ethnologue, 2024), by the codes that Bing takes.
 WIDELY_SPOKEN = {
-    **{"ar": "Arabic", "bn": "Bengali", "en": "English", "es": "Spanish", "fr": "French"},
-    **{"hi": "Hindi", "pt": "Portuguese", "ru": "Russian", "ur": "Urdu", "zh": "Chinese"},
+    "ar": "Arabic",
+    "bn": "Bengali",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "hi": "Hindi",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "ur": "Urdu",
+    "zh": "Chinese",
 }
 
 
-def _list(values: Iterable[object]) -> str:
-    return ", ".join(f"“{escape(value)}”" for value in values)
-
-
 def find_gaps(labels: pd.DataFrame, phrases: pd.DataFrame, few: int) -> list[str]:
-    """What the tables show of who is missing, a sentence each.
+    """Return the gaps that the tables show, one Markdown sentence each.
 
     Args:
         labels: from ``inventory.join_sources``.
         phrases: from ``inventory.count_phrases``.
-        few: a class under so many faces is named.
+        few: a class with fewer faces is a gap.
     """
     faces = list_faces(labels)
+    return [
+        *_find_small_classes(faces, few),
+        *_find_missing_sizes(faces),
+        *_find_main_origins(faces, "source"),
+        *_find_main_origins(faces, "site"),
+        *_find_phrases_without_result(phrases),
+        _describe_languages(phrases),
+    ]
+
+
+def _quote(values: Iterable[object]) -> str:
+    return ", ".join(f"“{escape(value)}”" for value in values)
+
+
+def _find_small_classes(faces: pd.DataFrame, few: int) -> list[str]:
     counts = faces.class_name.value_counts().reindex(MASK_CLASSES, fill_value=0)
-    gaps = [
-        f"`{name}` has {say_number(n, 'face')}, fewer than {few}."
-        for name, n in counts.items()
-        if n < few
-    ]
     return [
-        *gaps,
-        *_find_small(faces),
-        *_find_leaning(faces),
-        *_find_silent(phrases),
-        *_find_languages(phrases),
+        f"`{name}` has {format_count(count, 'face')}, fewer than {few}."
+        for name, count in counts.items()
+        if count < few
     ]
 
 
-def _find_small(faces: pd.DataFrame) -> list[str]:
+def _find_missing_sizes(faces: pd.DataFrame) -> list[str]:
     size = size_faces(faces)
-    boxed = faces[size.isin(SIZES)]
-    if boxed.empty:
-        return ["No face has a box: how small the faces are is not known."]
-    count = int((size == SIZES[0]).sum())
-    gaps = [
-        f"{count} of {say_number(len(boxed), 'face')} with a box ({say_share(count / len(boxed))}) are {SIZES[0]}."
-    ]
-    for name in boxed.class_name.unique():
-        empty = [text for text in SIZES if not ((size == text) & (faces.class_name == name)).any()]
-        gaps += [f"`{name}` has no face of {' and none of '.join(empty)}."] if empty else []
+    has_box = size.isin(SIZES)
+    if not has_box.any():
+        return ["No face has a box: the sizes of the faces are not known."]
+    total = int(has_box.sum())
+    smallest = int((size == SIZES[0]).sum())
+    share = format_percent(smallest / total)
+    boxed = f"{format_count(total, 'face')} with a box"
+    gaps = [f"{smallest} of {boxed} ({share}) are {SIZES[0]}."]
+    for name in faces.class_name[has_box].unique():
+        found = set(size[faces.class_name == name])
+        missing = [text for text in SIZES if text not in found]
+        if missing:
+            gaps.append(f"`{name}` has no face of these sizes: {', '.join(missing)}.")
     return gaps
 
 
-def _find_leaning(faces: pd.DataFrame) -> list[str]:
+def _find_main_origins(faces: pd.DataFrame, by: str) -> list[str]:
+    """Return a sentence for each class whose faces come mainly from one source or site."""
+    origins = set(faces[by].dropna()) - {""}
+    if len(origins) == 1:
+        return [f"All faces with a known {by} are from the {by} {_quote(origins)}."]
     gaps = []
-    for by in ("source", "site"):
-        names = set(faces[by].dropna()) - {""}
-        if len(names) == 1:
-            gaps += [f"Every face whose {by} is known is from the {by} {_list(names)}."]
-            continue
-        for row in find_leaning(faces, by).itertuples():
-            if row.share > LEANING:
-                name = _list([getattr(row, by)])
-                text = (
-                    f"{say_share(row.share)} of its {say_number(row.n, 'face')} whose {by} is known"
-                )
-                gaps += [f"`{row.class_name}` leans on the {by} {name}: {text}."]
+    for row in find_main_values(faces, by).to_dict("records"):
+        if row["share"] > MAIN_SHARE:
+            share = format_percent(row["share"])
+            faces_with_origin = format_count(row["n"], "face")
+            gaps.append(
+                f"`{row['class_name']}` depends on the {by} {_quote([row[by]])}: {share} of its"
+                f" {faces_with_origin} with a known {by} are from it."
+            )
     return gaps
 
 
-def _find_silent(phrases: pd.DataFrame) -> list[str]:
-    photos = phrases.groupby("phrase", sort=False)[["photos", "faces"]].sum()
-    silent, faceless = (
-        photos.index[photos.photos == 0],
-        photos.index[(photos.photos > 0) & (photos.faces == 0)],
-    )
-    gaps = [f"Asked for in vain, without one photograph: {_list(silent)}."] if len(silent) else []
-    return gaps + (
-        [f"Brought photographs, but no labelled face: {_list(faceless)}."] if len(faceless) else []
-    )
+def _find_phrases_without_result(phrases: pd.DataFrame) -> list[str]:
+    counts = phrases.groupby("phrase", sort=False)[["photos", "faces"]].sum()
+    without_photo = counts.index[counts.photos == 0]
+    without_face = counts.index[(counts.photos > 0) & (counts.faces == 0)]
+    gaps = []
+    if len(without_photo):
+        gaps.append(f"These phrases brought no photograph: {_quote(without_photo)}.")
+    if len(without_face):
+        gaps.append(
+            f"These phrases brought photographs but no labelled face: {_quote(without_face)}."
+        )
+    return gaps
 
 
-def _find_languages(phrases: pd.DataFrame) -> list[str]:
-    asked = sorted(set(phrases.language) - {""})
-    if not asked:
-        return ["In which languages was asked is not known."]
-    codes = {code.split("-")[0].lower() for code in asked}
-    rest = [name for code, name in WIDELY_SPOKEN.items() if code not in codes]
-    text = f"Bing was asked in {', '.join(map(escape, asked))} alone"
-    return [
-        f"{text}; of widely spoken languages not in {', '.join(sorted(rest))}."
-        if rest
-        else f"{text}."
-    ]
+def _describe_languages(phrases: pd.DataFrame) -> str:
+    searched = sorted(set(phrases.language) - {""})
+    if not searched:
+        return "The languages of the search are not known."
+    text = f"Bing was searched only in {', '.join(escape(code) for code in searched)}."
+    codes = {code.split("-")[0].lower() for code in searched}
+    missing = [name for code, name in WIDELY_SPOKEN.items() if code not in codes]
+    if missing:
+        text += f" Widely spoken languages that are missing: {', '.join(sorted(missing))}."
+    return text

@@ -1,4 +1,4 @@
-"""Tables and numbers as Markdown, whatever characters their cells hold."""
+"""Numbers, texts and tables as Markdown: the filters of the datasheet's template."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ import pandas as pd
 
 
 def escape(value: object) -> str:
-    """A value as one line of plain text: a title from a web page must neither end a cell nor become mark-up."""
-    return re.sub(r"([\\|`*\[\]<>~&])", r"\\\1", " ".join(str(value).split()))
+    """Return a value as one line of text in which no character has a meaning in Markdown."""
+    line = " ".join(str(value).split())
+    return re.sub(r"([\\|`*\[\]<>~&])", r"\\\1", line)
 
 
-def say_share(share: float) -> str:
-    """``12.3 %``; empty for NaN."""
+def format_percent(share: float) -> str:
+    """Return a share as "12.3 %", or an empty text for NaN."""
     return "" if pd.isna(share) else f"{100 * share:.1f} %"
 
 
-def say_number(count: int, noun: str) -> str:
-    """``1 face``, ``2 faces``."""
+def format_count(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 face", "2 faces"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def draw_table(table: pd.DataFrame, **names: str) -> str:
-    """A table in Markdown, numbers to the right, ``share`` in per cent, other fractions to two places, NaN empty.
+def _format_cell(value: object) -> str:
+    if not isinstance(value, float):
+        return escape(value)
+    return "" if pd.isna(value) else f"{value:.2f}"
+
+
+def format_table(table: pd.DataFrame, **headings: str) -> str:
+    """Return a table in Markdown, with numbers aligned to the right.
+
+    The column ``share`` is in per cent. Other fractions have two decimals, and NaN is an empty
+    cell.
 
     Args:
-        table: without its index.
-        names: headings, by column, that are not the column's own name.
+        table: the table; its index is left out.
+        headings: heading by column, where it is not the column's name.
     """
-
-    def write(value: object) -> str:
-        return (
-            ("" if pd.isna(value) else f"{value:.2f}")
-            if isinstance(value, float)
-            else escape(value)
-        )
-
-    sides = ["right" if pd.api.types.is_numeric_dtype(table[name]) else "left" for name in table]
-    cells = {name: table[name].map(say_share if name == "share" else write) for name in table}
-    cells = pd.DataFrame(cells).rename(columns=names)
-    return cells.to_markdown(index=False, disable_numparse=True, colalign=sides)
+    cells = {}
+    sides = []
+    for name in table.columns:
+        format_value = format_percent if name == "share" else _format_cell
+        cells[headings.get(name, name)] = table[name].map(format_value)
+        sides.append("right" if pd.api.types.is_numeric_dtype(table[name]) else "left")
+    return pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True, colalign=sides)
