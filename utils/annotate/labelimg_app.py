@@ -1,7 +1,11 @@
-"""labelImg, a program to draw boxes and give them classes, as ``python -m utils.annotate.labelimg_app FOLDER`` runs it.
+"""Run labelImg with the project's classes: ``python -m utils.annotate.labelimg_app FOLDER``.
 
-labelImg 1.8.6 is no longer developed: what it needs on Python 3.11 to 3.13 is mended here. It offers the project's
-classes, keeps Pascal VOC files beside the images, and saves them when a person goes on.
+labelImg draws boxes and gives them classes. Version 1.8.6 is the last one, so this module repairs
+what fails on Python 3.11 to 3.13. It offers the project's classes, stores Pascal VOC files beside
+the images, and saves them when the user goes to another image.
+
+This module runs in its own process. It must not import OpenCV, nor anything that does: OpenCV's
+wheel contains its own Qt, which conflicts with labelImg's.
 """
 
 from __future__ import annotations
@@ -15,62 +19,76 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# Neither OpenCV nor what imports it: its wheel brings a Qt of its own, which must not meet labelImg's.
 from utils.classes import MASK_CLASSES
 from utils.paths import is_crop
 
-FLOAT_CALLS = {
-    "QtGui": {"QPainter": ("drawLine", "drawRect", "drawText")},
-    "QtWidgets": {"QScrollBar": ("setValue",), "QSpinBox": ("setValue",)},
-}
-WINDOW_WH = (1280, 800)
+# (module of PyQt5, class, method): labelImg calls these with floats, which PyQt5 refuses.
+FLOAT_CALLS = (
+    ("QtGui", "QPainter", "drawLine"),
+    ("QtGui", "QPainter", "drawRect"),
+    ("QtGui", "QPainter", "drawText"),
+    ("QtWidgets", "QScrollBar", "setValue"),
+    ("QtWidgets", "QSpinBox", "setValue"),
+)
+WINDOW_WH = (1280, 800)  # pixels
 
 
 def annotation_path(image: str | Path) -> Path:
-    """The Pascal VOC file of an image: in ``annotations`` beside it, or beside its folder where that is ``images``."""
+    """Return the path of an image's Pascal VOC file.
+
+    It lies in ``annotations``, which is beside the image or, if the image is in a folder
+    ``images``, beside that folder.
+    """
     image = Path(image)
-    folder = image.parent.parent if image.parent.name == "images" else image.parent
+    folder = image.parent
+    if folder.name == "images":
+        folder = folder.parent
     return folder / "annotations" / f"{image.stem}.xml"
 
 
 def _round_floats(owner: type, name: str) -> None:
-    """Let a method of Qt take floats, which PyQt5 refuses since Python 3.10."""
+    """Make a Qt method accept floats, which PyQt5 refuses since Python 3.10."""
     method = getattr(owner, name)
 
     @wraps(method)
     def call(self: Any, *values: Any) -> Any:
-        return method(
-            self, *(round(value) if isinstance(value, float) else value for value in values)
-        )
+        rounded = [round(value) if isinstance(value, float) else value for value in values]
+        return method(self, *rounded)
 
     setattr(owner, name, call)
 
 
-def _mend_python() -> None:
-    """What labelImg takes for granted and Python no longer has."""
+def _provide_distutils() -> None:
+    """Provide the part of ``distutils`` that labelImg uses; Python 3.12 removed the package."""
     try:
         importlib.import_module("distutils.spawn")
-    except ImportError:  # from Python 3.12 on, unless setuptools brings it
-        distutils, spawn = ModuleType("distutils"), ModuleType("distutils.spawn")
-        distutils.spawn, spawn.find_executable = spawn, shutil.which
-        sys.modules |= {"distutils": distutils, "distutils.spawn": spawn}
-    for module, classes in FLOAT_CALLS.items():
-        for owner, names in classes.items():
-            for name in names:
-                _round_floats(getattr(importlib.import_module(f"PyQt5.{module}"), owner), name)
-    # With a hook of its own, PyQt5 prints an exception; without, it ends the program and loses what was drawn.
+    except ImportError:  # setuptools may still provide it
+        distutils: Any = ModuleType("distutils")
+        spawn: Any = ModuleType("distutils.spawn")
+        spawn.find_executable = shutil.which
+        distutils.spawn = spawn
+        sys.modules["distutils"] = distutils
+        sys.modules["distutils.spawn"] = spawn
+
+
+def _repair_labelimg() -> None:
+    """Make labelImg 1.8.6 run on current versions of Python."""
+    _provide_distutils()
+    for module, owner, name in FLOAT_CALLS:
+        _round_floats(getattr(importlib.import_module(f"PyQt5.{module}"), owner), name)
+    # PyQt5 ends the program on an exception, and drawn boxes are lost, unless a hook is set.
     sys.excepthook = traceback.print_exception
 
 
 def make_window(folder: str | Path) -> Any:
-    """labelImg's main window on a folder; a ``QApplication`` must be there."""
-    _mend_python()
+    """Return labelImg's main window on a folder. A ``QApplication`` must exist."""
+    _repair_labelimg()
     from labelImg import labelImg
     from libs.labelFile import LabelFileFormat
     from PyQt5.QtCore import QSize
 
     class Settings(labelImg.Settings):
-        """The project's settings, which stay in memory."""
+        """The project's settings. They are kept in memory and never saved."""
 
         def __init__(self) -> None:
             self.path = ""
@@ -113,14 +131,15 @@ def make_window(folder: str | Path) -> Any:
                 )
 
     labelImg.Settings = Settings
-    window = Window(str(folder), "", str(folder))  # without a place to save, it would ask for one
-    window.actions.deleteImg.setEnabled(False)  # it would delete the photo without asking
+    # The third argument is where to save. Without it, labelImg asks for a folder.
+    window = Window(str(folder), "", str(folder))
+    window.actions.deleteImg.setEnabled(False)  # it deletes the photograph without asking
     window.actions.save_format.setEnabled(False)
     return window
 
 
 def main() -> int:
-    """Run labelImg on the folder that the command line names."""
+    """Run labelImg on the folder that is the first command-line argument; return the exit code."""
     from PyQt5.QtWidgets import QApplication
 
     app = QApplication(sys.argv[:1])
