@@ -30,9 +30,21 @@ from utils.detect import (
 from utils.formats import read_voc
 from utils.images import list_images, read_image
 from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
-from utils.train import classifier
-from utils.train import crops as dataset
-from utils.train import recipes as classic
+from utils.train import (
+    CLASSIC_INPUT_SIZE,
+    build_classic,
+    build_classifier,
+    compile_fine_tuning,
+    extract_features,
+    load_crops,
+    load_inference_faces,
+    load_whole_images,
+    make_face_dataset,
+    select_whole_images,
+    train_classic,
+    train_head,
+    unfreeze_classifier,
+)
 
 
 def time_in_turns(
@@ -63,10 +75,10 @@ def bench_classifier(rounds: int = 6, calls: int = 10) -> None:
     name, _, found = read_voc(EXAMPLES_DIR / "annotations" / "three_classes.xml")
     image = read_image(EXAMPLES_DIR / name)
     faces = crops.crop_faces(image, [found[i % len(found)][1] for i in range(5)])
-    ours, baseline = load_classifier(), classic.build_classic(weights=None)
+    ours, baseline = load_classifier(), build_classic(weights=None)
 
     def call_baseline() -> np.ndarray:
-        return baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
+        return baseline.predict(crops.to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
 
     times = time_in_turns(lambda: classify_faces(ours, faces), call_baseline, rounds, calls)
     print_row("classify 5 faces, against Keras predict at 224", *times, rounds * calls)
@@ -79,7 +91,7 @@ def bench_pictures(rounds: int = 4) -> None:
     images, models, baseline = (
         [read_image(file) for file in files],
         load_models(),
-        classic.build_classic(weights=None),
+        build_classic(weights=None),
     )
     try:
         find = load_detector("res10")
@@ -90,7 +102,7 @@ def bench_pictures(rounds: int = 4) -> None:
     def call_baseline(image: np.ndarray) -> None:
         faces = crops.crop_faces(image, find(image).xyxy)
         if faces:
-            baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
+            baseline.predict(crops.to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
 
     def call_each(call: Callable) -> list[float]:
         return [timeit.timeit(partial(call, image), number=1) for image in images]
@@ -123,29 +135,29 @@ def bench_process(rounds: int = 5) -> None:
 
 def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
     """Time to the classic recipe's validation accuracy on the same images: cached head, then fine-tuning."""
-    table = classic.select_whole_images(pd.read_csv(labels))
+    table = select_whole_images(pd.read_csv(labels))
     train, val = (table[table.split == name] for name in ("train", "val"))
-    pictures = [classic.load_whole_images(part, data) for part in (train, val)]
-    _, history = classic.train_classic(*pictures, run_dir)
+    pictures = [load_whole_images(part, data) for part in (train, val)]
+    _, history = train_classic(*pictures, run_dir)
     goal = float(history.val_accuracy.iloc[-1])
     classic_seconds = float(history.seconds.median()) * len(
         history
     )  # the median: a busy moment does not count
     (_, y_train), (_, y_val) = pictures
     train_faces, val_faces = (
-        crops.to_input(dataset.load_inference_faces(part, data), 112) for part in (train, val)
+        crops.to_input(load_inference_faces(part, data), 112) for part in (train, val)
     )
 
     started = time.perf_counter()
     keras.utils.set_random_seed(0)
-    model = classifier.build_classifier()
-    features = classifier.extract_features(model, train_faces)
-    classifier.train_head(model, features, y_train, np.ones(len(y_train)))
+    model = build_classifier()
+    features = extract_features(model, train_faces)
+    train_head(model, features, y_train, np.ones(len(y_train)))
     reached = float((model.predict(val_faces, verbose=0).argmax(axis=1) == y_val).mean())
     if reached < goal:
-        in_memory = dataset.load_crops(train, data)
-        make_steps = partial(dataset.make_dataset, in_memory, np.ones(len(train)), 112, 32)
-        classifier.compile_fine_tuning(classifier.unfreeze(model), 1200)
+        in_memory = load_crops(train, data)
+        make_steps = partial(make_face_dataset, in_memory, np.ones(len(train)), 112, 32)
+        compile_fine_tuning(unfreeze_classifier(model), 1200)
         for epoch in range(20):
             model.fit(make_steps(60 * epoch, 60), verbose=0, shuffle=False)
             reached = float((model.predict(val_faces, verbose=0).argmax(axis=1) == y_val).mean())

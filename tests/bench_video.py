@@ -41,15 +41,15 @@ def bench_speed(film: Path) -> None:
         print_row,  # which loads TensorFlow, as no other figure of these needs to
     )
     from utils.detect import crops
-    from utils.train import recipes as classic
+    from utils.train import CLASSIC_INPUT_SIZE, build_classic
 
-    find, baseline = load_detector("res10"), classic.build_classic(weights=None)
+    find, baseline = load_detector("res10"), build_classic(weights=None)
     monitor = Monitor(JudgeInTurns(*load_models("fcos", 0.25, tiled=False)))
 
     def watch_classic(image: np.ndarray) -> None:
         found = find(image)
         faces = crops.crop_faces(image, found.xyxy) or [image]
-        y_prob = baseline.predict(crops.to_input(faces, classic.INPUT_SIZE), verbose=0)
+        y_prob = baseline.predict(crops.to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
         draw_detections(
             image,
             Detections(

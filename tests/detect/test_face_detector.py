@@ -26,7 +26,7 @@ from utils.detect.pipeline import DETECTORS, load_detector
 from utils.formats import read_voc_folder
 from utils.images import crop_image, read_image, resize_image
 from utils.labels import BOX_COLUMNS
-from utils.train.targets import assign_faces
+from utils.train import assign_faces
 
 ANNOTATED = dict(tuple(read_voc_folder(paths.EXAMPLES_DIR)[0].groupby("file")))
 EXTREMES = [(1, 1), (3, 2), (1, 4000), (4000, 1), (60, 20_000)]  # height and width

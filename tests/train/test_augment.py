@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.train.augment import change_light, spoil
+from utils.train.augment import color_jitter, degrade
 
-CHANGES = {"light": change_light, "detail": spoil}
+CHANGES = {"light": color_jitter, "detail": degrade}
 SIZES = [(1, 1), (3, 2), (40, 60)]
 EDGE = 24  # column at which the half of a picture turns from dark to bright
 
@@ -51,7 +51,7 @@ def test_light_keeps_the_order_of_brightness_within_a_channel(image):
     order = np.argsort(image[:, :, 1], axis=None)
     grey = 0
     for seed in range(60):
-        changed = change_light(image, np.random.default_rng(seed))
+        changed = color_jitter(image, np.random.default_rng(seed))
         if np.ptp(changed.astype(int), axis=2).max() == 0:
             grey += 1  # then a pixel's brightness is that of three channels together
         else:
@@ -60,13 +60,13 @@ def test_light_keeps_the_order_of_brightness_within_a_channel(image):
 
 
 def test_light_gets_brighter_and_darker_but_seldom_black_or_white(image):
-    means = [change_light(image, np.random.default_rng(seed)).mean() for seed in range(60)]
+    means = [color_jitter(image, np.random.default_rng(seed)).mean() for seed in range(60)]
     assert min(means) < image.mean() < max(means)
     assert all(20 < value < 235 for value in means)
 
 
 def test_detail_is_spoilt_in_some_pictures_and_untouched_in_others(image):
-    results = [spoil(image, np.random.default_rng(seed)) for seed in range(100)]
+    results = [degrade(image, np.random.default_rng(seed)) for seed in range(100)]
     same = [np.array_equal(result, image) for result in results]
     assert 0.3 < np.mean(same) < 0.75  # none of three changes: 0.85 * 0.85 * 0.7
     assert max(np.abs(result.astype(int) - image).mean() for result in results) < 25
@@ -77,5 +77,5 @@ def test_colours_stay_in_their_channels_when_detail_is_spoilt():
     image = np.full((32, 32, 3), (200, 90, 30), np.uint8)
     for seed in range(60):
         np.testing.assert_allclose(
-            spoil(image, np.random.default_rng(seed)).mean(axis=(0, 1)), (200, 90, 30), atol=6
+            degrade(image, np.random.default_rng(seed)).mean(axis=(0, 1)), (200, 90, 30), atol=6
         )

@@ -11,19 +11,19 @@ from utils.detect import classify_faces, load_classifier, to_input
 from utils.evaluate import apply_calibration
 from utils.labels import read_labels
 from utils.train.classifier import (
-    AVERAGED,
-    FROZEN_UP_TO,
+    AVERAGED_EPOCHS,
+    FIRST_TRAINED_LAYER,
     add_calibration,
     average_weights,
     build_classifier,
-    export_onnx,
     extract_features,
     fine_tune,
     grad_cam,
     train_head,
-    unfreeze,
+    unfreeze_classifier,
 )
-from utils.train.crops import load_crops, load_inference_faces, make_dataset, sample_weights
+from utils.train.crops import load_crops, load_inference_faces, make_face_dataset, sample_weights
+from utils.train.export import export_classifier
 
 INPUT_SIZE, BATCH, STEPS, EPOCHS = 64, 8, 2, 3
 TEMPERATURE = 1.7
@@ -53,7 +53,7 @@ def make_steps(labelled):
     root, table = labelled
     crops = load_crops(table, root)
     weights = sample_weights(table, dict.fromkeys(CLASS_NAMES, 0.25), {})
-    return lambda first_step, steps: make_dataset(
+    return lambda first_step, steps: make_face_dataset(
         crops, weights, INPUT_SIZE, BATCH, first_step, steps
     )
 
@@ -103,7 +103,9 @@ def build_small() -> keras.Model:
     keras.utils.set_random_seed(0)
     pixels = keras.Input((INPUT_SIZE, INPUT_SIZE, 3))
     maps = keras.layers.Conv2D(8, 3, strides=4)(keras.layers.Rescaling(1 / 255)(pixels))
-    maps = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 1, name=FROZEN_UP_TO)(maps))
+    maps = keras.layers.BatchNormalization()(
+        keras.layers.Conv2D(8, 1, name=FIRST_TRAINED_LAYER)(maps)
+    )
     features = keras.layers.GlobalAveragePooling2D()(
         keras.layers.DepthwiseConv2D(3, activation="relu6")(maps)
     )
@@ -140,11 +142,11 @@ def test_of_a_new_classifier_only_the_head_learns(model):
 
 
 def test_unfreezing_lets_all_from_one_layer_on_learn_but_batch_norms(model):
-    names = [layer.name for layer in unfreeze(model).layers]
+    names = [layer.name for layer in unfreeze_classifier(model).layers]
     learning = {variable.path.split("/")[0] for variable in model.trainable_variables}
     assert learning == {
         layer.name
-        for layer in model.layers[names.index(FROZEN_UP_TO) :]
+        for layer in model.layers[names.index(FIRST_TRAINED_LAYER) :]
         if layer.weights and not isinstance(layer, keras.layers.BatchNormalization)
     }
 
@@ -174,7 +176,7 @@ def test_fine_tuning_changes_the_upper_layers_and_no_batch_norm(trained):
     norms = {
         layer.name for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
     }
-    frozen = set(names[: names.index(FROZEN_UP_TO)])
+    frozen = set(names[: names.index(FIRST_TRAINED_LAYER)])
     assert norms and frozen and changed == set(after) - norms - frozen
 
 
@@ -233,7 +235,7 @@ def test_the_trained_weights_are_the_mean_over_the_last_epochs(whole_run):
         averaged = average_weights(model, run_dir, range(first + 1, EPOCHS + 1)).get_weights()
         for found, values in zip(averaged, zip(*epochs[first:], strict=True), strict=True):
             np.testing.assert_allclose(found, np.mean(values, axis=0), rtol=1e-6, atol=1e-7)
-    assert EPOCHS < AVERAGED
+    assert EPOCHS < AVERAGED_EPOCHS
     assert are_equal(
         average_weights(model, run_dir, range(1, EPOCHS + 1)).get_weights(), trained.get_weights()
     )
@@ -247,7 +249,7 @@ def test_calibrated_probabilities_are_those_of_the_scaled_logits(trained, calibr
 def test_the_exported_model_equals_the_one_in_keras_and_knows_its_classes(
     calibrated, faces, tmp_path
 ):
-    classifier = load_classifier(export_onnx(calibrated, tmp_path / "é.onnx", threshold=0.35))
+    classifier = load_classifier(export_classifier(calibrated, tmp_path / "é.onnx", threshold=0.35))
     assert classifier.class_names == CLASS_NAMES
     assert (classifier.input_size, classifier.threshold) == (INPUT_SIZE, 0.35)
     expected = calibrated.predict(to_input(faces, INPUT_SIZE), verbose=0)

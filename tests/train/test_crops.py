@@ -10,13 +10,13 @@ from utils.classes import CLASS_NAMES
 from utils.detect import PADDING, crop_faces, to_input
 from utils.images import read_image, resize_image, write_image
 from utils.labels import BOX_COLUMNS, make_label_table
+from utils.train.augment import augment_face
 from utils.train.crops import (
     MAX_SIDE,
-    Crops,
-    augment,
+    FaceCrops,
     load_crops,
     load_inference_faces,
-    make_dataset,
+    make_face_dataset,
     sample_weights,
 )
 
@@ -73,13 +73,13 @@ def test_no_labels_give_no_faces(root):
 
 def test_crops_are_in_the_order_of_the_table(crops, table):
     assert [CLASS_NAMES[class_id] for class_id in crops.class_id] == table.class_name.tolist()
-    assert len(crops) == len(table) == len(crops.view)
+    assert len(crops) == len(table) == len(crops.visible_share)
     assert all(max(image.shape) <= MAX_SIDE for image in crops.images)
 
 
 def test_the_inner_part_of_a_crop_is_what_inference_sees(crops, table, root):
     expected = to_input(load_inference_faces(table, root), INPUT_SIZE)
-    for image, view, face in zip(crops.images, crops.view, expected, strict=True):
+    for image, view, face in zip(crops.images, crops.visible_share, expected, strict=True):
         height, width = image.shape[:2]
         margin = np.array([width, height]) * (1 - view) / 2
         inner = np.concatenate([margin, (width, height) - margin]).round().astype(int)
@@ -146,7 +146,7 @@ def test_what_is_drawn_has_the_shares_asked_for(root):
     crops = load_crops(LABELS, root)
     shares = {"with_mask": 0.5, "without_mask": 0.3, "no_face": 0.2}
     images, targets = read_batches(
-        make_dataset(crops, sample_weights(LABELS, shares, {}), INPUT_SIZE, 50, 0, 40)
+        make_face_dataset(crops, sample_weights(LABELS, shares, {}), INPUT_SIZE, 50, 0, 40)
     )
     assert (images.shape, images.dtype) == ((2000, INPUT_SIZE, INPUT_SIZE, 3), np.float32)
     assert (0 <= images.min()) and (100 < images.max() <= 255)
@@ -159,17 +159,17 @@ def test_what_is_drawn_has_the_shares_asked_for(root):
 def test_a_training_taken_up_again_sees_what_it_would_have_seen(crops):
     weights = np.full(len(crops), 1 / len(crops))
     images, targets = read_batches(
-        make_dataset(crops, weights, INPUT_SIZE, 4, first_step=0, steps=6, seed=5)
+        make_face_dataset(crops, weights, INPUT_SIZE, 4, first_step=0, steps=6, seed=5)
     )
     for batch_size, first_step, steps in ((4, 0, 6), (4, 4, 2), (8, 1, 2)):
         again = read_batches(
-            make_dataset(crops, weights, INPUT_SIZE, batch_size, first_step, steps, seed=5)
+            make_face_dataset(crops, weights, INPUT_SIZE, batch_size, first_step, steps, seed=5)
         )
         part = slice(batch_size * first_step, batch_size * (first_step + steps))
         np.testing.assert_array_equal(again[0], images[part])
         np.testing.assert_array_equal(again[1], targets[part])
     other, _ = read_batches(
-        make_dataset(crops, weights, INPUT_SIZE, 4, first_step=0, steps=6, seed=6)
+        make_face_dataset(crops, weights, INPUT_SIZE, 4, first_step=0, steps=6, seed=6)
     )
     assert not any(np.array_equal(image, same) for image, same in zip(images, other, strict=True))
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == len(
@@ -184,7 +184,8 @@ def test_a_view_depends_on_the_state_of_chance_alone(size):
     before = image.copy()
     for seed in range(40):
         first, again = (
-            augment(image, 0.7, other, INPUT_SIZE, np.random.default_rng(seed)) for _ in range(2)
+            augment_face(image, 0.7, other, INPUT_SIZE, np.random.default_rng(seed))
+            for _ in range(2)
         )
         assert (first.shape, first.dtype) == ((INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
         np.testing.assert_array_equal(first, again)
@@ -195,8 +196,8 @@ def test_views_stay_near_what_inference_sees():
     """A white face amid black context: views are mostly white, and whiter in the middle than in the corner."""
     image = np.zeros((100, 100, 3), np.uint8)
     image[15:85, 15:85] = 255
-    crops = Crops([image], np.array([0.7]), np.array([0]))
-    views, _ = read_batches(make_dataset(crops, np.ones(1), INPUT_SIZE, 50, 0, 8))
+    crops = FaceCrops([image], np.array([0.7]), np.array([0]))
+    views, _ = read_batches(make_face_dataset(crops, np.ones(1), INPUT_SIZE, 50, 0, 8))
     bright = views.mean(axis=(0, 3)) / views.max()
     middle = INPUT_SIZE // 2
     assert bright[middle, middle] > 0.7 > bright[0, 0]

@@ -10,16 +10,17 @@ from utils.boxes import box_area, box_iou
 from utils.detect import FCOS, grid_points
 from utils.train.detector import (
     CLASS_WEIGHTS,
-    FROZEN_UP_TO,
+    FIRST_TRAINED_LAYER,
     build_detector,
     compile_detector,
     detection_loss,
-    export_detector,
     take_mean_weights,
     train_detector,
-    unfreeze,
+    unfreeze_detector,
 )
-from utils.train.views import Photograph, encode_targets
+from utils.train.export import export_detector
+from utils.train.targets import encode_targets
+from utils.train.views import Photograph
 
 STRIDES = [(8, 16, 32), (4, 8, 16, 32), (4, 8, 16)]
 
@@ -76,7 +77,7 @@ def test_answers_stand_in_the_order_of_the_points(detector):
 def test_of_the_base_the_upper_layers_learn_and_no_batch_norm(detector, base_names):
     _, model = detector
     layers = {layer.name: layer for layer in model.layers if layer.weights}
-    lower = set(base_names[: base_names.index(FROZEN_UP_TO)]) & set(layers)
+    lower = set(base_names[: base_names.index(FIRST_TRAINED_LAYER)]) & set(layers)
     norms = {
         name for name in base_names if isinstance(layers.get(name), keras.layers.BatchNormalization)
     }
@@ -93,7 +94,9 @@ def test_unfrozen_the_whole_base_learns_but_no_batch_norm_of_it(base_names):
     norms = {
         name for name in base_names if isinstance(layers.get(name), keras.layers.BatchNormalization)
     }
-    learning = {variable.path.split("/")[0] for variable in unfreeze(model).trainable_variables}
+    learning = {
+        variable.path.split("/")[0] for variable in unfreeze_detector(model).trainable_variables
+    }
     assert norms and learning == set(layers) - norms
 
 
@@ -251,7 +254,7 @@ def build_net() -> keras.Model:
 def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_path):
     """Also where the model was saved and loaded on the way."""
     steps = 8
-    model, mean = compile_detector(build_net(), steps, rate=0.05), None
+    model, mean = compile_detector(build_net(), steps, learning_rate=0.05), None
     momentum = model.optimizer.ema_momentum
     for step in range(steps):
         target, _ = draw_answers(step, 0.5, points=4)
@@ -273,13 +276,13 @@ def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_
 
 
 def test_the_rate_warms_up_and_falls():
-    steps, rate = 40, 1e-3
-    schedule = compile_detector(build_net(), steps, rate).optimizer._learning_rate
+    steps, highest = 40, 1e-3
+    schedule = compile_detector(build_net(), steps, highest).optimizer._learning_rate
     rates = [float(schedule(step)) for step in range(steps + 1)]
     top = int(np.argmax(rates))
-    assert rates[top] == pytest.approx(rate, rel=1e-3) and top == steps // 4
+    assert rates[top] == pytest.approx(highest, rel=1e-3) and top == steps // 4
     assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
-    assert rates[-1] < 0.01 * rate
+    assert rates[-1] < 0.01 * highest
 
 
 @pytest.fixture(scope="module")

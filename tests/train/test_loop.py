@@ -43,7 +43,7 @@ def build_net() -> keras.Model:
 
 
 def build_compiled() -> keras.Model:
-    return compile_detector(build_net(), EPOCHS * STEPS, rate=0.02)
+    return compile_detector(build_net(), EPOCHS * STEPS, learning_rate=0.02)
 
 
 def measure(model: keras.Model) -> dict[str, float]:

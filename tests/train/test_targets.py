@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.detect import grid_points
-from utils.train.targets import RADIUS, REACH, assign_faces
+from utils.train.targets import CENTER_RADIUS, SIZE_LIMIT, assign_faces
 
 STRIDES = [(8, 16, 32), (4, 8, 16, 32), (4, 8, 16), (16,)]
 SIZE = 128  # of the picture, each side
@@ -29,9 +29,11 @@ def answers_for(
     x_min, y_min, x_max, y_max = box
     longer = max(x_max - x_min, y_max - y_min)
     inside = x_min < x < x_max and y_min < y < y_max
-    central = max(abs(x - (x_min + x_max) / 2), abs(y - (y_min + y_max) / 2)) < RADIUS * stride
-    too_large = stride != strides[-1] and longer >= REACH * stride
-    too_small = stride != strides[0] and longer < REACH * stride / 2
+    central = (
+        max(abs(x - (x_min + x_max) / 2), abs(y - (y_min + y_max) / 2)) < CENTER_RADIUS * stride
+    )
+    too_large = stride != strides[-1] and longer >= SIZE_LIMIT * stride
+    too_small = stride != strides[0] and longer < SIZE_LIMIT * stride / 2
     return inside and central and not too_large and not too_small
 
 

@@ -6,21 +6,18 @@ import pytest
 
 from utils.boxes import box_iou
 from utils.classes import MASK_CLASSES
-from utils.detect import decode_faces, grid_points
+from utils.detect import PAD, decode_faces, grid_points
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS, make_label_table
-from utils.train.targets import assign_faces
+from utils.train.targets import TARGET_SIZE, assign_faces, encode_targets
 from utils.train.views import (
     MAX_SIDE,
-    PAD,
-    SMALLEST,
-    TARGETS,
+    MIN_FACE_SIDE,
     Photograph,
     cut_view,
-    encode_targets,
     load_photographs,
     make_mosaic,
-    make_views,
+    make_view_dataset,
     view_weights,
 )
 
@@ -90,7 +87,7 @@ def test_a_face_in_sight_is_kept_or_ignored(photo):
     cut = 0
     for seed in range(150):
         view = cut_view(photo, SIZE, np.random.default_rng(seed))
-        assert (np.max(view.xyxy[:, 2:] - view.xyxy[:, :2], axis=1) >= SMALLEST).all()
+        assert (np.max(view.xyxy[:, 2:] - view.xyxy[:, :2], axis=1) >= MIN_FACE_SIDE).all()
         for class_id in set(photo.class_id.tolist()) - set(view.class_id.tolist()):
             block = find_colour(view.image, class_id)
             if block is not None and (block[2:] - block[:2]).min() > 3:
@@ -176,7 +173,7 @@ def test_a_net_that_answers_as_asked_gives_the_faces_back(strides, count):
     target = encode_targets(
         Photograph(np.zeros((SIZE, SIZE, 3), np.uint8), boxes, class_id, boxes[:0]), strides
     )
-    assert target.shape == (len(grid_points((SIZE, SIZE), strides)[0]), TARGETS)
+    assert target.shape == (len(grid_points((SIZE, SIZE), strides)[0]), TARGET_SIZE)
     assert (target.dtype, set(np.unique(target[:, 8]))) == (np.float32, {1})
     reach = np.log(np.expm1(np.maximum(target[:, 4:8], 1e-3)))  # softplus makes the distances of it
     output = np.concatenate([9 * target[:, :3], 18 * target[:, 3:4] - 9, reach], axis=1)
@@ -283,7 +280,7 @@ def test_crowds_and_rare_classes_are_drawn_more_often():
 
 
 def read_batches(*args, **options) -> tuple[np.ndarray, np.ndarray]:
-    images, targets = zip(*make_views(*args, **options).as_numpy_iterator(), strict=True)
+    images, targets = zip(*make_view_dataset(*args, **options).as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(targets)
 
 
@@ -292,7 +289,7 @@ def test_a_training_taken_up_again_sees_what_it_would_have_seen():
     draw = (photos, np.ones(len(photos)), 64, strides)
     images, targets = read_batches(*draw, batch_size=4, first_step=0, steps=6, seed=5)
     assert (images.shape, images.dtype) == ((24, 64, 64, 3), np.float32)
-    assert (targets.shape, targets.dtype) == ((24, 64 + 16 + 4, TARGETS), np.float32)
+    assert (targets.shape, targets.dtype) == ((24, 64 + 16 + 4, TARGET_SIZE), np.float32)
     assert 0 <= images.min() < images.max() <= 255
     for batch_size, first_step, steps in ((4, 4, 2), (8, 1, 2)):
         again = read_batches(

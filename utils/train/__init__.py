@@ -1,1 +1,85 @@
-"""Training and export of both models. TensorFlow is imported here alone."""
+"""Training and export of the mask classifier and the face detector.
+
+The classifier is built, trained and calibrated by ``build_classifier``, ``train_head``,
+``fine_tune`` and ``add_calibration``; the detector by ``build_detector`` and ``train_detector``,
+whose loss is ``detection_loss``. ``make_face_dataset`` and ``make_view_dataset`` make their
+training batches. ``export_classifier``, ``export_detector`` and ``quantize_onnx`` write the files
+that detection loads.
+
+Keras and TensorFlow take seconds to load. Each module is therefore imported when one of its names
+is first used (PEP 562), and ``import utils.train`` loads none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_EXPORTS = {
+    "augment": ("augment_face", "color_jitter", "degrade"),
+    "classifier": (
+        "add_calibration",
+        "average_weights",
+        "build_classifier",
+        "compile_fine_tuning",
+        "extract_features",
+        "fine_tune",
+        "grad_cam",
+        "train_head",
+        "unfreeze_classifier",
+    ),
+    "crops": (
+        "FaceCrops",
+        "load_crops",
+        "load_inference_faces",
+        "make_face_dataset",
+        "sample_weights",
+    ),
+    "detector": (
+        "build_detector",
+        "compile_detector",
+        "detection_loss",
+        "take_mean_weights",
+        "train_detector",
+        "unfreeze_detector",
+    ),
+    "export": (
+        "FIRST_BLOCK",
+        "export_classifier",
+        "export_detector",
+        "export_onnx",
+        "quantize_onnx",
+    ),
+    "loop": ("KeepWeights", "make_batches", "make_run_name", "train_epochs", "without_autotune"),
+    "pseudo_labels": ("align_boxes", "find_unlabelled", "measure_offset", "move_boxes"),
+    "recipes": (
+        "CLASSIC_INPUT_SIZE",
+        "augment_classic",
+        "build_classic",
+        "load_whole_images",
+        "select_whole_images",
+        "train_classic",
+    ),
+    "targets": ("assign_faces", "encode_targets"),
+    "views": (
+        "Photograph",
+        "cut_view",
+        "load_photographs",
+        "make_mosaic",
+        "make_view_dataset",
+        "view_weights",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'utils.train' has no attribute '{name}'")
+    module = importlib.import_module(f"utils.train.{_MODULE_OF[name]}")
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

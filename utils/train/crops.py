@@ -1,13 +1,11 @@
-"""Label table to ``tf.data``: crops in memory, augmentation, balanced sampling."""
+"""Training faces of the classifier: crops in memory, how often each is drawn, and their augmented batches."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -17,160 +15,106 @@ from utils.classes import CLASS_NAMES
 from utils.detect import PADDING, crop_faces
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
-from utils.train.augment import change_light, spoil
-from utils.train.loop import draw_batches
+from utils.train.augment import augment_face
+from utils.train.loop import make_batches
 
-CONTEXT = 0.5  # padding of the crops in memory: a face turned or shifted shows what was beside it, not a made-up edge
-MAX_SIDE = 224  # pixels a side that are kept in memory
+CONTEXT = 0.5  # padding of training crops, a share of the box's side: real pixels for rotations and shifts
+MAX_SIDE = 224  # pixels: larger crops are shrunk to it in memory
 
 
 @dataclass(frozen=True)
-class Crops:
+class FaceCrops:
     """Faces in memory, in the order of their label table.
 
     Attributes:
         images: N (H, W, 3) uint8 RGB, square where the face has a box.
-        view: (N,) the share of each side that inference would see; the rest is context to turn and shift in.
+        visible_share: (N,) the share of each side that inference sees; the rest is context for
+            augmentation.
         class_id: (N,) int64.
     """
 
     images: list[np.ndarray]
-    view: np.ndarray
+    visible_share: np.ndarray
     class_id: np.ndarray
 
     def __len__(self) -> int:
         return len(self.images)
 
 
-def _cut_faces(
+def _crop_rows(
     table: pd.DataFrame, root: str | Path, padding: float
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(row, face) of a label table, file by file, so that each is read once; a row without a box is its whole image."""
+    """Yield (row number, face) of a label table file by file, so that each file is read once.
+
+    The face of a row without a box is the whole image.
+    """
     rows_of_file = table.reset_index(drop=True).groupby("file", sort=False)
     for file, rows in tqdm(rows_of_file, desc="reading faces", unit="image"):
         image = read_image(Path(root) / file)
         for row, box in zip(rows.index, rows[BOX_COLUMNS].to_numpy(), strict=True):
-            yield row, image if np.isnan(box).any() else crop_faces(image, box, padding)[0]
+            if np.isnan(box).any():
+                yield row, image
+            else:
+                yield row, crop_faces(image, box, padding)[0]
 
 
-def load_crops(table: pd.DataFrame, root: str | Path) -> Crops:
-    """Read the faces of a label table with their context, each image once, with a progress bar."""
-    images: list[np.ndarray | None] = [None] * len(table)
-    for row, face in _cut_faces(table, root, CONTEXT):
-        images[row] = limit_size(face, MAX_SIDE)
-    view = np.where(
-        table[BOX_COLUMNS].isna().any(axis=1), 1.0, (1 + 2 * PADDING) / (1 + 2 * CONTEXT)
+def load_crops(table: pd.DataFrame, root: str | Path) -> FaceCrops:
+    """Read the faces of a label table with context around them for training, and show a progress bar.
+
+    Args:
+        table: a label table; the face of a row without a box is its whole image.
+        root: the folder that the ``file`` column is relative to.
+    """
+    faces: dict[int, np.ndarray] = {}
+    for row, face in _crop_rows(table, root, CONTEXT):
+        faces[row] = limit_size(face, MAX_SIDE)
+    has_no_box = table[BOX_COLUMNS].isna().any(axis=1)
+    return FaceCrops(
+        images=[faces[row] for row in range(len(table))],
+        visible_share=np.where(has_no_box, 1.0, (1 + 2 * PADDING) / (1 + 2 * CONTEXT)),
+        class_id=table.class_name.map(CLASS_NAMES.index).to_numpy(np.int64),
     )
-    return Crops(images, view, table.class_name.map(CLASS_NAMES.index).to_numpy(np.int64))
 
 
 def load_inference_faces(table: pd.DataFrame, root: str | Path) -> list[np.ndarray]:
-    """The faces of a label table exactly as inference cuts them out; a row without a box is its whole image."""
-    faces: list[np.ndarray | None] = [None] * len(table)
-    for row, face in _cut_faces(table, root, PADDING):
-        faces[row] = face
-    return faces
+    """Read the faces of a label table exactly as inference crops them, in the table's order.
 
-
-def name_run(table: pd.DataFrame, *settings: object) -> str:
-    """A name for the trainings on a label table with these settings: another table or setting gets another name.
-
-    A checkpoint is then never taken up with other data, whose test faces it might have learned.
+    Args:
+        table: a label table; the face of a row without a box is its whole image.
+        root: the folder that the ``file`` column is relative to.
     """
-    return hashlib.sha256((table.to_csv(index=False) + repr(settings)).encode()).hexdigest()[:10]
+    faces = dict(_crop_rows(table, root, PADDING))
+    return [faces[row] for row in range(len(table))]
 
 
 def sample_weights(
     table: pd.DataFrame, class_share: Mapping[str, float], source_share: Mapping[str, float]
 ) -> np.ndarray:
-    """How often each face is drawn, so that neither the larger class nor the larger source rules.
+    """Return the probability of drawing each face, which balances the classes and the sources.
 
     Args:
         table: a label table.
-        class_share: each class's part of what is drawn; a class not named is left out.
-        source_share: each source's part within a class; sources not named count 1, a source at 0 is left out.
+        class_share: the share of each class among the drawn faces. Classes that are not named are
+            never drawn.
+        source_share: the relative share of each source within a class. Sources that are not named
+            count 1; a source at 0 is never drawn.
 
     Returns:
         (N,) probabilities that sum to 1.
     """
-    cell = table.groupby(["class_name", "source"]).size().rename("count").reset_index()
-    cell["share"] = cell.source.map(lambda name: source_share.get(name, 1.0))
-    total = (
-        cell.groupby("class_name").share.transform("sum").clip(lower=1e-9)
-    )  # a class may have no source left
-    cell["share"] *= cell.class_name.map(lambda name: class_share.get(name, 0.0)) / total
-    weights = (
-        table.merge(cell, on=["class_name", "source"], how="left").eval("share / count").to_numpy()
-    )
+    groups = table.groupby(["class_name", "source"]).size().rename("count").reset_index()
+    groups["share"] = groups.source.map(lambda source: source_share.get(source, 1.0))
+    class_total = groups.groupby("class_name").share.transform("sum")
+    class_total = class_total.clip(lower=1e-9)  # a class whose sources are all at 0
+    wanted = groups.class_name.map(lambda name: class_share.get(name, 0.0))
+    groups["share"] *= wanted / class_total
+    rows = table.merge(groups, on=["class_name", "source"], how="left")
+    weights = (rows["share"] / rows["count"]).to_numpy()
     return weights / weights.sum()
 
 
-def _shrink(image: np.ndarray, view: float, rng: np.random.Generator) -> np.ndarray:
-    """Make a face as small as the ones at the back of a scene, 10 to 48 pixels; enlarging it again loses detail."""
-    scale = np.exp(rng.uniform(np.log(10), np.log(48))) / (max(image.shape[:2]) * view)
-    return limit_size(image, max(4, round(max(image.shape[:2]) * scale))) if scale < 1 else image
-
-
-def _warp(image: np.ndarray, view: float, input_size: int, rng: np.random.Generator) -> np.ndarray:
-    """Turn, zoom, shift, shear, stretch and mirror, in one interpolation."""
-    height, width = image.shape[:2]
-    seen = np.array([width, height], float) * view
-    if rng.random() < 0.5:
-        seen[:] = seen.max()  # keep the proportions of a whole image rather than stretch it
-    seen *= rng.uniform(0.8, 1.15) * np.exp(rng.uniform(-0.1, 0.1, 2))
-    angle, shear = np.deg2rad(rng.uniform(-20, 20)), rng.uniform(-0.12, 0.12)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ [
-        [1, shear],
-        [0, 1],
-    ]
-    linear = np.diag(input_size / seen) @ turn
-    if rng.random() < 0.5:
-        linear[0] *= -1
-    centre = np.array([width / 2, height / 2]) + rng.uniform(-0.1, 0.1, 2) * seen
-    matrix = np.column_stack([linear, input_size / 2 - linear @ centre])
-    return cv2.warpAffine(
-        image,
-        matrix,
-        (input_size, input_size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-
-
-def _hide_part(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lay a piece of another picture over a part: hats, hair, hands, other heads."""
-    size = len(image)
-    width, height = rng.integers(size // 10, size // 3, 2)
-    x, y = rng.integers(0, size - width), rng.integers(0, size - height)
-    image = image.copy()
-    image[y : y + height, x : x + width] = cv2.resize(
-        other, (int(width), int(height)), interpolation=cv2.INTER_AREA
-    )
-    return image
-
-
-def augment(
-    image: np.ndarray, view: float, other: np.ndarray, input_size: int, rng: np.random.Generator
-) -> np.ndarray:
-    """One training view of a face, (S, S, 3) uint8: what other photographs of it could look like.
-
-    Args:
-        image: a crop with context.
-        view: the share of its sides that inference would see.
-        other: any crop, to hide a part behind.
-        input_size: S, pixels.
-        rng: the source of chance; the same state gives the same view.
-    """
-    if rng.random() < 0.5:
-        image = _shrink(image, view, rng)
-    image = _warp(image, view, input_size, rng)
-    if rng.random() < 0.15:
-        image = _hide_part(image, other, rng)
-    return spoil(change_light(image, rng), rng)
-
-
-def make_dataset(
-    crops: Crops,
+def make_face_dataset(
+    crops: FaceCrops,
     weights: np.ndarray,
     input_size: int,
     batch_size: int,
@@ -178,21 +122,38 @@ def make_dataset(
     steps: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of augmented faces: (B, S, S, 3) float32 in 0-255 and one-hot (B, C).
+    """Return batches of augmented faces, (B, S, S, 3) float32 in 0-255, and their one-hot classes, (B, C).
 
-    Face number i of a training is drawn from ``(seed, i)`` alone, so that a training taken up again at ``first_step``
-    sees what it would have seen.
+    Args:
+        crops: the faces to draw from.
+        weights: (N,) how often each face is drawn, from ``sample_weights``; any scale.
+        input_size: S, pixels.
+        batch_size: B.
+        first_step: the number of the first batch; face number i of a training depends on ``(seed,
+            i)`` alone.
+        steps: number of batches.
+        seed: of the training.
     """
     cumulative = np.cumsum(weights)
+    one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)
 
-    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        chosen, other = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], 2), side="right")
-        image = augment(
-            crops.images[chosen], crops.view[chosen], crops.images[other], input_size, rng
+    def draw_face(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        positions = rng.uniform(0, cumulative[-1], 2)
+        chosen, other = np.searchsorted(cumulative, positions, side="right")
+        view = augment_face(
+            crops.images[chosen],
+            crops.visible_share[chosen],
+            crops.images[other],
+            input_size,
+            rng,
         )
-        return image.astype(np.float32), np.eye(len(CLASS_NAMES), dtype=np.float32)[
-            crops.class_id[chosen]
-        ]
+        return view.astype(np.float32), one_hot[crops.class_id[chosen]]
 
-    shapes = (input_size, input_size, 3), (len(CLASS_NAMES),)
-    return draw_batches(draw, shapes, batch_size, first_step, steps, seed)
+    return make_batches(
+        draw_face,
+        shapes=((input_size, input_size, 3), (len(CLASS_NAMES),)),
+        batch_size=batch_size,
+        first_step=first_step,
+        steps=steps,
+        seed=seed,
+    )

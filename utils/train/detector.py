@@ -1,8 +1,12 @@
-"""Build, train and export the face detector: one stage, anchor-free, on MobileNetV2 cut at its strides."""
+"""The face detector: its network, its loss (``detection_loss``) and its training.
+
+It is an FCOS: one stage, anchor-free. Each point of each level predicts whether a face is centred
+there, its class and the distances to the four edges of its box (Tian et al., 2020, arXiv
+2006.09214). The base is MobileNetV2.
+"""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,156 +17,240 @@ import tensorflow as tf
 from keras import layers
 
 from utils.classes import MASK_CLASSES
-from utils.train.export import export_onnx
 from utils.train.loop import train_epochs
+from utils.train.targets import IS_FACE
 
-TAPS = {
+BASE_OUTPUTS = {  # stride: the layer of MobileNetV2 whose maps feed that level
     4: "block_3_expand_relu",
     8: "block_6_expand_relu",
     16: "block_13_expand_relu",
     32: "block_16_project_BN",
 }
-FROZEN_UP_TO = "block_5_expand"  # the first layer that learns at first, until neck and heads are worth listening to
-CLASS_WEIGHTS = (1.0, 2.0, 4.0)  # what a mistake costs in each class: the rarer, the dearer
+FIRST_TRAINED_LAYER = "block_5_expand"  # of the base, until unfreeze_detector
+INITIAL_FACE_LOGIT = (
+    -4.0
+)  # few points are faces: RetinaNet's prior (Lin et al., 2017, arXiv 1708.02002)
+INITIAL_DISTANCE = 1.0  # before softplus; about 1.3 strides
 
-
-def _conv(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv")(x)
-    return layers.ReLU(6.0, name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_norm")(x))
-
-
-def _separable(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
-    x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(
-        layers.BatchNormalization(name=f"{name}_depthwise_norm")(x)
-    )
-    return _conv(x, filters, name)
+CLASS_WEIGHTS = (
+    1.0,
+    2.0,
+    4.0,
+)  # of with_mask, without_mask, mask_worn_incorrectly: the rarer, the larger
+FACE_LOSS_WEIGHT = 2.0
+CLASS_LOSS_WEIGHT = 0.5
+BOX_LOSS_WEIGHT = 1.5
+BACKGROUND_WEIGHT = 0.75  # alpha of the varifocal loss
+FOCUS = 2  # gamma of the varifocal loss
 
 
 def build_detector(
     strides: tuple[int, ...] = (8, 16, 32), channels: int = 64, weights: str | None = "imagenet"
 ) -> keras.Model:
-    """MobileNetV2 (Sandler et al., 2018) cut at ``strides``, a top-down neck (FPN: Lin et al., 2017) and
-    anchor-free heads (FCOS: Tian et al., 2019).
+    """Build MobileNetV2 (Sandler et al., 2018) with a top-down neck (FPN: Lin et al., 2017) and a head a level.
 
     Args:
-        strides: pixels a cell of each level, of 4, 8, 16, 32, each double the one before.
-        channels: width of the neck and heads; half at stride 4.
-        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network, or None for chance.
+        strides: of the levels, pixels; from 4, 8, 16, 32, each twice the one before.
+        channels: width of neck and heads; half of it at stride 4.
+        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network, or None for random
+            weights.
 
     Returns:
-        A model of (B, H, W, 3) RGB in 0-255, sides multiples of the coarsest stride, to (B, P, 8): for each point
-        three class logits, a face logit, and what softplus turns into distances to left, top, right and bottom in
-        strides: whoever decodes does that, for the few points that are faces.
+        A model that takes (B, H, W, 3) RGB in 0-255, with sides that are multiples of the coarsest
+        stride, and returns (B, P, 8): for each point of ``detect.grid_points`` three class logits
+        (0-2), a face logit (3), and four numbers whose softplus is the distance to the left, top,
+        right and bottom edge in strides (4-7). Decoding applies the softplus, because it needs it
+        for a few points only.
     """
     pixels = keras.Input((None, None, 3), name="pixels")
     scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*input_shape.*"
-        )  # any size takes the weights of 224, as it should
+        # The weights were trained at 224 pixels. They work at other sizes, which Keras warns about.
+        warnings.filterwarnings("ignore", message=".*input_shape.*")
         base = keras.applications.MobileNetV2(
             input_tensor=scaled, include_top=False, weights=weights
         )
-    learns = False
-    for layer in base.layers:
-        learns |= layer.name == FROZEN_UP_TO
-        # Batch norms stay frozen: their statistics come from a million photographs, ours from batches of 16.
-        layer.trainable = learns and not isinstance(layer, layers.BatchNormalization)
-    levels, upper = [], None
-    for stride in reversed(strides):
-        width = channels if stride > 4 else channels // 2
-        level = _conv(base.get_layer(TAPS[stride]).output, width, f"lateral{stride}")
-        if upper is not None:
-            if upper.shape[-1] != width:
-                upper = _conv(upper, width, f"narrow{stride}")
-            level = layers.Add(name=f"add{stride}")(
-                [level, layers.UpSampling2D(2, name=f"up{stride}")(upper)]
-            )
-            level = _separable(level, width, f"neck{stride}")
-        levels.insert(0, (stride, level))
-        upper = level
-    outputs = []
-    for stride, level in levels:
-        width = level.shape[-1]
-        for step in ("a", "b"):
-            level = _separable(level, width, f"head{stride}{step}")
-        rare = keras.initializers.Constant(
-            -4.0
-        )  # few points are faces: start from there (RetinaNet's prior)
-        answer = layers.Conv2D(
-            len(MASK_CLASSES) + 1, 1, bias_initializer=rare, name=f"answer{stride}"
-        )(level)
-        reach = layers.Conv2D(
-            4, 1, bias_initializer=keras.initializers.Constant(1.0), name=f"reach{stride}"
-        )(level)
-        both = layers.Concatenate(name=f"both{stride}")([answer, reach])
-        outputs.append(layers.Reshape((-1, both.shape[-1]), name=f"points{stride}")(both))
-    output = layers.Concatenate(axis=1, name="points")(outputs) if len(outputs) > 1 else outputs[0]
+    _freeze_lower_blocks(base)
+    levels = _build_neck(base, strides, channels)
+    outputs = [_build_head(levels[stride], stride) for stride in strides]
+    output = outputs[0]
+    if len(outputs) > 1:
+        output = layers.Concatenate(axis=1, name="points")(outputs)
     return keras.Model(pixels, output, name="face_detector")
 
 
-def unfreeze(model: keras.Model) -> keras.Model:
-    """Let the early blocks learn too, once neck and heads are good; batch norms that were frozen stay so."""
+def _freeze_lower_blocks(base: keras.Model) -> None:
+    """Freeze the base below ``FIRST_TRAINED_LAYER`` and all its batch norms.
+
+    The statistics of the batch norms come from a million photographs; batches of 16 would replace
+    them with worse ones.
+    """
+    is_upper = False
+    for layer in base.layers:
+        if layer.name == FIRST_TRAINED_LAYER:
+            is_upper = True
+        layer.trainable = is_upper and not isinstance(layer, layers.BatchNormalization)
+
+
+def _build_neck(
+    base: keras.Model, strides: tuple[int, ...], channels: int
+) -> dict[int, keras.KerasTensor]:
+    """Return the maps of each level by stride: those of the base plus the enlarged ones of the next coarser level."""
+    levels: dict[int, keras.KerasTensor] = {}
+    coarser = None
+    for stride in reversed(strides):
+        width = channels if stride > 4 else channels // 2
+        maps = _conv(base.get_layer(BASE_OUTPUTS[stride]).output, width, f"lateral{stride}")
+        if coarser is not None:
+            if coarser.shape[-1] != width:
+                coarser = _conv(coarser, width, f"narrow{stride}")
+            enlarged = layers.UpSampling2D(2, name=f"up{stride}")(coarser)
+            maps = layers.Add(name=f"add{stride}")([maps, enlarged])
+            maps = _separable_conv(maps, width, f"neck{stride}")
+        levels[stride] = maps
+        coarser = maps
+    return levels
+
+
+def _build_head(maps: keras.KerasTensor, stride: int) -> keras.KerasTensor:
+    """Return a level's output, (B, P, 8), for its maps."""
+    width = maps.shape[-1]
+    maps = _separable_conv(maps, width, f"head{stride}a")
+    maps = _separable_conv(maps, width, f"head{stride}b")
+    logits = layers.Conv2D(
+        len(MASK_CLASSES) + 1,
+        kernel_size=1,
+        bias_initializer=keras.initializers.Constant(INITIAL_FACE_LOGIT),
+        name=f"answer{stride}",
+    )(maps)
+    distances = layers.Conv2D(
+        4,
+        kernel_size=1,
+        bias_initializer=keras.initializers.Constant(INITIAL_DISTANCE),
+        name=f"reach{stride}",
+    )(maps)
+    both = layers.Concatenate(name=f"both{stride}")([logits, distances])
+    return layers.Reshape((-1, both.shape[-1]), name=f"points{stride}")(both)
+
+
+def _conv(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+    """Add a 1 x 1 convolution with batch norm and ReLU6."""
+    x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+def _separable_conv(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+    """Add a 3 x 3 convolution channel by channel, then a 1 x 1 convolution across channels."""
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = layers.BatchNormalization(name=f"{name}_depthwise_norm")(x)
+    x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(x)
+    return _conv(x, filters, name)
+
+
+def unfreeze_detector(model: keras.Model) -> keras.Model:
+    """Make the early blocks trainable too, in place, and return the model; frozen batch norms stay frozen."""
     for layer in model.layers:
         if not isinstance(layer, layers.BatchNormalization):
             layer.trainable = True
     return model
 
 
-def _iou_and_giou(true: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """IoU and generalised IoU (Rezatofighi et al., 2019) of boxes given as distances from one point."""
+@keras.saving.register_keras_serializable("face_mask")  # the name in saved .keras files
+def detection_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """Return the loss of a batch: is a point a face, which class, and where is its box.
 
-    def area(distance: tf.Tensor) -> tf.Tensor:
-        return (distance[..., 0] + distance[..., 2]) * (distance[..., 1] + distance[..., 3])
+    With sums over the points and BCE and CE for binary and categorical cross-entropy::
 
-    shared, hull = area(tf.minimum(true, found)), area(tf.maximum(true, found)) + 1e-6
-    union = area(true) + area(found) - shared
-    iou = shared / (union + 1e-6)
-    return iou, iou - (hull - union) / hull
+        loss = (2 * sum(face_loss) + 0.5 * sum(class_loss) + 1.5 * sum(box_loss)) / number of face
+        points
 
+        face_loss  = q * BCE(q, p)           at face points
+                   = 0.75 * p**2 * BCE(0, p) at background points, 0 at ignored points
+        class_loss = class weight * CE       at face points
+        box_loss   = 1 - GIoU                at face points
 
-@keras.saving.register_keras_serializable("face_mask")
-def detection_loss(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """Varifocal loss of "is it a face, and how well does its box lie" (Zhang et al., 2021), weighted cross-entropy of
-    its class, GIoU loss of its box.
+    p is the predicted probability of a face, and its target q is the IoU of the predicted box with
+    the true one. So the best of several boxes gets the highest confidence, and easy background
+    hardly counts: the varifocal loss (Zhang et al., 2021, arXiv 2008.13367). GIoU also has a
+    gradient where boxes do not overlap (Rezatofighi et al., 2019, arXiv 1902.09630).
 
     Args:
-        target: (B, P, 9) from ``mosaics.encode_targets``.
-        output: (B, P, 8) of the model.
-
-    Returns:
-        The loss of the batch by the number of points that are faces.
+        y_true: (B, P, 9) from ``encode_targets``.
+        y_pred: (B, P, 8) from the model of ``build_detector``.
     """
-    output = tf.cast(output, tf.float32)
-    is_face, counts = target[..., 3], target[..., 8]
-    faces = tf.maximum(tf.reduce_sum(is_face), 1.0)
-    iou, giou = _iou_and_giou(target[..., 4:8], tf.nn.softplus(output[..., 4:]))
-    logit, quality = (
-        output[..., 3],
-        tf.stop_gradient(is_face * iou),
-    )  # a face whose box lies badly is half a face
-    focal = tf.where(is_face > 0, quality, 0.75 * tf.sigmoid(logit) ** 2)
-    focal = focal * counts * tf.nn.sigmoid_cross_entropy_with_logits(quality, logit)
-    cost = tf.reduce_sum(target[..., :3] * tf.constant(CLASS_WEIGHTS), axis=-1)
-    class_loss = cost * tf.nn.softmax_cross_entropy_with_logits(target[..., :3], output[..., :3])
+    y_pred = tf.cast(y_pred, tf.float32)
+    class_true = y_true[..., :IS_FACE]
+    is_face = y_true[..., IS_FACE]
+    not_ignored = y_true[..., 8]
+    class_logits = y_pred[..., :IS_FACE]
+    face_logit = y_pred[..., IS_FACE]
+    distances = tf.nn.softplus(y_pred[..., 4:])
+    iou, giou = _iou_and_giou(y_true[..., 4:8], distances)
+
+    quality = tf.stop_gradient(is_face * iou)
+    background_weight = BACKGROUND_WEIGHT * tf.sigmoid(face_logit) ** FOCUS
+    point_weight = tf.where(is_face > 0, quality, background_weight) * not_ignored
+    face_loss = point_weight * tf.nn.sigmoid_cross_entropy_with_logits(quality, face_logit)
+
+    class_weight = tf.reduce_sum(class_true * tf.constant(CLASS_WEIGHTS), axis=-1)
+    class_loss = class_weight * tf.nn.softmax_cross_entropy_with_logits(class_true, class_logits)
+
     box_loss = is_face * (1 - giou)
-    return tf.reduce_sum(2 * focal + 0.5 * class_loss + 1.5 * box_loss) / faces
+
+    point_loss = (
+        FACE_LOSS_WEIGHT * face_loss + CLASS_LOSS_WEIGHT * class_loss + BOX_LOSS_WEIGHT * box_loss
+    )
+    face_points = tf.maximum(tf.reduce_sum(is_face), 1.0)
+    return tf.reduce_sum(point_loss) / face_points
+
+
+def _iou_and_giou(true: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return IoU and generalised IoU, (...), of boxes given as distances (..., 4) from one point to their edges.
+
+    GIoU = IoU - (hull - union) / hull. As both boxes hold the point, the smaller distance of each
+    edge bounds their intersection and the larger one their hull.
+    """
+
+    def area(distances: tf.Tensor) -> tf.Tensor:
+        width = distances[..., 0] + distances[..., 2]
+        height = distances[..., 1] + distances[..., 3]
+        return width * height
+
+    intersection = area(tf.minimum(true, predicted))
+    hull = area(tf.maximum(true, predicted)) + 1e-6
+    union = area(true) + area(predicted) - intersection
+    iou = intersection / (union + 1e-6)
+    giou = iou - (hull - union) / hull
+    return iou, giou
 
 
 def compile_detector(
-    model: keras.Model, steps: int, rate: float = 1.2e-3, warmup: int = 200
+    model: keras.Model, steps: int, learning_rate: float = 1.2e-3, warmup_steps: int = 200
 ) -> keras.Model:
-    """AdamW whose rate warms up, then falls along a cosine; a running mean of the weights is kept for the end."""
-    warmup = min(warmup, steps // 4)
+    """Compile a model with ``detection_loss`` and AdamW, a warm-up, a cosine decay and a running mean of the weights.
+
+    Args:
+        model: compiled in place.
+        steps: length of the training.
+        learning_rate: the highest one, reached at the end of the warm-up.
+        warmup_steps: length of the warm-up, a quarter of the training at most.
+    """
+    warmup_steps = min(warmup_steps, steps // 4)
     schedule = keras.optimizers.schedules.CosineDecay(
-        1e-6, steps - warmup, warmup_target=rate, warmup_steps=warmup
+        initial_learning_rate=1e-6,
+        decay_steps=steps - warmup_steps,
+        warmup_target=learning_rate,
+        warmup_steps=warmup_steps,
     )
-    momentum = max(0.9, 1 - 10 / steps)  # the mean reaches back over the last tenth of the training
     optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=1e-4, clipnorm=5.0, use_ema=True, ema_momentum=momentum
+        schedule,
+        weight_decay=1e-4,
+        clipnorm=5.0,
+        use_ema=True,
+        ema_momentum=max(0.9, 1 - 10 / steps),  # a mean over the last tenth of the training
     )
-    model.compile(optimizer, detection_loss)
+    model.compile(optimizer=optimizer, loss=detection_loss)
     return model
 
 
@@ -173,60 +261,44 @@ def train_detector(
     run_dir: str | Path,
     epochs: int,
     steps_per_epoch: int = 60,
-    rate: float = 1.2e-3,
+    learning_rate: float = 1.2e-3,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train a detector. Stopped at any moment and called again, it goes on to the same result.
+    """Train a detector; its weights at the end are their running mean.
+
+    A training that was stopped resumes from ``run_dir`` and ends with the same weights, see
+    ``loop.train_epochs``.
 
     Args:
         model: from ``build_detector``, or a trained one to train further.
-        make_steps: ``(first_step, steps)`` to a dataset, as ``mosaics.make_views`` makes it.
-        validation: views of the validation photographs, the same after each epoch.
-        run_dir: a folder of this training alone.
-        epochs, steps_per_epoch, rate: how long, and the highest learning rate.
+        make_steps: takes a first step and a number of steps, and returns batches as
+            ``make_view_dataset`` makes them.
+        validation: batches of views of the validation photographs, the same after each epoch.
+        run_dir: a folder for this training alone.
+        epochs: length of the training.
+        steps_per_epoch: batches an epoch.
+        learning_rate: the highest one.
 
     Returns:
-        The model with the running mean of its weights, and the history: ``epoch, loss, val_loss, seconds``.
+        The model and the history, ``epoch, loss, val_loss, seconds``.
     """
-    compile_detector(model, epochs * steps_per_epoch, rate)
+
+    def validate(model: keras.Model) -> dict[str, float]:
+        return {"val_loss": model.evaluate(validation, verbose=0)}
+
+    compile_detector(model, steps=epochs * steps_per_epoch, learning_rate=learning_rate)
     model, history = train_epochs(
         model,
         make_steps,
-        lambda model: {"val_loss": model.evaluate(validation, verbose=0)},
+        validate,
         run_dir,
-        epochs,
-        steps_per_epoch,
-        "training the detector",
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        name="training the detector",
     )
     return take_mean_weights(model), history
 
 
 def take_mean_weights(model: keras.Model) -> keras.Model:
-    """A model that was just trained, with the running mean of its weights in their place."""
+    """Replace the weights of a model that was just trained by their running mean, and return the model."""
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
-
-
-def export_detector(
-    model: keras.Model,
-    path: str | Path,
-    strides: tuple[int, ...],
-    side: int,
-    calibration: tuple[float, float] = (1.0, 0.0),
-    split: str = "",
-) -> Path:
-    """Write a detector as ONNX for pictures of any size, with what ``utils.detect.FCOS`` needs to know.
-
-    Args:
-        model: from ``build_detector``, trained.
-        path: the file to write.
-        strides: of the model.
-        side: pixels, to which the longer side of a picture is brought.
-        calibration: factor and offset of the face logit, so that 0.5 is the best threshold.
-        split: which photographs it was trained on, as ``curate.digest_split`` names it.
-    """
-    metadata = {
-        "strides": json.dumps(strides),
-        "side": str(side),
-        "calibration": json.dumps(calibration),
-    }
-    return export_onnx(model, path, (None, None), {**metadata, "split": split})

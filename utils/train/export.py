@@ -1,7 +1,8 @@
-"""Keras models to ONNX files that say themselves what they take, and to 8-bit versions of these."""
+"""Export of Keras models to ONNX files, which hold their own settings, and their 8-bit versions."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +12,68 @@ import keras
 import numpy as np
 import onnx
 
-# The first convolutions of MobileNetV2. Their channels differ so much in size that rounding them costs as much as
-# rounding all the rest, and they are few: notebook 04 shows both ways.
-FIRST_LAYERS = ("Conv1", "bn_Conv1", "expanded_conv")
+from utils.classes import CLASS_NAMES
+
+# The first convolutions of MobileNetV2, by the beginnings of their layers' names. The sizes of
+# their channels differ so much that rounding them costs as much accuracy as rounding all the rest,
+# and they are few. Notebook 04 measures both.
+FIRST_BLOCK = ("Conv1", "bn_Conv1", "expanded_conv")
+
+
+def export_classifier(
+    model: keras.Model, path: str | Path, threshold: float, split: str = ""
+) -> Path:
+    """Write a classifier as an ONNX file that ``detect.load_classifier`` reads.
+
+    Args:
+        model: with calibrated probabilities, from ``add_calibration``.
+        path: the file to write.
+        threshold: the probability of ``no_face`` from which a box is dropped.
+        split: digest of the split that the model was trained on, from
+            ``curate.digest_split``.
+
+    Returns:
+        The path.
+    """
+    input_size = model.input_shape[1]
+    metadata = {
+        "class_names": json.dumps(CLASS_NAMES),
+        "input_size": str(input_size),
+        "threshold": str(threshold),
+        "split": split,
+    }
+    return export_onnx(model, path, resolution_wh=(input_size, input_size), metadata=metadata)
+
+
+def export_detector(
+    model: keras.Model,
+    path: str | Path,
+    strides: tuple[int, ...],
+    side: int,
+    calibration: tuple[float, float] = (1.0, 0.0),
+    split: str = "",
+) -> Path:
+    """Write a detector as an ONNX file for images of any size that ``detect.FCOS`` reads.
+
+    Args:
+        model: from ``build_detector``, trained.
+        path: the file to write.
+        strides: of the model's levels, pixels.
+        side: pixels: detection resizes an image so that this is its longer side.
+        calibration: factor and offset of the face logit, chosen so that 0.5 is the best threshold.
+        split: digest of the split that the model was trained on, from
+            ``curate.digest_split``.
+
+    Returns:
+        The path.
+    """
+    metadata = {
+        "strides": json.dumps(strides),
+        "side": str(side),
+        "calibration": json.dumps(calibration),
+        "split": split,
+    }
+    return export_onnx(model, path, resolution_wh=(None, None), metadata=metadata)
 
 
 def export_onnx(
@@ -22,20 +82,23 @@ def export_onnx(
     resolution_wh: tuple[int | None, int | None],
     metadata: Mapping[str, str],
 ) -> Path:
-    """Write a model of images as ONNX.
+    """Write a model of images as an ONNX file.
 
     Args:
-        model: takes (N, H, W, 3) float32, named "pixels".
+        model: takes (N, H, W, 3) float32, with an input named "pixels".
         path: the file to write.
-        resolution_wh: width and height of its input; None where any will do.
-        metadata: what whoever loads it needs to know.
+        resolution_wh: width and height of the input; None for any.
+        metadata: settings that the file holds.
+
+    Returns:
+        The path.
     """
     path = Path(path)
     width, height = resolution_wh
-    signature = [keras.InputSpec(shape=(None, height, width, 3), dtype="float32", name="pixels")]
+    signature = keras.InputSpec(shape=(None, height, width, 3), dtype="float32", name="pixels")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx still asks NumPy for np.object
-        model.export(path, format="onnx", input_signature=signature, verbose=False)
+        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx still looks for NumPy's np.object
+        model.export(path, format="onnx", input_signature=[signature], verbose=False)
     exported = onnx.load(path)
     onnx.helper.set_model_props(exported, dict(metadata))
     onnx.save(exported, path)
@@ -44,17 +107,23 @@ def export_onnx(
 
 def quantize_onnx(
     path: str | Path,
-    target: str | Path,
+    output: str | Path,
     batches: Iterable[np.ndarray],
     keep_float: Sequence[str] = (),
 ) -> Path:
-    """Write the 8-bit version of an ONNX file: weights per channel, activations by what these images excite.
+    """Write the 8-bit version of an ONNX file.
+
+    Weights are rounded channel by channel. The range of the activations is measured on ``batches``.
 
     Args:
-        path: the float file; its metadata is kept.
-        target: the file to write.
+        path: the float file.
+        output: the file to write; it gets the metadata of the float file.
         batches: (N, H, W, 3) float32 inputs, of training images only.
-        keep_float: layers that stay as they are, by how their names in Keras begin.
+        keep_float: beginnings of the names of the Keras layers that stay float, such as
+            ``FIRST_BLOCK``.
+
+    Returns:
+        The path of the new file.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -64,41 +133,52 @@ def quantize_onnx(
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Batches(CalibrationDataReader):
+    class BatchReader(CalibrationDataReader):
         def __init__(self) -> None:
             self.batches = iter(batches)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             batch = next(self.batches, None)
-            return None if batch is None else {"pixels": batch}
+            if batch is None:
+                return None
+            return {"pixels": batch}
 
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
         quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared),
-            str(target),
-            Batches(),
-            quant_format=QuantFormat.QOperator,  # no way back to float between layers, which would cost what is won
+            str(output),
+            BatchReader(),
+            # QOperator computes in 8 bits from layer to layer; QDQ converts to float in between,
+            # which takes time.
+            quant_format=QuantFormat.QOperator,
             per_channel=True,
-            activation_type=QuantType.QUInt8,  # with 8-bit signed weights: what x86 multiplies fastest ...
+            # x86 multiplies unsigned activations by signed weights fastest. Processors without VNNI
+            # add the products up in 16 bits; with weights of 7 bits (reduce_range) the sums do not
+            # overflow.
+            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            reduce_range=True,  # ... of which 7 are used, or processors without VNNI would overflow
+            reduce_range=True,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu"],
             nodes_to_exclude=_find_nodes(onnx.load(prepared), keep_float),
         )
-    quantized = onnx.load(target)
-    properties = {item.key: item.value for item in onnx.load(path).metadata_props}
-    onnx.helper.set_model_props(quantized, properties)
-    onnx.save(quantized, target)
-    return Path(target)
+    quantized = onnx.load(output)
+    metadata = {item.key: item.value for item in onnx.load(path).metadata_props}
+    onnx.helper.set_model_props(quantized, metadata)
+    onnx.save(quantized, output)
+    return Path(output)
 
 
 def _find_nodes(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
-    """The nodes that stem from Keras layers whose names begin so: the optimizer keeps these in some name of a node."""
+    """Return the names of the nodes that come from Keras layers whose names begin with one of these.
+
+    ONNX Runtime's optimizer merges nodes; the layer's name remains in the name of the node, an
+    input or an output.
+    """
     found = []
     for node in model.graph.node:
-        parts = "/".join([node.name, *node.input, *node.output]).split("/")
-        if any(part.startswith(layer) for part in parts for layer in layers):
+        names = "/".join([node.name, *node.input, *node.output]).split("/")
+        if any(name.startswith(tuple(layers)) for name in names):
             found.append(node.name)
     return found

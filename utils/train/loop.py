@@ -1,10 +1,17 @@
-"""Train a model epoch by epoch so that it can be stopped at any moment and taken up again to the same result."""
+"""The training loop, which resumes where it stopped, and the batches it trains on.
+
+A training that was stopped at any moment and started again ends with the same weights as one that
+ran through. Two things make this true: ``train_epochs`` writes the whole state after each epoch,
+and ``make_batches`` draws every example from its number alone.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,59 +20,80 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 
+def make_run_name(table: pd.DataFrame, *settings: object) -> str:
+    """Return a name for trainings on a label table with these settings, 10 hexadecimal digits.
+
+    Another table or setting gives another name, so a checkpoint is never resumed with other data,
+    whose test faces it may have been trained on.
+    """
+    text = table.to_csv(index=False) + repr(settings)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
 def without_autotune() -> tf.data.Options:
-    """Options of a dataset whose parallelism is stated: when an epoch ends, TensorFlow's tuner sleeps out its current
-    period, up to 80 seconds, before it lets the epoch go."""
+    """Return dataset options that switch TensorFlow's tuner of parallelism off.
+
+    When an epoch ends, the tuner's thread sleeps until its current period is over, up to 80
+    seconds, and the epoch waits for it. Our datasets state their parallelism, so there is nothing
+    to tune.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
-class KeepWeights(keras.callbacks.Callback):
-    """Undo what Keras does at the end of each ``fit``: it puts an optimizer's running mean in the place of the weights,
-    so that a training of one ``fit`` an epoch would be held back to the mean every time."""
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.weights = self.model.get_weights()
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self.model.set_weights(self.weights)
-
-
-def draw_batches(
-    draw: Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]],
+def make_batches(
+    draw_example: Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]],
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
     batch_size: int,
     first_step: int,
     steps: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of examples that are drawn as they are needed, on both cores, in a stated order.
+    """Return a dataset of batches that are drawn while the training runs, on two threads, in a fixed order.
 
-    Example number i of a training is drawn from ``(seed, i)`` alone, so that a training taken up again at
-    ``first_step`` sees what it would have seen.
+    Example number i of a training depends on ``(seed, i)`` alone. A training that is resumed at
+    ``first_step`` sees the batches that it would have seen without the stop.
 
     Args:
-        draw: a source of chance to an input and its target, float32.
-        shapes: of both.
-        batch_size, first_step, steps: what part of the training's examples to give.
+        draw_example: takes a random generator and returns an input and its target, both float32.
+        shapes: of the input and of the target.
+        batch_size: examples a step.
+        first_step: the number of the first batch, 0 at the start of a training.
+        steps: number of batches.
         seed: of the training.
     """
 
+    def draw_from_number(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return draw_example(np.random.default_rng((seed, int(number))))
+
     def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        types = [tf.float32, tf.float32]
-        drawn = tf.numpy_function(
-            lambda i: draw(np.random.default_rng((seed, int(i)))), [number], types, stateful=False
+        example, target = tf.numpy_function(
+            draw_from_number, [number], [tf.float32, tf.float32], stateful=False
         )
-        return tuple(
-            tf.ensure_shape(part, shape) for part, shape in zip(drawn, shapes, strict=True)
-        )
+        example_shape, target_shape = shapes
+        return tf.ensure_shape(example, example_shape), tf.ensure_shape(target, target_shape)
 
     numbers = tf.data.Dataset.range(first_step * batch_size, (first_step + steps) * batch_size)
-    batches = (
-        numbers.map(load, num_parallel_calls=2, deterministic=True).batch(batch_size).prefetch(4)
-    )
-    return batches.with_options(without_autotune())
+    examples = numbers.map(load, num_parallel_calls=2, deterministic=True)
+    return examples.batch(batch_size).prefetch(4).with_options(without_autotune())
+
+
+class KeepWeights(keras.callbacks.Callback):
+    """Restore the weights of the last step after ``fit``.
+
+    An optimizer with ``use_ema=True`` keeps a running mean of the weights, and Keras puts this mean
+    in the place of the weights whenever ``fit`` ends. ``train_epochs`` calls ``fit`` once an epoch,
+    so without this callback every epoch would start from the mean.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keep the weights, which still are those of the last step."""
+        self.weights = self.model.get_weights()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Put them back after Keras replaced them."""
+        self.model.set_weights(self.weights)
 
 
 def train_epochs(
@@ -76,56 +104,66 @@ def train_epochs(
     epochs: int,
     steps_per_epoch: int,
     name: str = "training",
-    before_epoch: Callable[[keras.Model, int], None] = lambda model, epoch: None,
+    before_epoch: Callable[[keras.Model, int], None] | None = None,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train a compiled model, or take up its training in ``run_dir``.
+    """Train a compiled model, or resume its training from ``run_dir``.
 
-    After each epoch the folder holds the whole state (``checkpoint.keras``), that epoch's weights and the history.
+    After each epoch the folder holds the whole state (``checkpoint.keras``), the weights of that
+    epoch (``epoch_001.weights.h5``, ...) and the history (``history.csv``).
 
     Args:
-        model: compiled; one that ``run_dir`` holds takes its place.
-        make_steps: ``(first_step, steps)`` to a dataset that is the same each time it is asked for.
-        validate: a model's figures after an epoch.
-        run_dir: a folder of this training alone.
-        epochs, steps_per_epoch: how long.
+        model: a compiled model; the checkpoint in ``run_dir`` replaces it if there is one.
+        make_steps: takes a first step and a number of steps, and returns their batches, the same at
+            each call.
+        validate: takes the model after an epoch and returns the validation's columns of the
+            history.
+        run_dir: a folder for this training alone.
+        epochs: length of the whole training.
+        steps_per_epoch: batches an epoch.
         name: of the progress bar.
-        before_epoch: sets what the files do not keep, such as the state of chance.
+        before_epoch: called with the model and the epoch's number (from 0), to set what a
+            checkpoint does not hold, such as the state of random generators.
 
     Returns:
-        The model, and the history: ``epoch``, the training's figures, the validation's, ``seconds``.
+        The model, and the history with the columns ``epoch``, those of ``fit``, those of
+        ``validate``, ``seconds``.
     """
+    # Keras's BackupAndRestore and CSVLogger do not do this. BackupAndRestore writes the weights and
+    # the epoch's number into two files, so a stop between them repeats an epoch on weights that
+    # have already had it. CSVLogger keeps the row of such an epoch too. Here one file is the whole
+    # state, and it is replaced in one step.
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint, log = run_dir / "checkpoint.keras", run_dir / "history.csv"
-    history = []
+    checkpoint = run_dir / "checkpoint.keras"
+    log = run_dir / "history.csv"
+    history: list[dict[str, Any]] = []
     if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
-        done = (
-            int(model.optimizer.iterations) // steps_per_epoch
-        )  # the history may be one epoch ahead
-        history = pd.read_csv(log).to_dict("records")[:done]
+        finished = int(model.optimizer.iterations) // steps_per_epoch
+        rows = pd.read_csv(log).to_dict("records")
+        history = rows[:finished]  # a stop before the checkpoint was written leaves one row more
     bar = tqdm(
         range(len(history), epochs), desc=name, unit="epoch", initial=len(history), total=epochs
     )
     for epoch in bar:
         started = time.perf_counter()
-        before_epoch(model, epoch)
+        if before_epoch is not None:
+            before_epoch(model, epoch)
         steps = make_steps(epoch * steps_per_epoch, steps_per_epoch)
-        logs = model.fit(
-            steps, epochs=1, verbose=0, shuffle=False, callbacks=[KeepWeights()]
-        ).history
-        row = {
-            "epoch": epoch + 1,
-            **{key: values[0] for key, values in logs.items()},
-            **validate(model),
-        }
-        history.append(row | {"seconds": time.perf_counter() - started})
+        fitted = model.fit(steps, epochs=1, verbose=0, shuffle=False, callbacks=[KeepWeights()])
+        row = {"epoch": epoch + 1}
+        for key, values in fitted.history.items():
+            row[key] = values[0]
+        row.update(validate(model))
+        row["seconds"] = time.perf_counter() - started
+        history.append(row)
+
         model.save_weights(run_dir / f"epoch_{epoch + 1:03d}.weights.h5")
         pd.DataFrame(history).to_csv(run_dir / "new.csv", index=False)
-        (run_dir / "new.csv").replace(log)  # whole or not at all
+        (run_dir / "new.csv").replace(log)
+        # The checkpoint comes last: the epoch counts as finished from here on.
         model.save(run_dir / "new.keras")
-        (run_dir / "new.keras").replace(
-            checkpoint
-        )  # last: with it, and only with it, the epoch is done
-        bar.set_postfix({key: f"{row[key]:.3f}" for key in row if key not in ("epoch", "seconds")})
+        (run_dir / "new.keras").replace(checkpoint)
+        figures = {key: value for key, value in row.items() if key not in ("epoch", "seconds")}
+        bar.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
     return model, pd.DataFrame(history)

@@ -1,4 +1,4 @@
-"""What a trained detector adds to the labels: faces nobody labelled, and boxes where the whole image is one face."""
+"""Labels from a trained detector: faces without a label, and boxes for images whose class alone is known."""
 
 from __future__ import annotations
 
@@ -12,78 +12,101 @@ from utils.detect import Detector, find_faces
 from utils.evaluate import match_boxes
 from utils.labels import BOX_COLUMNS
 
+MATCH_IOU = (
+    0.35  # at which a detected box and a labelled one are the same face, though their edges differ
+)
+
 
 def find_unlabelled(
     labels: pd.DataFrame, root: str | Path, detector: Detector, max_iou: float = 0.2
 ) -> pd.DataFrame:
-    """Boxes that a detector is sure of and that cover no labelled face, in photographs whose faces have boxes.
+    """Return the confident detections that overlap no labelled face.
 
-    Most are faces that the labellers left out, so that training must not call them background; some are mistakes.
+    Most of them are faces that people left out, which training must not treat as background. Some
+    are errors.
 
     Args:
-        labels: a label table; its ``no_face`` rows count as unlabelled.
-        root: the data root.
-        detector: with the confidence from which it is believed.
-        max_iou: of a found box with any labelled face.
+        labels: a label table; only files with a labelled face with a box are searched. ``no_face``
+            rows are not labels.
+        root: the folder that the ``file`` column is relative to.
+        detector: with the minimum confidence to believe.
+        max_iou: a detection with this IoU or more with a labelled face is that face.
 
     Returns:
-        A table ``file``, the box in whole pixels, ``confidence``.
+        A table ``file``, the box columns in whole pixels, ``confidence``.
     """
     faces = labels[(labels.class_name != "no_face") & labels.x_min.notna()]
-    known = dict(tuple(faces.groupby("file")))
-    rows = [pd.DataFrame(columns=["file", *BOX_COLUMNS, "confidence"])]
-    for path, _, found in find_faces([Path(root) / file for file in known], detector):
+    faces_of_file = dict(tuple(faces.groupby("file")))
+    files = [Path(root) / file for file in faces_of_file]
+    tables = []
+    for path, _, found in find_faces(files, detector):
         file = path.relative_to(root).as_posix()
-        new = found[box_iou(found.xyxy, known[file][BOX_COLUMNS]).max(axis=1, initial=0) < max_iou]
-        boxes = dict(zip(BOX_COLUMNS, new.xyxy.round().T, strict=True))
-        rows.append(pd.DataFrame({"file": file, **boxes, "confidence": new.confidence.round(3)}))
-    return pd.concat(rows[1:] or rows, ignore_index=True)
+        labelled = faces_of_file[file][BOX_COLUMNS].to_numpy()
+        largest_iou = box_iou(found.xyxy, labelled).max(axis=1, initial=0)
+        new = found[largest_iou < max_iou]
+        rows = pd.DataFrame(new.xyxy.round(), columns=BOX_COLUMNS)
+        rows.insert(0, "file", file)
+        rows["confidence"] = new.confidence.round(3)
+        tables.append(rows)
+    if not tables:
+        return pd.DataFrame(columns=["file", *BOX_COLUMNS, "confidence"])
+    return pd.concat(tables, ignore_index=True)
 
 
 def measure_offset(
     labels: pd.DataFrame, root: str | Path, detector: Detector, min_side: float = 20
 ) -> np.ndarray:
-    """How a person's boxes lie to a detector's, (4,): the median shift of each edge, as a share of the box's side.
+    """Return the typical difference between people's boxes and a detector's, (4,).
 
-    Detectors learned from different labels begin a face at the hair, at the forehead or at the brows. Zeros where no
-    face of ``min_side`` pixels was found.
+    It is the median shift of each edge from the detected to the labelled box, as a share of the
+    detected box's side. Detectors that learned from different labels start a face at the hair, at
+    the forehead or at the brows.
+
+    Args:
+        labels: a label table whose boxes were drawn by people.
+        root: the folder that the ``file`` column is relative to.
+        detector: to compare with.
+        min_side: pixels: smaller detections do not count. Without any others the offset is zero.
     """
+    files = [Path(root) / file for file in labels.file.unique()]
     shifts = [np.zeros((0, 4))]
-    for path, _, found in find_faces(
-        [Path(root) / file for file in labels.file.unique()], detector
-    ):
-        known = labels[labels.file == path.relative_to(root).as_posix()][BOX_COLUMNS].to_numpy(
-            float
-        )
-        matched = match_boxes(found.xyxy, known, 0.35)
-        true, box = known[matched[matched >= 0]], found.xyxy[matched >= 0]
-        sides = np.tile(box[:, 2:] - box[:, :2], 2)
-        shifts.append(((true - box) / sides)[sides.min(axis=1) >= min_side])
-    matched = np.concatenate(shifts)
-    return np.median(matched, axis=0) if len(matched) else np.zeros(4)
+    for path, _, found in find_faces(files, detector):
+        file = path.relative_to(root).as_posix()
+        labelled = labels[labels.file == file][BOX_COLUMNS].to_numpy(float)
+        match = match_boxes(found.xyxy, labelled, MATCH_IOU)
+        is_matched = match >= 0
+        detected = found.xyxy[is_matched]
+        sides = detected[:, 2:] - detected[:, :2]
+        shift = (labelled[match[is_matched]] - detected) / np.tile(sides, 2)
+        shifts.append(shift[sides.min(axis=1) >= min_side])
+    all_shifts = np.concatenate(shifts)
+    if len(all_shifts) == 0:
+        return np.zeros(4)
+    return np.median(all_shifts, axis=0)
 
 
 def move_boxes(labels: pd.DataFrame, offset: np.ndarray) -> pd.DataFrame:
-    """The label table with every box's edges moved by ``offset`` (4,), shares of the box's sides."""
+    """Return a label table whose boxes have each edge moved by ``offset`` (4,), shares of the box's sides."""
     boxes = labels[BOX_COLUMNS].to_numpy(float)
-    moved = boxes + np.tile(boxes[:, 2:] - boxes[:, :2], 2) * offset
-    return labels.assign(**dict(zip(BOX_COLUMNS, moved.T, strict=True)))
+    sides = boxes[:, 2:] - boxes[:, :2]
+    moved = labels.copy()
+    moved[BOX_COLUMNS] = boxes + np.tile(sides, 2) * offset
+    return moved
 
 
 def align_boxes(
     labels: pd.DataFrame, examples: pd.DataFrame, root: str | Path, detector: Detector
 ) -> pd.DataFrame:
-    """Boxes that a detector drew, moved to where people would have drawn them, class by class.
+    """Return a label table whose detected boxes are moved to where people would draw them, class by class.
 
     Args:
-        labels: a label table whose boxes are the detector's.
-        examples: a label table whose boxes are people's, to learn the difference from.
-        root: the data root.
-        detector: the one that drew.
+        labels: a label table whose boxes were drawn by the detector.
+        examples: a label table whose boxes were drawn by people, to measure the difference on.
+        root: the folder that the ``file`` column is relative to.
+        detector: the one that drew the boxes of ``labels``.
     """
     tables = [labels.iloc[:0]]
     for name, rows in labels.groupby("class_name"):
-        tables.append(
-            move_boxes(rows, measure_offset(examples[examples.class_name == name], root, detector))
-        )
+        offset = measure_offset(examples[examples.class_name == name], root, detector)
+        tables.append(move_boxes(rows, offset))
     return pd.concat(tables)

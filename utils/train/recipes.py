@@ -1,8 +1,9 @@
-"""The recipe of 2020-21 that ours is measured against, as its tutorials have it; nothing else uses it.
+"""The classic recipe of 2020-21, to compare with: MobileNetV2 with a frozen base on whole web images of two classes.
 
-MobileNetV2 at 224 pixels, frozen; average pooling, 128 units, dropout; Adam at 1e-4; 20 epochs of batches of 32 with
-rotation, zoom, shift, shear and flip; two classes. It runs every image through the frozen base in every epoch.
-Source: A. Rosebrock, "COVID-19: Face Mask Detector with OpenCV, Keras/TensorFlow, and Deep Learning", 2020.
+MobileNetV2 at 224 pixels, frozen; average pooling, 128 units, dropout; Adam at 1e-4; 20 epochs with
+batches of 32 and rotation, zoom, shift, shear and flip. Every epoch runs every image through the
+frozen base, as in the tutorials. Source: A. Rosebrock, "COVID-19: Face Mask Detector with OpenCV,
+Keras/TensorFlow, and Deep Learning", 2020.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from keras import layers
 from tqdm.auto import tqdm
 from tqdm.keras import TqdmCallback
 
@@ -21,38 +23,55 @@ from utils.classes import CLASS_NAMES
 from utils.images import read_image, resize_image
 from utils.labels import BOX_COLUMNS
 
-INPUT_SIZE = 224
-BATCH = 32
+CLASSIC_INPUT_SIZE = 224  # pixels
+BATCH_SIZE = 32
+LEARNING_RATE = 1e-4
 
 
 def build_classic(weights: str | None = "imagenet") -> keras.Model:
-    """The classic model: (N, 224, 224, 3) RGB in 0-255 to (N, 2) probabilities of with_mask and without_mask."""
-    pixels = keras.Input((INPUT_SIZE, INPUT_SIZE, 3))
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    """Build the classic model.
+
+    Args:
+        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network, or None for random
+            weights.
+
+    Returns:
+        A model that takes (N, 224, 224, 3) RGB in 0-255 and returns (N, 2) probabilities of
+        with_mask and without_mask.
+    """
+    pixels = keras.Input((CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3))
+    scaled = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     base = keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=weights)
     base.trainable = False
-    head = keras.layers.Flatten()(keras.layers.AveragePooling2D(7)(base.output))
-    head = keras.layers.Dropout(0.5)(keras.layers.Dense(128, activation="relu")(head))
-    return keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(head), name="classic")
+    # The layers take seeds as they are made: another order would give other weights for the same
+    # seed.
+    flatten = layers.Flatten()
+    pooled = layers.AveragePooling2D(7)(base.output)
+    dropout = layers.Dropout(0.5)
+    hidden = layers.Dense(128, activation="relu")
+    output = layers.Dense(2, activation="softmax")
+    y_prob = output(dropout(hidden(flatten(pooled))))
+    return keras.Model(pixels, y_prob, name="classic")
 
 
 def select_whole_images(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a label table that the tutorials train on: whole web pictures of two classes."""
-    return table[table[BOX_COLUMNS[0]].isna() & table.class_name.isin(CLASS_NAMES[:2])]
+    """Return the rows of a label table that the tutorials train on: whole web images of two classes."""
+    has_no_box = table[BOX_COLUMNS[0]].isna()
+    return table[has_no_box & table.class_name.isin(CLASS_NAMES[:2])]
 
 
 def load_whole_images(table: pd.DataFrame, root: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures of ``select_whole_images``, (N, 224, 224, 3) uint8, and their (N,) class ids."""
-    part = select_whole_images(table)
-    images = np.empty((len(part), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
-    for position, file in enumerate(tqdm(part.file, desc="reading pictures", unit="image")):
-        images[position] = resize_image(read_image(Path(root) / file), (INPUT_SIZE, INPUT_SIZE))
-    return images, part.class_name.map(CLASS_NAMES.index).to_numpy()
+    """Read the images of ``select_whole_images``, (N, 224, 224, 3) uint8, and return them with their (N,) class ids."""
+    rows = select_whole_images(table)
+    images = np.empty((len(rows), CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3), np.uint8)
+    for position, file in enumerate(tqdm(rows.file, desc="reading images", unit="image")):
+        image = read_image(Path(root) / file)
+        images[position] = resize_image(image, (CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE))
+    return images, rows.class_name.map(CLASS_NAMES.index).to_numpy()
 
 
 def augment_classic(seed: int = 0) -> keras.Sequential:
-    """The classic's augmentation, the ranges as in the tutorials."""
-    layers = keras.layers
+    """Return the classic augmentation as layers, with the tutorials' ranges."""
     return keras.Sequential(
         [
             layers.RandomFlip("horizontal", seed=seed),
@@ -64,14 +83,15 @@ def augment_classic(seed: int = 0) -> keras.Sequential:
     )
 
 
-class _EpochClock(keras.callbacks.Callback):
-    """Adds the seconds of each epoch to its logs, before the log file is written."""
+class _EpochTimer(keras.callbacks.Callback):
+    """Add the seconds of each epoch to its logs; it must stand before the callback that writes them."""
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        logs["seconds"] = time.perf_counter() - self._started
+        if logs is not None:
+            logs["seconds"] = time.perf_counter() - self._started
 
 
 def train_classic(
@@ -81,49 +101,52 @@ def train_classic(
     epochs: int = 20,
     weights: str | None = "imagenet",
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train the classic recipe; a finished training in ``run_dir`` is loaded, an interrupted one goes on.
+    """Train the classic recipe. A finished training in ``run_dir`` is loaded, an interrupted one resumes.
 
     Args:
-        train, validation: (N, 224, 224, 3) uint8 images and (N,) class ids, 0 and 1.
-        run_dir: a folder of this training alone.
+        train: (N, 224, 224, 3) uint8 images and (N,) class ids, 0 or 1.
+        validation: likewise.
+        run_dir: a folder for this training alone.
         epochs: 20 in the tutorials.
-        weights: as ``build_classic`` takes them.
+        weights: as in ``build_classic``.
 
     Returns:
-        The model and its history: ``epoch, loss, accuracy, val_loss, val_accuracy, seconds``.
+        The model and its history, ``epoch, loss, accuracy, val_loss, val_accuracy, seconds``.
     """
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    finished, log = run_dir / "classic.keras", run_dir / "history.csv"
+    finished = run_dir / "classic.keras"
+    log = run_dir / "history.csv"
     if not finished.exists():
         keras.utils.set_random_seed(0)
-        model, augment = build_classic(weights), augment_classic()
+        model = build_classic(weights)
+        augmentation = augment_classic()
         model.compile(
-            keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy", metrics=["accuracy"]
+            optimizer=keras.optimizers.Adam(LEARNING_RATE),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
         )
-        batches = (
-            tf.data.Dataset.from_tensor_slices(train).shuffle(len(train[1]), seed=0).batch(BATCH)
-        )
-        batches = batches.map(
-            lambda image, y: (augment(tf.cast(image, tf.float32), training=True), y)
-        ).prefetch(2)
-        resume = keras.callbacks.BackupAndRestore(run_dir / "backup")
-        keep = keras.callbacks.CSVLogger(log, append=True)
-        callbacks = [
-            _EpochClock(),
-            keep,
-            resume,
-            TqdmCallback(epochs=epochs, verbose=0, desc="classic"),
-        ]
-        val = tf.data.Dataset.from_tensor_slices(validation).batch(64)
+
+        def augment(images: tf.Tensor, class_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return augmentation(tf.cast(images, tf.float32), training=True), class_id
+
+        images, class_id = train
+        dataset = tf.data.Dataset.from_tensor_slices((images, class_id))
+        dataset = dataset.shuffle(len(class_id), seed=0).batch(BATCH_SIZE).map(augment).prefetch(2)
         model.fit(
-            batches,
-            validation_data=val,
+            dataset,
+            validation_data=tf.data.Dataset.from_tensor_slices(validation).batch(64),
             epochs=epochs,
             verbose=0,
             shuffle=False,
-            callbacks=callbacks,
+            callbacks=[
+                _EpochTimer(),
+                keras.callbacks.CSVLogger(log, append=True),
+                keras.callbacks.BackupAndRestore(run_dir / "backup"),
+                TqdmCallback(epochs=epochs, verbose=0, desc="classic"),
+            ],
         )
         model.save(finished)
-    history = pd.read_csv(log).assign(epoch=lambda table: table.epoch + 1)
+    history = pd.read_csv(log)
+    history["epoch"] += 1  # Keras numbers epochs from 0
     return keras.models.load_model(finished), history

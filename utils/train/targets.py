@@ -1,52 +1,102 @@
-"""The points of a picture that the face detector answers for: where they lie, and which face each should name."""
+"""Targets of the face detector: which point of the grid learns which face, and what the network should output there.
+
+The assignment is that of FCOS with centre sampling: Tian et al., "FCOS: A Simple and Strong
+Anchor-Free Object Detector", 2020 (arXiv 2006.09214).
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.boxes import as_boxes, box_area
+from utils.classes import MASK_CLASSES
+from utils.detect import grid_points
 
-REACH = 6  # a point of stride s answers for faces whose longer side is under 6 s; the coarsest for all above
-RADIUS = (
-    1.5  # strides from a face's centre within which a point answers for it (FCOS's centre sampling)
-)
+if TYPE_CHECKING:
+    from utils.train.views import Photograph
+
+SIZE_LIMIT = 6  # strides: a point learns faces whose longer side is below it, from half of it on
+CENTER_RADIUS = 1.5  # strides: a point learns a face only if it is this near to the face's centre
+IS_FACE = len(MASK_CLASSES)  # position of "is this point a face" in targets and outputs
+TARGET_SIZE = len(MASK_CLASSES) + 6  # numbers a point, see encode_targets
 
 
 def assign_faces(
-    xyxy: np.ndarray, points: np.ndarray, stride_of: np.ndarray, ignored: np.ndarray | None = None
+    xyxy: np.ndarray,
+    points: np.ndarray,
+    stride_of: np.ndarray,
+    ignored: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which face each point answers for (FCOS: Tian et al., 2019): near its centre, inside it, of the level's size.
+    """Assign a face to each point that lies inside it, near its centre, on the level for its size.
+
+    A level of stride s learns faces whose longer side is from 3 s to 6 s (``SIZE_LIMIT``). The
+    finest level also learns all smaller faces and the coarsest all larger ones.
 
     Args:
-        xyxy: (N, 4) labelled faces.
-        points: (P, 2) and ``stride_of`` (P,) from ``grid_points``.
-        ignored: (M, 4) boxes about which nothing is known, such as faces that nobody labelled.
+        xyxy: (N, 4) labelled faces, pixels.
+        points: (P, 2) x and y, from ``grid_points``.
+        stride_of: (P,) the stride of each point's level, from ``grid_points``.
+        ignored: (M, 4) regions that may or may not be faces, such as faces without a label.
 
     Returns:
-        (P,) position of the face, the smallest where several fit, -1 for none; and (P,) bool, true where a point is
-        neither a face nor surely none.
+        (P,) index of the assigned face, the smallest one if several fit, -1 for background; and the
+        (P,) bool ignore mask, true at points without a face that lie in an ignored region.
     """
     xyxy = as_boxes(xyxy)
-    unsure = _inside(points, as_boxes([] if ignored is None else ignored)).any(axis=1)
-    if not len(xyxy):
-        return np.full(len(points), -1), unsure
+    in_ignored = np.zeros(len(points), bool)
+    if ignored is not None:
+        in_ignored = _is_inside(points, as_boxes(ignored)).any(axis=1)
+    if len(xyxy) == 0:
+        return np.full(len(points), -1), in_ignored
+
     strides = np.unique(stride_of)
-    upper = np.where(stride_of == strides[-1], np.inf, REACH * stride_of)[:, None]
-    lower = np.where(stride_of == strides[0], 0, REACH * stride_of / 2)[:, None]
-    side = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1)[None]
-    offset = np.abs(points[:, None] - ((xyxy[:, :2] + xyxy[:, 2:]) / 2)[None]).max(axis=2)
-    fits = (
-        _inside(points, xyxy)
-        & (offset < RADIUS * stride_of[:, None])
-        & (side >= lower)
-        & (side < upper)
-    )
+    max_side = np.where(stride_of == strides[-1], np.inf, SIZE_LIMIT * stride_of)
+    min_side = np.where(stride_of == strides[0], 0, SIZE_LIMIT * stride_of / 2)
+    side = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1)
+    fits_level = (side[None] >= min_side[:, None]) & (side[None] < max_side[:, None])
+
+    center = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    offset = np.abs(points[:, None] - center[None]).max(axis=2)
+    is_near_center = offset < CENTER_RADIUS * stride_of[:, None]
+
+    fits = _is_inside(points, xyxy) & is_near_center & fits_level
     area = np.where(fits, box_area(xyxy)[None], np.inf)
     face = np.where(fits.any(axis=1), area.argmin(axis=1), -1)
-    return face, unsure & (face < 0)
+    return face, in_ignored & (face < 0)
 
 
-def _inside(points: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-    return ((points[:, None] > xyxy[None, :, :2]) & (points[:, None] < xyxy[None, :, 2:])).all(
-        axis=2
-    )
+def _is_inside(points: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+    """Return a (P, N) mask: which of the points (P, 2) lie strictly inside which of the boxes (N, 4)."""
+    after_start = points[:, None] > xyxy[None, :, :2]
+    before_end = points[:, None] < xyxy[None, :, 2:]
+    return (after_start & before_end).all(axis=2)
+
+
+def encode_targets(view: Photograph, strides: tuple[int, ...]) -> np.ndarray:
+    """Return what the detector should output at each point of a square view.
+
+    Args:
+        view: a training view with its faces and ignored regions.
+        strides: of the detector's levels, pixels.
+
+    Returns:
+        (P, 9) float32, for each point: the one-hot class (0-2), 1 if it is a face (3), the
+        distances from the point to the left, top, right and bottom edge of its face in strides
+        (4-7), and 0 if the loss ignores the point (8).
+    """
+    size = len(view.image)
+    points, stride_of = grid_points((size, size), strides)
+    face, ignore = assign_faces(view.xyxy, points, stride_of, view.ignored)
+    learns = np.flatnonzero(face >= 0)
+    box = view.xyxy[face[learns]]
+    to_start = points[learns] - box[:, :2]
+    to_end = box[:, 2:] - points[learns]
+
+    target = np.zeros((len(points), TARGET_SIZE), np.float32)
+    target[learns, view.class_id[face[learns]]] = 1
+    target[learns, IS_FACE] = 1
+    target[learns, 4:8] = np.concatenate([to_start, to_end], axis=1) / stride_of[learns, None]
+    target[:, 8] = ~ignore
+    return target

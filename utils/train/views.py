@@ -1,4 +1,4 @@
-"""Photographs with boxes to ``tf.data``: views at many scales and mosaics, with what each point should answer."""
+"""Training views of the face detector: parts of photographs at random scales, alone or as mosaics, and their batches."""
 
 from __future__ import annotations
 
@@ -14,34 +14,30 @@ from tqdm.auto import tqdm
 
 from utils.boxes import as_boxes, box_area
 from utils.classes import MASK_CLASSES
-from utils.detect import PAD, grid_points
+from utils.detect import PAD
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
-from utils.train.augment import change_light, spoil
-from utils.train.loop import draw_batches
-from utils.train.targets import assign_faces
+from utils.train.augment import color_jitter, degrade
+from utils.train.loop import make_batches
+from utils.train.targets import TARGET_SIZE, encode_targets
 
-MAX_SIDE = 640  # pixels of a photograph that are kept in memory
-SCALES = (
-    0.5,
-    2.4,
-)  # of a photograph in a view of its own; in a cell of a mosaic as much smaller as its side's root
-CELLS = {1: 0.5, 2: 0.3, 4: 0.2}  # a side of a mosaic, and how many of the views are such mosaics
-SMALLEST = 5.0  # pixels: a face smaller than this in a view is neither asked for nor punished
-TARGETS = (
-    len(MASK_CLASSES) + 6
-)  # of each point: its class, is it a face, four distances, does it count
+MAX_SIDE = 640  # pixels: larger photographs are shrunk to it in memory
+REFERENCE_SIZE = 320  # pixels: the side of a view for which SCALE_RANGE holds
+SCALE_RANGE = (0.5, 2.4)  # of a photograph in such a view; other sizes by the root of their ratio
+MIN_FACE_SIDE = 5.0  # pixels: a smaller face in a view is ignored
+MIN_TARGET_SIDE = 7.0  # pixels: the face that a view is drawn around is not made smaller
+MOSAIC_SHARES = {1: 0.5, 2: 0.3, 4: 0.2}  # cells a side: share of the views
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """An image in memory with its faces.
+    """A whole training image or a view of one, with its faces.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         xyxy: (N, 4) float32 faces, pixels.
         class_id: (N,) int64.
-        ignored: (M, 4) float32 boxes about which nothing is known.
+        ignored: (M, 4) float32 regions in which the loss ignores points without a face.
     """
 
     image: np.ndarray
@@ -53,154 +49,201 @@ class Photograph:
 def load_photographs(
     table: pd.DataFrame, root: str | Path, ignored: pd.DataFrame | None = None
 ) -> list[Photograph]:
-    """Read the photographs of a label table's boxes, each once, with a progress bar.
+    """Read the photographs of a label table, each once, and show a progress bar.
 
     Args:
-        table: a label table; rows without a box and ``no_face`` rows are passed over.
-        root: the data root.
-        ignored: ``file`` and boxes that training should leave out of account.
+        table: a label table; rows without a box and ``no_face`` rows are skipped.
+        root: the folder that the ``file`` column is relative to.
+        ignored: a table ``file`` and box columns of regions to ignore in training.
     """
     faces = table[table.class_name.isin(MASK_CLASSES)].dropna(subset=BOX_COLUMNS)
-    unknown = {} if ignored is None else dict(tuple(ignored.groupby("file")))
+    ignored_of_file = {}
+    if ignored is not None:
+        ignored_of_file = dict(tuple(ignored.groupby("file")))
+    rows_of_file = faces.groupby("file", sort=False)
     photographs = []
-    for file, rows in tqdm(
-        faces.groupby("file", sort=False), desc="reading photographs", unit="image"
-    ):
-        whole = read_image(Path(root) / file)
-        image = limit_size(whole, MAX_SIDE)
-        scale = image.shape[1] / whole.shape[1]
-        boxes = as_boxes(rows[BOX_COLUMNS]) * scale
-        unsure = as_boxes(unknown[file][BOX_COLUMNS]) * scale if file in unknown else as_boxes([])
-        class_id = rows.class_name.map(MASK_CLASSES.index).to_numpy(np.int64)
-        photographs.append(Photograph(image, boxes, class_id, unsure))
+    for file, rows in tqdm(rows_of_file, desc="reading photographs", unit="image"):
+        original = read_image(Path(root) / file)
+        image = limit_size(original, MAX_SIDE)
+        scale = image.shape[1] / original.shape[1]
+        regions = as_boxes([])
+        if file in ignored_of_file:
+            regions = as_boxes(ignored_of_file[file][BOX_COLUMNS]) * scale
+        photograph = Photograph(
+            image=image,
+            xyxy=as_boxes(rows[BOX_COLUMNS]) * scale,
+            class_id=rows.class_name.map(MASK_CLASSES.index).to_numpy(np.int64),
+            ignored=regions,
+        )
+        photographs.append(photograph)
     return photographs
 
 
-def _choose_scale(photo: Photograph, face: int, size: int, rng: np.random.Generator) -> float:
-    """A scale at which the view is about a face that fits into it, be it small or large."""
-    low, high = (bound * (size / 320) ** 0.5 for bound in SCALES)
-    side = (photo.xyxy[face, 2:] - photo.xyxy[face, :2]).max()
-    high = min(high, size / side)  # a face as large as the view, at most
-    low = min(
-        low, size / 4 / side
-    )  # and a quarter of it, at least: portraits become the small faces that crowds lack
-    low = min(max(low, 7 / side), high)
+def cut_view(photo: Photograph, size: int, rng: np.random.Generator) -> Photograph:
+    """Return a square part of a photograph around one of its faces, at a random scale.
+
+    The view is stretched a little and mirrored half of the time. Outside the photograph it is grey.
+    Faces of which less than half is left, or that are too small, are ignored.
+
+    Args:
+        photo: with at least one face.
+        size: side of the view, pixels.
+        rng: source of the random numbers.
+    """
+    box = photo.xyxy[int(rng.integers(len(photo.xyxy)))]
+    scale = _draw_scale(box, size, rng) * np.exp(rng.uniform(-0.1, 0.1, 2))
+    corner = _draw_corner(photo, box, size / scale, rng)
+    image, shift = _render_view(photo.image, corner, scale, size)
+    xyxy = photo.xyxy * np.tile(scale, 2) + np.tile(shift, 2)
+    ignored = photo.ignored * np.tile(scale, 2) + np.tile(shift, 2)
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+        xyxy = _mirror_boxes(xyxy, size)
+        ignored = _mirror_boxes(ignored, size)
+
+    visible = np.clip(xyxy, 0, size)
+    visible_share = box_area(visible) / np.maximum(box_area(xyxy), 1e-6)
+    longer_side = np.max(visible[:, 2:] - visible[:, :2], axis=1)
+    kept = (visible_share > 0.5) & (longer_side >= MIN_FACE_SIDE)
+    dropped = visible[(visible_share > 0) & ~kept]
+    ignored = np.concatenate([dropped, np.clip(ignored, 0, size)])
+    return Photograph(
+        image=image,
+        xyxy=as_boxes(visible[kept]),
+        class_id=photo.class_id[kept],
+        ignored=as_boxes(ignored[box_area(ignored) > 0]),
+    )
+
+
+def _draw_scale(box: np.ndarray, size: int, rng: np.random.Generator) -> float:
+    """Draw the scale of a view around a face, so that the face fits in and is not too small to learn."""
+    factor = (size / REFERENCE_SIZE) ** 0.5
+    side = (box[2:] - box[:2]).max()
+    high = SCALE_RANGE[1] * factor
+    high = min(high, size / side)  # the face is at most as large as the view
+    low = SCALE_RANGE[0] * factor
+    low = min(low, size / 4 / side)  # large faces shrink to a quarter of the view
+    low = max(low, MIN_TARGET_SIDE / side)
+    low = min(low, high)
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def cut_view(photo: Photograph, size: int, rng: np.random.Generator) -> Photograph:
-    """A square part of a photograph at a random scale, stretched a little and mirrored half the time.
+def _draw_corner(
+    photo: Photograph, box: np.ndarray, extent: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw the top left corner of a view that holds a face, in pixels of the photograph.
 
-    Most views are about one of the faces; where the photograph ends, grey begins. Faces cut to less than half, or too
-    small to be seen, are ignored.
+    Args:
+        photo: the photograph.
+        box: (4,) the face.
+        extent: (2,) width and height of the view, in pixels of the photograph.
+        rng: source of the random numbers.
     """
     height, width = photo.image.shape[:2]
-    face = int(rng.integers(len(photo.xyxy)))
-    scale = _choose_scale(photo, face, size, rng) * np.exp(rng.uniform(-0.1, 0.1, 2))
-    extent = size / scale  # of the view, in pixels of the photograph
-    centre = (photo.xyxy[face, :2] + photo.xyxy[face, 2:]) / 2
-    side = photo.xyxy[face, 2:] - photo.xyxy[face, :2]
-    room = np.maximum(0, extent - side) / 2
-    corner = centre + rng.uniform(-1, 1, 2) * room - extent / 2
-    limits = np.array([width, height]) - extent  # rather inside the photograph than beside it
-    inside = np.clip(corner, np.minimum(0, limits), np.maximum(0, limits))
-    corner = np.where(rng.random() < 0.8, inside, corner)
-    x_min, y_min = np.clip(np.floor(corner), 0, None).astype(int)
-    x_max, y_max = np.minimum(np.ceil(corner + extent), [width, height]).astype(int)
-    part = photo.image[y_min:y_max, x_min:x_max]
+    center = (box[:2] + box[2:]) / 2
+    room = np.maximum(0, extent - (box[2:] - box[:2])) / 2
+    corner = center + rng.uniform(-1, 1, 2) * room - extent / 2
+    if rng.random() < 0.8:  # most views stay inside the photograph if they can
+        limit = np.array([width, height]) - extent
+        corner = np.clip(corner, np.minimum(0, limit), np.maximum(0, limit))
+    return corner
+
+
+def _render_view(
+    image: np.ndarray, corner: np.ndarray, scale: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a view out of an image and resize it; outside the image it is grey.
+
+    Args:
+        image: (H, W, 3) uint8.
+        corner: (2,) the view's top left corner, pixels of the image; may lie outside.
+        scale: (2,) pixels of the view a pixel of the image.
+        size: side of the view, pixels.
+
+    Returns:
+        The (S, S, 3) view, and the (2,) shift that brings a scaled point of the image to its place
+        in the view.
+    """
+    height, width = image.shape[:2]
+    start = np.clip(np.floor(corner), 0, None).astype(int)
+    end = np.minimum(np.ceil(corner + size / scale), [width, height]).astype(int)
+    part = image[start[1] : end[1], start[0] : end[0]]
+    part_wh = np.maximum(1, np.round((end - start) * scale)).astype(int)
+    interpolation = cv2.INTER_AREA if scale.max() < 1 else cv2.INTER_LINEAR
+    part = cv2.resize(part, part_wh.tolist(), interpolation=interpolation)
+
+    left, top = np.round((start - corner) * scale).astype(int)
+    x_min = max(0, left)
+    y_min = max(0, top)
+    x_max = min(size, left + part_wh[0])
+    y_max = min(size, top + part_wh[1])
     view = np.full((size, size, 3), PAD, np.uint8)
-    part_wh = np.maximum(1, np.round(np.array([x_max - x_min, y_max - y_min]) * scale)).astype(int)
-    part = cv2.resize(
-        part,
-        part_wh.tolist(),
-        interpolation=cv2.INTER_AREA if scale.max() < 1 else cv2.INTER_LINEAR,
-    )
-    left, top = np.round((np.array([x_min, y_min]) - corner) * scale).astype(int)
-    x0, y0, x1, y1 = (
-        max(0, left),
-        max(0, top),
-        min(size, left + part_wh[0]),
-        min(size, top + part_wh[1]),
-    )
-    view[y0:y1, x0:x1] = part[y0 - top : y1 - top, x0 - left : x1 - left]
-    shift, factor = np.tile([left - x_min * scale[0], top - y_min * scale[1]], 2), np.tile(scale, 2)
-    xyxy, ignored = photo.xyxy * factor + shift, photo.ignored * factor + shift
-    if rng.random() < 0.5:
-        view = view[:, ::-1]
-        xyxy, ignored = (
-            np.stack([size - b[:, 2], b[:, 1], size - b[:, 0], b[:, 3]], axis=1)
-            for b in (xyxy, ignored)
-        )
-    seen = np.clip(xyxy, 0, size)
-    share = box_area(seen) / np.maximum(box_area(xyxy), 1e-6)
-    kept = (share > 0.5) & (np.max(seen[:, 2:] - seen[:, :2], axis=1) >= SMALLEST)
-    unsure = np.concatenate([seen[(share > 0) & ~kept], np.clip(ignored, 0, size)])
-    return Photograph(
-        view, as_boxes(seen[kept]), photo.class_id[kept], as_boxes(unsure[box_area(unsure) > 0])
-    )
+    view[y_min:y_max, x_min:x_max] = part[y_min - top : y_max - top, x_min - left : x_max - left]
+    return view, np.array([left, top]) - start * scale
+
+
+def _mirror_boxes(xyxy: np.ndarray, size: int) -> np.ndarray:
+    """Return boxes (N, 4) as they lie in the mirrored view."""
+    return np.stack([size - xyxy[:, 2], xyxy[:, 1], size - xyxy[:, 0], xyxy[:, 3]], axis=1)
 
 
 def make_mosaic(photos: Sequence[Photograph], size: int, rng: np.random.Generator) -> Photograph:
-    """Views side by side: smaller faces, more of them, and edges that are no faces (YOLOv4's mosaic, of any square)."""
+    """Return views of 1, 4, 9, ... photographs side by side in a square (the mosaic of YOLOv4, 2020).
+
+    Mosaics hold more and smaller faces than single views, and edges that are no faces.
+
+    Args:
+        photos: one photograph a cell, row by row.
+        size: side of the mosaic, pixels.
+        rng: source of the random numbers.
+    """
     cells = round(len(photos) ** 0.5)
     side = size // cells
+    views = [cut_view(photo, side, rng) for photo in photos]
     image = np.empty((size, size, 3), np.uint8)
-    parts = [cut_view(photo, side, rng) for photo in photos]
-    corners = [
-        np.array([column * side, row * side], np.float32)
-        for row in range(cells)
-        for column in range(cells)
-    ]
-    for part, corner in zip(parts, corners, strict=True):
-        x, y = corner.astype(int)
-        image[y : y + side, x : x + side] = part.image
-    xyxy = [part.xyxy + np.tile(corner, 2) for part, corner in zip(parts, corners, strict=True)]
-    ignored = [
-        part.ignored + np.tile(corner, 2) for part, corner in zip(parts, corners, strict=True)
-    ]
-    class_id = np.concatenate([part.class_id for part in parts])
-    return Photograph(image, np.concatenate(xyxy), class_id, np.concatenate(ignored))
+    xyxy = []
+    ignored = []
+    for position, view in enumerate(views):
+        row, column = divmod(position, cells)
+        x = column * side
+        y = row * side
+        image[y : y + side, x : x + side] = view.image
+        shift = np.array([x, y, x, y], np.float32)
+        xyxy.append(view.xyxy + shift)
+        ignored.append(view.ignored + shift)
+    return Photograph(
+        image=image,
+        xyxy=np.concatenate(xyxy),
+        class_id=np.concatenate([view.class_id for view in views]),
+        ignored=np.concatenate(ignored),
+    )
 
 
 def view_weights(photographs: Sequence[Photograph], share: float, others: int) -> np.ndarray:
-    """How often each photograph is drawn: crowds more often than single faces, rare classes more often than common.
+    """Return the probability of drawing each photograph: crowds and rare classes come more often.
 
     Args:
-        photographs: in two parts.
-        share: of the views that the first part has.
-        others: how many photographs the second part has, which are drawn alike.
+        photographs: a first part, weighted by its faces, then a second part, drawn evenly.
+        share: of the views that the first part gets.
+        others: number of photographs in the second part; with none the first part gets all views.
 
     Returns:
         (N,) probabilities that sum to 1.
     """
-    first = photographs[: len(photographs) - others]
-    weights = [
-        len(photo.xyxy) ** 0.5 * (1 + (photo.class_id == 1).any() + 2 * (photo.class_id == 2).any())
-        for photo in first
-    ]
-    share = share if others else 1.0
-    return np.concatenate(
-        [share * np.array(weights) / sum(weights), np.full(others, (1 - share) / max(1, others))]
-    )
+    weights = []
+    for photo in photographs[: len(photographs) - others]:
+        has_without_mask = int((photo.class_id == 1).any())
+        has_worn_incorrectly = int((photo.class_id == 2).any())
+        rarity = 1 + has_without_mask + 2 * has_worn_incorrectly
+        weights.append(len(photo.xyxy) ** 0.5 * rarity)
+    if others == 0:
+        share = 1.0
+    first = share * np.array(weights) / sum(weights)
+    second = np.full(others, (1 - share) / max(1, others))
+    return np.concatenate([first, second])
 
 
-def encode_targets(view: Photograph, strides: tuple[int, ...]) -> np.ndarray:
-    """What each point should answer, (P, 9): one-hot class (3), is it a face, distances to left, top, right and bottom
-    in strides (4), and whether it counts."""
-    points, stride_of = grid_points((len(view.image),) * 2, strides)
-    face, unsure = assign_faces(view.xyxy, points, stride_of, view.ignored)
-    target = np.zeros((len(points), TARGETS), np.float32)
-    found = np.flatnonzero(face >= 0)
-    box = view.xyxy[face[found]]
-    target[found, view.class_id[face[found]]] = 1
-    target[found, 3] = 1
-    distance = np.concatenate([points[found] - box[:, :2], box[:, 2:] - points[found]], axis=1)
-    target[found, 4:8] = distance / stride_of[found, None]
-    target[:, 8] = ~unsure
-    return target
-
-
-def make_views(
+def make_view_dataset(
     photographs: Sequence[Photograph],
     weights: np.ndarray,
     size: int,
@@ -210,20 +253,37 @@ def make_views(
     steps: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of views: (B, S, S, 3) float32 in 0-255 and targets (B, P, 9).
+    """Return batches of augmented views, (B, S, S, 3) float32 in 0-255, and their targets, (B, P, 9).
 
-    View number i of a training is drawn from ``(seed, i)`` alone, so that a training taken up again at ``first_step``
-    sees what it would have seen.
+    Args:
+        photographs: to draw from.
+        weights: (N,) how often each is drawn, from ``view_weights``; any scale.
+        size: S, pixels.
+        strides: of the detector's levels, pixels.
+        batch_size: B.
+        first_step: the number of the first batch; view number i of a training depends on ``(seed,
+            i)`` alone.
+        steps: number of batches.
+        seed: of the training.
     """
     cumulative = np.cumsum(weights)
+    cell_counts = list(MOSAIC_SHARES)
+    cell_shares = list(MOSAIC_SHARES.values())
 
-    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        cells = rng.choice(list(CELLS), p=list(CELLS.values()))
-        chosen = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], cells**2), side="right")
-        view = make_mosaic([photographs[position] for position in chosen], size, rng)
-        return spoil(change_light(view.image, rng), rng).astype(np.float32), encode_targets(
-            view, strides
-        )
+    def draw_view(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        cells = rng.choice(cell_counts, p=cell_shares)
+        positions = rng.uniform(0, cumulative[-1], cells**2)
+        chosen = np.searchsorted(cumulative, positions, side="right")
+        view = make_mosaic([photographs[index] for index in chosen], size, rng)
+        image = degrade(color_jitter(view.image, rng), rng)
+        return image.astype(np.float32), encode_targets(view, strides)
 
-    shapes = (size, size, 3), (sum((size // stride) ** 2 for stride in strides), TARGETS)
-    return draw_batches(draw, shapes, batch_size, first_step, steps, seed)
+    point_count = sum((size // stride) ** 2 for stride in strides)
+    return make_batches(
+        draw_view,
+        shapes=((size, size, 3), (point_count, TARGET_SIZE)),
+        batch_size=batch_size,
+        first_step=first_step,
+        steps=steps,
+        seed=seed,
+    )
