@@ -108,7 +108,7 @@ def plot_sizes(tables: dict[str, pd.DataFrame]) -> Axes:
 
 
 def plot_precision_recall(curves: dict[str, pd.DataFrame], min_confidence: float = 0.5) -> Axes:
-    """Curves of ``evaluate_boxes.precision_recall``, with a dot where ``min_confidence`` cuts each."""
+    """Curves of ``evaluate.precision_recall``, with a dot where ``min_confidence`` cuts each."""
     _, ax = plt.subplots(figsize=(5.6, 4.4))
     for name, curve in curves.items():
         (line,) = ax.plot(curve.recall, curve.precision, label=name, drawstyle="steps-post")

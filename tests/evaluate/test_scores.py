@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, statsmodels' formulas and counting by hand."""
+"""Scores against scikit-learn and counts by hand."""
 
 import numpy as np
 import pandas as pd
@@ -130,39 +130,3 @@ def test_compare_table_has_the_score_inside_its_interval(answers):
     ]
     assert row.accuracy_low < row.accuracy < row.accuracy_high
     assert row.macro_f1_low < row.macro_f1 < row.macro_f1_high
-    words = evaluate.describe_share(row)
-    assert f"{100 * row.accuracy:.1f} %" in words and "n = 400" in words
-
-
-def test_the_share_of_nothing_is_unknown():
-    nothing = evaluate.accuracy_table([], [], pd.Series(dtype=object)).loc["all"]
-    assert np.isnan(nothing.accuracy)
-    assert evaluate.describe_share(nothing) == "nobody knows how many (n = 0)"
-
-
-def test_tables_are_filled_in_and_the_rest_of_the_file_stays(tmp_path):
-    card = tmp_path / "card.md"
-    card.write_text(
-        "before\n<!-- scores -->\nold\n<!-- end -->\nafter\n<!-- other -->\nkept\n<!-- end -->\n"
-    )
-    table = pd.DataFrame({"slice": ["a"], "n": [12], "accuracy": [0.98765]})
-    for _ in range(2):  # a second time changes nothing more
-        evaluate.fill_tables(
-            card, {"scores": table, "not in the card": table, "other": table.head(0)}
-        )
-    text = card.read_text()
-    assert "12 |" in text and "12.000" not in text
-    assert text.startswith("before\n<!-- scores -->\n|") and "after\n<!-- other -->\nkept\n" in text
-    assert "0.988" in text and "old" not in text and text.count("| a") == 1
-
-
-def test_recipes_stand_side_by_side():
-    row = {"slice": "scenes", "n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98}
-    table = evaluate.side_by_side(
-        pd.DataFrame([row | {"recipe": "ours"}, row | {"recipe": "classic", "accuracy": 0.7}])
-    )
-    assert table.loc["scenes"].to_dict() == {
-        "n": 10,
-        "ours": "0.900 (0.600-0.980)",
-        "classic": "0.700 (0.600-0.980)",
-    }

@@ -69,7 +69,7 @@ class YuNet:
         # A row is x, y, width, height, ten coordinates of landmarks, confidence.
         _, rows = self._net.detect(bgr)
         if rows is None:
-            return Detections.empty()
+            return Detections.empty()  # type: ignore[unreachable]  # the stubs leave out None
         corners = rows[:, :2]
         sizes = rows[:, 2:4]
         xyxy = np.concatenate([corners, corners + sizes], axis=1) / scale

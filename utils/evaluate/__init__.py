@@ -1,4 +1,4 @@
-"""Evaluation: scores of classifiers and detectors as tables, each figure with its n and an interval.
+"""Evaluation: scores of classifiers and detectors as tables, with n and confidence intervals.
 
 ``classification_table``, ``accuracy_table`` and ``compare_table`` score a classifier;
 ``match_faces``, ``average_precision_table`` and ``recall_table`` score a detector;
@@ -26,17 +26,15 @@ from utils.evaluate.calibration import (
     reliability_table,
     reliability_tables,
 )
+from utils.evaluate.report import describe_share, fill_tables, side_by_side
 from utils.evaluate.scores import (
     accuracy_table,
     bootstrap_interval,
     classification_table,
     compare_table,
     confusion_table,
-    describe_share,
-    fill_tables,
     macro_f1,
     majority_baseline,
-    side_by_side,
     slice_table,
     threshold_table,
     wilson_interval,

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: a temperature, and how far from honest it leaves them."""
+"""Calibration of probabilities: temperature scaling, reliability tables and calibration error."""
 
 from __future__ import annotations
 
@@ -10,26 +10,40 @@ from scipy.special import log_softmax, logit, softmax
 from utils.classes import CLASS_NAMES
 from utils.evaluate.scores import wilson_interval
 
+LOG_TEMPERATURE_BOUNDS = (-3, 3)  # natural logarithm; temperatures from 0.05 to 20
+
 
 def apply_calibration(
     logits: np.ndarray, temperature: float, bias: np.ndarray | float = 0.0
 ) -> np.ndarray:
-    """Probabilities (N, C) from logits, as ``classifier.add_calibration`` computes them inside the model."""
+    """Compute calibrated probabilities (N, C) from logits.
+
+    The exported classifier computes the same inside the model.
+
+    Args:
+        logits: (N, C).
+        temperature: the logits are divided by it.
+        bias: (C,) or a number; added after the division.
+    """
     return softmax(logits / temperature + bias, axis=1)
 
 
 def prior_bias(
     y_true: np.ndarray, class_id: int, share: float, class_count: int = len(CLASS_NAMES)
 ) -> np.ndarray:
-    """What to add to calibrated logits where one class is rarer in use than in validation (Saerens et al., 2002).
+    """Compute the bias that adapts calibrated logits to another frequency of one class.
+
+    Method: Saerens et al., "Adjusting the outputs of a classifier to new a priori probabilities"
+    (2002).
 
     Args:
-        y_true: (N,) the classes of validation.
-        class_id: the class that is rarer.
-        share: its part in use.
+        y_true: (N,) classes of validation.
+        class_id: the class whose frequency differs.
+        share: its frequency in use, 0-1.
+        class_count: C.
 
     Returns:
-        (C,) bias, 0 but for that class.
+        (C,) bias, 0 for all other classes.
     """
     bias = np.zeros(class_count)
     bias[class_id] = logit(share) - logit(np.mean(np.asarray(y_true) == class_id))
@@ -39,44 +53,64 @@ def prior_bias(
 def fit_temperature(
     logits: np.ndarray, y_true: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
-    """The temperature that makes probabilities honest on validation (Guo et al., "On Calibration", 2017).
+    """Fit the temperature that minimizes the log loss on validation.
 
-    It changes how sure the answers are, never which they are.
+    Method: Guo et al., "On Calibration of Modern Neural Networks" (2017). A temperature changes
+    the probabilities, never the predicted class.
 
     Args:
         logits: (N, C) of validation faces.
         y_true: (N,) their classes.
-        weights: (N,) how much each face counts; all alike by default.
+        weights: (N,) weight of each face; equal by default.
 
     Returns:
-        The temperature to divide logits by: below 1 makes answers surer, above 1 less sure.
+        The temperature to divide logits by. Above 1 it lowers the top probability.
     """
     rows = np.arange(len(logits))
 
-    def loss(log_temperature: float) -> float:
+    def log_loss(log_temperature: float) -> float:
         log_prob = log_softmax(logits / np.exp(log_temperature), axis=1)
         return -np.average(log_prob[rows, y_true], weights=weights)
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3)).x))
+    return float(np.exp(minimize_scalar(log_loss, bounds=LOG_TEMPERATURE_BOUNDS).x))
 
 
 def reliability_table(y_true: np.ndarray, y_prob: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Is its certainty earned? Per bin of top probability: ``n, probability, accuracy, low, high``; no empty bins.
+    """Compare the top probability with the accuracy, bin by bin.
 
-    Bins hold equally many faces, since a good classifier is nearly always sure.
+    Bins hold equally many faces, because a good classifier's probabilities are nearly all high.
+
+    Args:
+        y_true: (N,) classes.
+        y_prob: (N, C) probabilities.
+        bins: number of bins; empty ones are left out.
+
+    Returns:
+        A table ``n, probability, accuracy, low, high``; low and high bound the accuracy.
     """
-    top, right = y_prob.max(axis=1), y_prob.argmax(axis=1) == y_true
+    top = y_prob.max(axis=1)
+    right = y_prob.argmax(axis=1) == y_true
     rows = []
     for part in np.array_split(np.argsort(top, kind="stable"), bins):
-        if len(part):
-            low, high = wilson_interval(int(right[part].sum()), len(part))
-            means = {"probability": top[part].mean(), "accuracy": right[part].mean()}
-            rows.append({"n": len(part), **means, "low": low, "high": high})
+        if len(part) == 0:
+            continue
+        low, high = wilson_interval(right[part].sum(), len(part))
+        row = {
+            "n": len(part),
+            "probability": top[part].mean(),
+            "accuracy": right[part].mean(),
+            "low": low,
+            "high": high,
+        }
+        rows.append(row)
     return pd.DataFrame(rows, columns=["n", "probability", "accuracy", "low", "high"])
 
 
 def calibration_error(y_true: np.ndarray, y_prob: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error over bins of equally many faces (Nguyen & O'Connor, 2015)."""
+    """Compute the expected calibration error over bins of equally many faces.
+
+    Method: Nguyen and O'Connor, "Posterior calibration and exploratory analysis" (2015).
+    """
     table = reliability_table(y_true, y_prob, bins)
     return float(np.average((table.probability - table.accuracy).abs(), weights=table.n))
 
@@ -84,9 +118,17 @@ def calibration_error(y_true: np.ndarray, y_prob: np.ndarray, bins: int = 10) ->
 def reliability_tables(
     y_true: np.ndarray, outputs: dict[str, np.ndarray]
 ) -> dict[str, pd.DataFrame]:
-    """``reliability_table`` of several outputs (N, C), each name with its calibration error behind it."""
-    errors = {name: calibration_error(y_true, y_prob) for name, y_prob in outputs.items()}
-    return {
-        f"{name}, error {errors[name]:.3f}": reliability_table(y_true, outputs[name])
-        for name in outputs
-    }
+    """Compute the reliability tables of several outputs.
+
+    Args:
+        y_true: (N,) classes.
+        outputs: probabilities (N, C) by name.
+
+    Returns:
+        Tables by name; the calibration error is added to each name.
+    """
+    tables = {}
+    for name, y_prob in outputs.items():
+        error = calibration_error(y_true, y_prob)
+        tables[f"{name}, error {error:.3f}"] = reliability_table(y_true, y_prob)
+    return tables

@@ -1,27 +1,38 @@
-"""Scores that can be trusted: numbers in, tables out. Each with its n and an interval."""
+"""Scores of a classifier: tables of accuracy, precision, recall and F1 with intervals."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from utils.classes import CLASS_NAMES
 
+# Labels and limits of ``slice_table``: widths of faces, pixels.
+WIDTH_LIMITS = (0, 16, 32, np.inf)
+WIDTH_LABELS = ("scenes, under 16 px", "scenes, 16-32 px", "scenes, over 32 px")
 
-def wilson_interval(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share (E. B. Wilson, 1927), which stays honest near 0 and 1 and for small n."""
+
+def wilson_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Compute Wilson's score interval of a proportion (E. B. Wilson, 1927).
+
+    Its coverage is close to nominal also for small n and for proportions near 0 and 1.
+
+    Args:
+        hits: number of successes.
+        n: number of trials.
+        level: confidence level.
+
+    Returns:
+        Lower and upper bound; (0, 1) for n = 0.
+    """
     if n == 0:
-        return (0.0, 1.0)
-    z = norm.ppf(0.5 + level / 2)
-    middle = (right + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * np.sqrt(right * (n - right) / n + z * z / 4)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+        return 0.0, 1.0
+    interval = binomtest(int(hits), int(n)).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def bootstrap_interval(
@@ -31,32 +42,35 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap that draws whole groups: faces of one photograph are not independent.
+    """Compute a percentile bootstrap interval that resamples whole groups.
+
+    Groups are resampled because faces of one photograph are not independent.
 
     Args:
-        score: a figure of the rows at these positions.
-        group: (N,) which photograph, or near-duplicate group, each row belongs to.
+        score: computes the figure from row positions.
+        group: (N,) photograph or near-duplicate group of each row.
+        rounds: number of bootstrap samples.
+        level: confidence level.
+        seed: of the random draws.
+
+    Returns:
+        Lower and upper bound. Samples for which the score is NaN are ignored.
     """
     members = [np.flatnonzero(group == name) for name in np.unique(group)]
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(members), (rounds, len(members)))
-    values = [score(np.concatenate([members[number] for number in draw])) for draw in draws]
+    values = []
+    for draw in draws:
+        rows = np.concatenate([members[number] for number in draw])
+        values.append(score(rows))
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def describe_share(row: pd.Series, name: str = "accuracy") -> str:
-    """A row's share, interval and n as words: ``98.1 % (95 % interval 95.2-99.3 %, n = 120)``."""
-    if not row["n"]:
-        return "nobody knows how many (n = 0)"
-    low, high = (row.get(f"{name}_{side}", row.get(side)) for side in ("low", "high"))
-    return f"{100 * row[name]:.1f} % (95 % interval {100 * low:.1f}-{100 * high:.1f} %, n = {int(row['n'])})"
 
 
 def confusion_table(
     y_true: np.ndarray, y_pred: np.ndarray, class_names: tuple[str, ...] = CLASS_NAMES
 ) -> pd.DataFrame:
-    """Counts: rows are the true classes, columns the predicted ones."""
+    """Count faces by true class (rows) and predicted class (columns)."""
     counts = confusion_matrix(y_true, y_pred, labels=range(len(class_names)))
     return pd.DataFrame(
         counts,
@@ -68,7 +82,12 @@ def confusion_table(
 def classification_table(
     y_true: np.ndarray, y_pred: np.ndarray, class_names: tuple[str, ...] = CLASS_NAMES
 ) -> pd.DataFrame:
-    """Per class: ``n, precision, recall, recall_low, recall_high, f1``; last their mean over classes seen."""
+    """Compute precision, recall and F1 of each class.
+
+    Returns:
+        A table ``n, precision, recall, recall_low, recall_high, f1`` with a row per class that
+        occurs in ``y_true``, and their mean as the last row.
+    """
     labels = range(len(class_names))
     precision, recall, f1, n = precision_recall_fscore_support(
         y_true, y_pred, labels=labels, zero_division=0
@@ -77,12 +96,14 @@ def classification_table(
         {"n": n, "precision": precision, "recall": recall, "f1": f1},
         index=pd.Index(class_names, name="class"),
     )
-    hits = (np.asarray(y_true)[:, None] == labels) & (np.asarray(y_pred)[:, None] == labels)
-    bounds = [
-        wilson_interval(int(right), int(count))
-        for right, count in zip(hits.sum(axis=0), n, strict=True)
-    ]
+    y_true = np.asarray(y_true)
+    y_pred = np.asarray(y_pred)
+    bounds = []
+    for label in labels:
+        hits = int(np.count_nonzero((y_true == label) & (y_pred == label)))
+        bounds.append(wilson_interval(hits, int(n[label])))
     table[["recall_low", "recall_high"]] = bounds
+
     table = table[table.n > 0]
     mean = table.mean().rename("macro mean")
     mean["n"] = table.n.sum()
@@ -92,78 +113,111 @@ def classification_table(
 
 
 def accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, slices: pd.Series) -> pd.DataFrame:
-    """Accuracy by slice (face size, source, ...): ``n, accuracy, low, high``, last the row "all"; NaN of no face."""
+    """Compute the accuracy of each slice, such as a face size or a source.
+
+    Args:
+        y_true: (N,) classes.
+        y_pred: (N,) predictions.
+        slices: (N,) slice of each face.
+
+    Returns:
+        A table ``slice, n, accuracy, low, high``; the last row is "all". Accuracy is NaN for n = 0.
+    """
     right = pd.Series(np.asarray(y_true) == np.asarray(y_pred), index=slices.index)
     by_slice = right.groupby(slices, observed=True, sort=True).agg(["size", "sum"])
     by_slice.loc["all"] = [len(right), right.sum()]
-    rows = [
-        {
-            "slice": name,
-            "n": int(n),
-            "accuracy": hits / n if n else np.nan,
-            **dict(zip(("low", "high"), wilson_interval(hits, n), strict=True)),
-        }
-        for name, n, hits in by_slice.itertuples()
-    ]
+    rows = []
+    for name, n, hits in by_slice.itertuples():
+        low, high = wilson_interval(hits, n)
+        accuracy = hits / n if n else np.nan
+        rows.append({"slice": name, "n": int(n), "accuracy": accuracy, "low": low, "high": high})
     return pd.DataFrame(rows).set_index("slice")
 
 
 def macro_f1(y_true: np.ndarray, y_pred: np.ndarray, labels: tuple[int, ...] = (0, 1, 2)) -> float:
-    """Mean F1 over the classes that a person is told."""
+    """Compute the mean F1 over classes; by default over the three mask classes."""
     return float(f1_score(y_true, y_pred, labels=labels, average="macro", zero_division=0))
 
 
 def majority_baseline(y_train: np.ndarray, y_true: np.ndarray) -> np.ndarray:
-    """What one learns without looking: always the larger class of train, as predictions for ``y_true``."""
+    """Predict the most frequent class of ``y_train`` for each face of ``y_true``."""
     return np.full(len(y_true), np.bincount(y_train).argmax())
 
 
 def worst_mistakes(y_true: np.ndarray, y_prob: np.ndarray, count: int = 24) -> pd.DataFrame:
-    """The mistakes made with most certainty: ``position, true, predicted, probability``."""
+    """List the mistakes with the highest probability.
+
+    Args:
+        y_true: (N,) classes.
+        y_prob: (N, C) probabilities.
+        count: greatest number of mistakes.
+
+    Returns:
+        A table ``position, true, predicted, probability``.
+    """
+    y_true = np.asarray(y_true)
     y_pred = y_prob.argmax(axis=1)
     wrong = np.flatnonzero(y_pred != y_true)
-    wrong = wrong[np.argsort(-y_prob[wrong, y_pred[wrong]], kind="stable")][:count]
+    order = np.argsort(-y_prob[wrong, y_pred[wrong]], kind="stable")
+    wrong = wrong[order][:count]
     names = np.array(CLASS_NAMES)
-    table = {
-        "position": wrong,
-        "true": names[np.asarray(y_true)[wrong]],
-        "predicted": names[y_pred[wrong]],
-    }
-    return pd.DataFrame({**table, "probability": y_prob[wrong, y_pred[wrong]]})
+    return pd.DataFrame(
+        {
+            "position": wrong,
+            "true": names[y_true[wrong]],
+            "predicted": names[y_pred[wrong]],
+            "probability": y_prob[wrong, y_pred[wrong]],
+        }
+    )
 
 
 def threshold_table(
     is_no_face: np.ndarray, probability: np.ndarray, thresholds: np.ndarray
 ) -> pd.DataFrame:
-    """What dropping boxes at each threshold of P(no_face) costs: ``threshold, faces_lost, mistakes_kept`` as shares."""
-    is_no_face, probability = np.asarray(is_no_face, bool), np.asarray(probability)
-    lost = [(probability[~is_no_face] >= value).mean() for value in thresholds]
-    kept = [(probability[is_no_face] < value).mean() for value in thresholds]
-    return pd.DataFrame({"threshold": thresholds, "faces_lost": lost, "mistakes_kept": kept})
+    """Compute what each threshold of the ``no_face`` probability costs.
+
+    Args:
+        is_no_face: (N,) whether each box is a mistake of the detector.
+        probability: (N,) ``no_face`` probability; boxes that reach the threshold are dropped.
+        thresholds: to compare.
+
+    Returns:
+        A table ``threshold, faces_lost, mistakes_kept``: shares of the faces and of the mistakes.
+    """
+    is_no_face = np.asarray(is_no_face, bool)
+    probability = np.asarray(probability)
+    of_faces = probability[~is_no_face]
+    of_mistakes = probability[is_no_face]
+    return pd.DataFrame(
+        {
+            "threshold": thresholds,
+            "faces_lost": [(of_faces >= value).mean() for value in thresholds],
+            "mistakes_kept": [(of_mistakes < value).mean() for value in thresholds],
+        }
+    )
 
 
 def slice_table(
     table: pd.DataFrame, y_true: np.ndarray, answers: dict[str, np.ndarray]
 ) -> pd.DataFrame:
-    """Accuracy of several recipes by source and, in ``scenes``, by face width, small faces being the hard ones.
+    """Compute the accuracy of several recipes by source and, for ``scenes``, by face width.
 
     Args:
         table: a label table.
         y_true: (N,) its classes.
-        answers: each recipe's (N,) predictions.
+        answers: predictions (N,) of each recipe.
 
     Returns:
         A table ``slice, n, accuracy, low, high, recipe``.
     """
     source = table.source.where(table.x_min.notna(), table.source + ", whole image")
     width = (table.x_max - table.x_min).where(table.source == "scenes")
-    sizes = ["scenes, under 16 px", "scenes, 16-32 px", "scenes, over 32 px"]
-    parts = [source, pd.cut(width, [0, 16, 32, np.inf], right=False, labels=sizes).astype(object)]
+    by_width = pd.cut(width, WIDTH_LIMITS, right=False, labels=WIDTH_LABELS).astype(object)
     tables = []
     for recipe, y_pred in answers.items():
-        for part in parts:
-            has = part.notna().to_numpy()
-            scores = accuracy_table(y_true[has], y_pred[has], part[has]).drop("all")
+        for slices in (source, by_width):
+            is_in = slices.notna().to_numpy()
+            scores = accuracy_table(y_true[is_in], y_pred[is_in], slices[is_in]).drop("all")
             tables.append(scores.assign(recipe=recipe).reset_index())
     return pd.concat(tables, ignore_index=True)
 
@@ -171,50 +225,40 @@ def slice_table(
 def compare_table(
     y_true: np.ndarray, answers: dict[str, np.ndarray], group: np.ndarray
 ) -> pd.DataFrame:
-    """Accuracy and macro F1 of several trainings on the same faces, with intervals that draw whole groups."""
-    scores = {"accuracy": lambda true, pred: float(np.mean(true == pred)), "macro_f1": macro_f1}
+    """Compute accuracy and macro F1 of several trainings on the same faces.
+
+    Args:
+        y_true: (N,) classes.
+        answers: predictions (N,) of each training.
+        group: (N,) near-duplicate groups, which the bootstrap resamples.
+
+    Returns:
+        A table ``training, n, accuracy, accuracy_low, accuracy_high, macro_f1, macro_f1_low,
+        macro_f1_high``.
+    """
     rows = {}
     for name, y_pred in answers.items():
-        rows[name] = {"n": len(y_true)}
-        for figure, score in scores.items():
-            low, high = bootstrap_interval(
-                lambda rows, f=score, p=y_pred: f(y_true[rows], p[rows]), group
-            )
-            rows[name] |= {
-                figure: score(y_true, y_pred),
-                f"{figure}_low": low,
-                f"{figure}_high": high,
-            }
+        accuracy = _score_with_interval("accuracy", _accuracy, y_true, y_pred, group)
+        f1 = _score_with_interval("macro_f1", macro_f1, y_true, y_pred, group)
+        rows[name] = {"n": len(y_true), **accuracy, **f1}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int}).rename_axis("training")
 
 
-def side_by_side(by_slice: pd.DataFrame) -> pd.DataFrame:
-    """A ``slice_table`` with a row a slice and a column a recipe: accuracy and its interval as text."""
-    texts = [f"{row.accuracy:.3f} ({row.low:.3f}-{row.high:.3f})" for row in by_slice.itertuples()]
-    return (
-        by_slice.assign(text=texts)
-        .pivot(index=["slice", "n"], columns="recipe", values="text")
-        .reset_index("n")
-    )
+def _accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    return float(np.mean(y_true == y_pred))
 
 
-def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write tables into a Markdown file, between ``<!-- name -->`` and ``<!-- end -->``, so that no figure is typed.
+def _score_with_interval(
+    name: str,
+    score: Callable[[np.ndarray, np.ndarray], float],
+    y_true: np.ndarray,
+    y_pred: np.ndarray,
+    group: np.ndarray,
+) -> dict[str, float]:
+    """Return a score and its bootstrap interval as ``name``, ``name_low`` and ``name_high``."""
 
-    Args:
-        path: the file; names that it has no place for are passed over.
-        tables: by name. Shares are written to three places; what stands in the place of one without rows stays.
-    """
-    text = Path(path).read_text(encoding="utf-8")
-    for name, table in tables.items():
-        if not len(table):
-            continue
-        place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        whole = table.astype(object).where(
-            table.notna(), None
-        )  # counts stay whole numbers, gaps stay empty
-        markdown = whole.to_markdown(
-            floatfmt=".3f", missingval="", index=table.index.name is not None
-        )
-        text = place.sub(lambda found, new=markdown: f"{found[1]}{new}\n{found[2]}", text)
-    Path(path).write_text(text, encoding="utf-8")
+    def score_rows(rows: np.ndarray) -> float:
+        return score(y_true[rows], y_pred[rows])
+
+    low, high = bootstrap_interval(score_rows, group)
+    return {name: score(y_true, y_pred), f"{name}_low": low, f"{name}_high": high}

@@ -1,4 +1,4 @@
-"""A detector, or both models, tried on labelled photographs: its detections, its figures, and faces to look at."""
+"""Trials on labelled images: run a detector or a whole pipeline and score its detections."""
 
 from __future__ import annotations
 
@@ -23,68 +23,116 @@ from utils.evaluate.boxes import SIZES, average_precision, count_outcomes, match
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS
 
+MIN_CONFIDENCE = 0.5  # confidence at which F1 and the share of right classes are computed
 
-def run_pipeline(files: Iterable[str], root: str | Path, judge: Pipeline) -> dict[str, Detections]:
-    """Each file's detections, with a progress bar; ``files`` are paths below ``root``."""
-    return {
-        file: judge(read_image(Path(root) / file))
-        for file in tqdm(list(files), desc="detecting", unit="image")
-    }
+
+def run_pipeline(
+    files: Iterable[str], root: str | Path, pipeline: Pipeline
+) -> dict[str, Detections]:
+    """Run a detector or a pipeline on image files, with a progress bar.
+
+    Args:
+        files: paths below ``root``.
+        root: the data root.
+        pipeline: maps an image to its detections.
+
+    Returns:
+        The detections of each file.
+    """
+    found = {}
+    for file in tqdm(list(files), desc="detecting", unit="image"):
+        found[file] = pipeline(read_image(Path(root) / file))
+    return found
 
 
 def crop_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list[np.ndarray]:
-    """The faces of a table with ``file`` and boxes, with their surroundings; without a box, the whole image."""
-    boxes, faces = rows[BOX_COLUMNS].to_numpy(float), []
+    """Crop the faces of a table with their surroundings.
+
+    Args:
+        rows: a table with ``file`` and boxes. A row without a box gives the whole image.
+        root: the data root.
+        padding: added on each side, as a share of the box's longer side.
+
+    Returns:
+        N (H, W, 3) uint8 RGB images.
+    """
+    boxes = rows[BOX_COLUMNS].to_numpy(float)
+    faces = []
     for file, box in zip(rows.file, boxes, strict=True):
         image = read_image(Path(root) / file)
-        faces.append(crop_faces(image, [box], padding)[0] if np.isfinite(box).all() else image)
+        if np.isfinite(box).all():
+            (face,) = crop_faces(image, box[None], padding)
+        else:
+            face = image
+        faces.append(face)
     return faces
 
 
 def classify_rows(
     rows: pd.DataFrame, root: str | Path, classifier: Classifier | None = None
 ) -> np.ndarray:
-    """What the classifier says of the faces of a table with ``file`` and boxes: (N, C) probabilities.
+    """Compute the class probabilities of the faces of a table.
 
     Args:
-        rows: the faces; a row without a box is the whole image.
+        rows: a table with ``file`` and boxes. For a row without a box, the whole image is used.
         root: the data root.
         classifier: the shipped one by default.
+
+    Returns:
+        ``y_prob`` (N, C).
     """
-    return classify_faces(classifier or load_classifier(), crop_rows(rows, root, PADDING))
+    if classifier is None:
+        classifier = load_classifier()
+    return classify_faces(classifier, crop_rows(rows, root, PADDING))
 
 
-def score_pipeline(judge: Pipeline, labels: pd.DataFrame, root: str | Path) -> dict[str, float]:
-    """The figures by which detectors, and who decides the class, are chosen.
+def score_pipeline(pipeline: Pipeline, labels: pd.DataFrame, root: str | Path) -> dict[str, float]:
+    """Score a detector or a pipeline on labelled photographs.
 
     Args:
-        judge: gives detections of low confidences too.
-        labels: the label table of the photographs to try, boxes only.
+        pipeline: gives detections, also those of low confidence.
+        labels: the label table of the photographs, boxes only.
         root: the data root.
 
     Returns:
-        ``ap`` of faces; ``f1`` at a confidence of 0.5, of boxes and, where they were judged, of labels; the share of
-        right classes among the faces found at 0.5, of all (``right``) and by size; ``ms``, the median time an image.
+        The scores by name:
+
+        - ``ap``: average precision of faces.
+        - ``f1``: F1 at a confidence of 0.5; of the labels if the faces are classified, else of the
+          boxes.
+        - ``right`` and ``right, <size>``: share of the found faces whose class is right, if faces
+          are classified.
+        - ``ms``: median time per image, milliseconds.
     """
-    found, seconds = {}, []
+    found = {}
+    seconds = []
     for file in tqdm(labels.file.unique(), desc="detecting", unit="image"):
         image = read_image(Path(root) / file)
         started = time.perf_counter()
-        found[file] = judge(image)
+        found[file] = pipeline(image)
         seconds.append(time.perf_counter() - started)
+
     matched = match_faces(found, labels)
-    judged = any(detections.y_prob is not None for detections in found.values())
-    told = matched if judged else matched.assign(class_found=matched.class_true)
-    scores = {"ap": average_precision(matched), "f1": count_outcomes(told, 0.5)["f1"]}
-    seen = matched[(matched.confidence >= 0.5) & matched.class_true.notna()]
-    right = seen.class_true == seen.class_found
-    if judged:
-        slices = {
-            f"right, {name}": seen.side.between(*bounds, inclusive="left")
-            for name, bounds in SIZES.items()
-        }
-        scores |= {
-            "right": right.mean(),
-            **{name: right[inside].mean() for name, inside in slices.items()},
-        }
-    return {**scores, "ms": 1000 * float(np.median(seconds))}
+    is_classified = any(detections.y_prob is not None for detections in found.values())
+    if not is_classified:
+        matched["class_found"] = matched.class_true  # only the boxes count
+    scores = {
+        "ap": average_precision(matched),
+        "f1": count_outcomes(matched, MIN_CONFIDENCE)["f1"],
+    }
+    if is_classified:
+        scores |= _class_accuracy(matched)
+    scores["ms"] = 1000 * float(np.median(seconds))
+    return scores
+
+
+def _class_accuracy(matched: pd.DataFrame) -> dict[str, float]:
+    """Return the share of the found faces whose class is right, of all and by size."""
+    is_found = (matched.confidence >= MIN_CONFIDENCE) & matched.class_true.notna()
+    faces = matched[is_found]
+    right = faces.class_true == faces.class_found
+    shares = {"right": right.mean()}
+    for name, (low, high) in SIZES.items():
+        is_in = faces.side.between(low, high, inclusive="left")
+        shares[f"right, {name}"] = right[is_in].mean()
+    return shares

@@ -1,0 +1,70 @@
+"""Figures as text: a sentence, a table of intervals, Markdown tables in README and model cards."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+
+def describe_share(row: pd.Series, name: str = "accuracy") -> str:
+    """Return a share as text: ``98.1 % (95 % interval 95.2-99.3 %, n = 120)``.
+
+    Args:
+        row: a table's row with ``n``, the share and its bounds, ``low`` and ``high`` or
+            ``{name}_low`` and ``{name}_high``.
+        name: column of the share.
+    """
+    if not row["n"]:
+        return "unknown (n = 0)"
+    low = row.get(f"{name}_low", row.get("low"))
+    high = row.get(f"{name}_high", row.get("high"))
+    interval = f"{100 * low:.1f}-{100 * high:.1f} %"
+    return f"{100 * row[name]:.1f} % (95 % interval {interval}, n = {int(row['n'])})"
+
+
+def side_by_side(by_slice: pd.DataFrame) -> pd.DataFrame:
+    """Return a ``slice_table`` with a row per slice and a column per recipe.
+
+    A cell is text, such as ``0.900 (0.600-0.980)``: accuracy and its interval.
+    """
+    texts = [f"{row.accuracy:.3f} ({row.low:.3f}-{row.high:.3f})" for row in by_slice.itertuples()]
+    table = by_slice.assign(text=texts)
+    table = table.pivot(index=["slice", "n"], columns="recipe", values="text")
+    return table.reset_index("n")
+
+
+def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write tables into a Markdown file, so that no figure is typed by hand.
+
+    A table replaces what stands between ``<!-- name -->`` and ``<!-- end -->``. Numbers with
+    decimals have three of them.
+
+    Args:
+        path: the Markdown file.
+        tables: by name. Names without a place in the file are ignored. A table without rows leaves
+            the file's old table in place.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    for name, table in tables.items():
+        if len(table):
+            text = _replace_table(text, name, _to_markdown(table))
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def _to_markdown(table: pd.DataFrame) -> str:
+    """Return a table as Markdown, with its index only if the index has a name."""
+    # As objects, counts stay whole numbers beside missing values.
+    table = table.astype(object).where(table.notna(), None)
+    return table.to_markdown(floatfmt=".3f", missingval="", index=table.index.name is not None)
+
+
+def _replace_table(text: str, name: str, markdown: str) -> str:
+    """Return a text in which a table stands between ``<!-- name -->`` and ``<!-- end -->``."""
+    place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+
+    def insert(match: re.Match[str]) -> str:
+        return f"{match[1]}{markdown}\n{match[2]}"
+
+    return place.sub(insert, text)
