@@ -11,7 +11,7 @@ from utils import draw as draw_module
 from utils.boxes import Detections
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
 from utils.draw import (
-    BLOCKS,
+    BLUR_BLOCKS,
     FACE_COLOR,
     TEXT_COLOR,
     blur_faces,
@@ -202,7 +202,7 @@ def test_a_blurred_face_has_few_colours_and_the_rest_is_as_it_was(side):
         changed.max(axis=0) < box[[3, 2]] + margin
     ).all()
     assert (
-        len(np.unique(blurred[40 : 40 + side, 50 : 50 + side].reshape(-1, 3), axis=0)) <= BLOCKS**2
+        len(np.unique(blurred[40 : 40 + side, 50 : 50 + side].reshape(-1, 3), axis=0)) <= BLUR_BLOCKS**2
     )
 
 

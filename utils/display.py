@@ -1,4 +1,4 @@
-"""A window on the screen, where there is a screen."""
+"""A window on the screen, if there is a screen."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ import numpy as np
 
 from utils.images import limit_size
 
-MAX_SIDE = 1280  # pixels: larger pictures are shown smaller
+MAX_SIDE = 1280  # pixels; larger images are shown smaller
 END_KEYS = (ord("q"), 27)  # q and Esc
-PAUSE_KEY, KEEP_KEY = ord(" "), ord("s")
-NO_KEY = 0xFF
+PAUSE_KEY = ord(" ")
+KEEP_KEY = ord("s")
+NO_KEY = 0xFF  # the lowest byte of cv2.waitKey's -1
+WAIT_MS = 50  # between two looks at the keys of an image that stays
 
 
 def has_display() -> bool:
-    """Whether a window can be opened. Trying it without a display would end the process, or a kernel."""
+    """Return whether a window can be opened. Opening one without a display ends the process."""
     if not sys.platform.startswith("linux"):
         return True
-    if not os.environ.get(
-        "DISPLAY"
-    ):  # OpenCV's wheels speak X11 alone; a Wayland desktop has an X server beside it
+    # OpenCV's wheels need X11. A Wayland desktop offers an X server too.
+    if not os.environ.get("DISPLAY"):
         return False
     try:
         library = ctypes.CDLL("libX11.so.6")
     except OSError:
-        return True  # cannot be tried: trust the variable
-    library.XOpenDisplay.restype, library.XCloseDisplay.argtypes = (
-        ctypes.c_void_p,
-        [ctypes.c_void_p],
-    )
+        return True  # the server cannot be asked, so trust DISPLAY
+    library.XOpenDisplay.restype = ctypes.c_void_p
+    library.XCloseDisplay.argtypes = [ctypes.c_void_p]
     display = library.XOpenDisplay(None)
     if display:
         library.XCloseDisplay(display)
@@ -41,28 +40,39 @@ def has_display() -> bool:
 
 
 class Window:
-    """A window that q, Esc or its own button closes; space pauses it, s keeps the picture."""
+    """A window. q, Esc or its close button end it, space pauses a video, s saves the image."""
 
     title = "Face masks (q or Esc ends, space pauses, s keeps a picture)"
 
-    def __init__(self, keep: Callable[[np.ndarray], None] = lambda image: None) -> None:
-        """Args: keep: takes the picture that is shown when s is pressed."""
+    def __init__(self, keep: Callable[[np.ndarray], None] | None = None) -> None:
+        """Create the window; it opens with the first image.
+
+        Args:
+            keep: callback for the shown image when s is pressed.
+        """
         self._keep = keep
 
     def show(self, image: np.ndarray, wait: bool = False) -> bool:
-        """Show an RGB image, and with ``wait``, or once space was pressed, stay until a key is pressed.
+        """Show an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            wait: whether to stay until a key is pressed. Space makes a video wait too.
 
         Returns:
-            False where the person has closed the window.
+            False if the user has closed the window.
         """
-        cv2.imshow(self.title, cv2.cvtColor(limit_size(image, MAX_SIDE), cv2.COLOR_RGB2BGR))
+        shown = limit_size(image, MAX_SIDE)
+        cv2.imshow(self.title, cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
         while True:
-            key = cv2.waitKey(50 if wait else 1) & 0xFF
-            if key in END_KEYS or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+            key = cv2.waitKey(WAIT_MS if wait else 1) & 0xFF
+            is_closed = cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1
+            if key in END_KEYS or is_closed:
                 cv2.destroyAllWindows()
                 return False
             if key == KEEP_KEY:
-                self._keep(image)
+                if self._keep is not None:
+                    self._keep(image)
             elif key == PAUSE_KEY and not wait:
                 wait = True
             elif key != NO_KEY:

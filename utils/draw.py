@@ -1,9 +1,10 @@
-"""Boxes and captions on pixels, on a copy."""
+"""Draw boxes and captions on images, and blur faces. All functions draw on a copy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,14 +12,33 @@ import numpy as np
 from utils.boxes import Detections, as_boxes, box_iou, clip_boxes
 from utils.classes import CLASS_COLORS, CLASS_NAMES, decide
 
-TEXT_COLOR = (0, 0, 0)  # black stands out from every class's colour, white does not
-FACE_COLOR = (86, 180, 233)  # a face that nobody has judged yet
-TEXT_SHARE, MIN_TEXT = (
-    1 / 30,
-    11,
-)  # height of the letters: a share of the image's shorter side, pixels at least
-TEXT_WEIGHT = 500
-BLOCKS = 6  # a side of a blurred face: fewer pixels than any face was ever recognised by
+TEXT_COLOR = (0, 0, 0)  # RGB; black has enough contrast to all class colours, white has not
+FACE_COLOR = (86, 180, 233)  # RGB, of faces that are not classified
+STATUS_COLOR = (255, 255, 255)  # RGB
+TEXT_SHARE = 1 / 30  # height of letters, as a share of the image's shorter side
+MIN_TEXT = 11  # pixels, the least height of letters
+TEXT_WEIGHT = 500  # of the font: 400 is regular, 700 bold
+LINE_SHARE = 1 / 200  # width of a box's line, as a share of the image's shorter side
+MIN_LINE = 2  # pixels, the least width of a box's line
+# The side of a blurred face in flat squares. 6 x 6 is too little to recognise a face.
+BLUR_BLOCKS = 6
+BLUR_MARGIN = 0.15  # blurred around a face on each side, as a share of its width and height
+
+
+class Caption(NamedTuple):
+    """A text and a place for it.
+
+    Attributes:
+        text: the text.
+        size: height of the letters in pixels.
+        origin: (x, y) in pixels, the left end of the baseline.
+        xyxy: (x_min, y_min, x_max, y_max) in pixels, the background of the text.
+    """
+
+    text: str
+    size: int
+    origin: tuple[int, int]
+    xyxy: tuple[int, int, int, int]
 
 
 @cache
@@ -26,97 +46,137 @@ def _font() -> cv2.FontFace:
     return cv2.FontFace("sans")
 
 
-def _list_captions(box: list[int], texts: list[str], resolution_wh: tuple[int, int]) -> list[tuple]:
-    """Where each text could stand, the best first (text, size, origin, xyxy): above the box, below, in a tall one."""
-    width, height = resolution_wh
+def _text_bounds(text: str, size: int) -> tuple[int, int, int]:
+    """Return the top (relative to the baseline), width and height of a text in pixels."""
+    _, top, width, height = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)
+    return top, width, height
+
+
+def _text_size(image: np.ndarray) -> int:
+    """Return the height of letters for an image in pixels."""
+    return max(MIN_TEXT, round(min(image.shape[:2]) * TEXT_SHARE))
+
+
+def draw_detections(
+    image: np.ndarray, detections: Detections, remarks: Sequence[str] | None = None
+) -> np.ndarray:
+    """Draw a box in the colour of its class and a caption such as "with_mask 97 %" for each face.
+
+    Lines and letters grow with the image. A caption stays inside the image and covers no other face
+    or caption. Without room for the class it shows the probability alone, and without room for that
+    it is left out.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; it is not changed.
+        detections: the faces. Without ``y_prob``, captions show the detector's confidence. With a
+            ``track_id`` above 0, the caption begins with it: "3: with_mask 97 %".
+        remarks: one more text for each face, shown at the end of its caption if there is room.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    resolution_wh = (canvas.shape[1], canvas.shape[0])
+    boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int)
+    names, _ = _label_faces(detections)
+    colors = [CLASS_COLORS.get(name, FACE_COLOR) for name in names]
+    most_confident_first = np.argsort(-detections.confidence, kind="stable")
+    for index in most_confident_first[::-1]:  # the most confident is on top
+        _draw_box(canvas, boxes[index].tolist(), colors[index])
+
+    texts = list_texts(detections, remarks)
+    taken: list[tuple[int, int, int, int]] = []
+    for index in most_confident_first:  # the most confident chooses its place first
+        captions = _list_captions(boxes[index].tolist(), texts[index], canvas)
+        other_faces = np.delete(boxes, index, axis=0)
+        caption = _choose_caption(captions, np.concatenate([other_faces, as_boxes(taken)]))
+        if caption is None:
+            continue
+        x_min, y_min, x_max, y_max = caption.xyxy
+        canvas[y_min:y_max, x_min:x_max] = colors[index]
+        cv2.putText(
+            canvas, caption.text, caption.origin, TEXT_COLOR, _font(), caption.size, TEXT_WEIGHT
+        )
+        taken.append(caption.xyxy)
+    return canvas
+
+
+def _draw_box(canvas: np.ndarray, box: list[int], color: tuple[int, int, int]) -> None:
+    """Draw the outline of a box, inside it, on the canvas itself."""
+    x_min, y_min, x_max, y_max = box
+    line = max(MIN_LINE, round(min(canvas.shape[:2]) * LINE_SHARE))
+    # At most an eighth of the face, so that a small one stays visible.
+    line = max(1, min(line, min(x_max - x_min, y_max - y_min) // 8))
+    inside = np.s_[y_min + line : y_max - line, x_min + line : x_max - line]
+    face = canvas[inside].copy()
+    canvas[y_min:y_max, x_min:x_max] = color
+    canvas[inside] = face
+
+
+def _list_captions(box: list[int], texts: list[str], canvas: np.ndarray) -> list[Caption]:
+    """Return the captions of a face that fit into the image, the best first.
+
+    A caption is above the box, below it, or inside a tall one. Letters are of the usual size or of
+    the smallest.
+    """
+    height, width = canvas.shape[:2]
+    x_min, y_min, _, y_max = box
     captions = []
     for text in texts:
-        for size in (max(MIN_TEXT, round(min(width, height) * TEXT_SHARE)), MIN_TEXT):
-            _, top, text_width, text_height = cv2.getTextSize(
-                (0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT
-            )
+        for size in (_text_size(canvas), MIN_TEXT):
+            top, text_width, text_height = _text_bounds(text, size)
             margin = size // 4
-            caption_width, caption_height = text_width + 2 * margin, text_height + margin
-            x, rows = min(box[0], width - caption_width), [box[1] - caption_height, box[3]]
-            if box[3] - box[1] > 4 * caption_height:
-                rows.append(box[1])
+            caption_width = text_width + 2 * margin
+            caption_height = text_height + margin
+            x = min(x_min, width - caption_width)
+            rows = [y_min - caption_height, y_max]
+            if y_max - y_min > 4 * caption_height:
+                rows.append(y_min)
             for y in rows:
-                if x >= 0 and 0 <= y <= height - caption_height:
-                    origin = (x + margin, y + margin // 2 - top)
-                    captions.append(
-                        (text, size, origin, (x, y, x + caption_width, y + caption_height))
-                    )
+                if x < 0 or y < 0 or y + caption_height > height:
+                    continue
+                origin = (x + margin, y + margin // 2 - top)
+                xyxy = (x, y, x + caption_width, y + caption_height)
+                captions.append(Caption(text, size, origin, xyxy))
     return captions
 
 
-def blur_faces(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-    """A copy of an image whose faces cannot be recognised: each, with a margin, is made of a few flat squares."""
-    canvas = np.ascontiguousarray(image).copy()
-    boxes = as_boxes(xyxy)
-    margin = 0.15 * (boxes[:, 2:] - boxes[:, :2])
-    boxes = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
-    for x_min, y_min, x_max, y_max in (
-        clip_boxes(boxes, canvas.shape[1::-1]).round().astype(int).tolist()
-    ):
-        if x_max > x_min and y_max > y_min:
-            face = cv2.resize(
-                canvas[y_min:y_max, x_min:x_max], (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA
-            )
-            size = (x_max - x_min, y_max - y_min)
-            canvas[y_min:y_max, x_min:x_max] = cv2.resize(
-                face, size, interpolation=cv2.INTER_NEAREST
-            )
-    return canvas
+def _choose_caption(captions: list[Caption], taken: np.ndarray) -> Caption | None:
+    """Return the first caption that overlaps none of the taken boxes (M, 4), or None."""
+    boxes = as_boxes([caption.xyxy for caption in captions])
+    is_free = ~(box_iou(boxes, taken) > 0).any(axis=1)
+    if not is_free.any():
+        return None
+    return captions[int(is_free.argmax())]
 
 
-def _measure_text(text: str, size: int) -> int:
-    """Its width in pixels."""
-    return cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)[2]
+def _label_faces(detections: Detections) -> tuple[list[str], np.ndarray]:
+    """Return the class name of each face and its probability (N,).
 
-
-def draw_status(image: np.ndarray, text: str) -> np.ndarray:
-    """A copy of an image with a line of text in its upper left corner, or with more where one is too long for it."""
-    canvas = np.ascontiguousarray(image).copy()
-    height, width = canvas.shape[:2]
-    size = max(MIN_TEXT, round(min(width, height) * TEXT_SHARE))
-    lines = [""]
-    for part in text.replace(", ", ",\n").split("\n"):
-        longer = f"{lines[-1]} {part}".strip()
-        lines[-1:] = (
-            [longer]
-            if not lines[-1] or _measure_text(longer, size) + size <= width
-            else [lines[-1], part]
-        )
-    step = round(1.4 * size)
-    band = canvas[
-        : step * len(lines) + size // 4, : max(_measure_text(line, size) for line in lines) + size
-    ]
-    band[:] = band // 3  # dark, and still transparent
-    for row, line in enumerate(lines):
-        origin = (size // 2, step * row + round(1.15 * size))
-        cv2.putText(canvas, line, origin, (255, 255, 255), _font(), size, TEXT_WEIGHT)
-    return canvas
-
-
-def _name_faces(detections: Detections) -> tuple[list[str], np.ndarray]:
-    """Each face's class and its probability; before faces are judged "face" and the detector's confidence."""
+    If faces are not classified, they are "face" and the detector's confidence.
+    """
     if detections.y_prob is None:
         return ["face"] * len(detections), detections.confidence
     class_ids = decide(detections.y_prob)
-    return [CLASS_NAMES[class_id] for class_id in class_ids], detections.y_prob[
-        range(len(class_ids)), class_ids
-    ]
+    names = [CLASS_NAMES[class_id] for class_id in class_ids]
+    return names, detections.y_prob[np.arange(len(class_ids)), class_ids]
 
 
 def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> list[list[str]]:
-    """What can be written at each face, the fullest first: with its remark, its class, its probability alone.
+    """Return the possible captions of each face, the longest first.
 
     Args:
-        detections, remarks: as ``draw_detections`` takes them.
+        detections: as for ``draw_detections``.
+        remarks: as for ``draw_detections``.
+
+    Returns:
+        For each face: class and probability, then the probability alone. With a remark, both come
+        with the remark first.
     """
+    names, shares = _label_faces(detections)
     texts = []
-    for index, (name, share) in enumerate(zip(*_name_faces(detections), strict=True)):
-        percent = f"{min(99, round(100 * float(share)))} %"  # a hundred would be certainty, which nobody has
+    for index, (name, share) in enumerate(zip(names, shares, strict=True)):
+        percent = f"{min(99, round(100 * float(share)))} %"  # never 100 %: no model is certain
         own = [f"{name} {percent}", percent]
         if detections.track_id is not None and detections.track_id[index]:
             own = [f"{detections.track_id[index]}: {text}" for text in own]
@@ -126,49 +186,64 @@ def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> 
     return texts
 
 
-def draw_detections(
-    image: np.ndarray, detections: Detections, remarks: Sequence[str] | None = None
-) -> np.ndarray:
-    """A copy of an image with a box and a caption such as "with_mask 97 %" for each face, in its class's colour.
-
-    Lines and letters grow with the image. A caption never leaves it and covers no other face and no other caption:
-    where the class has no room it is the probability alone, and where that has none, the colour says enough.
+def blur_faces(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+    """Return a copy of an image in which faces are reduced to a few flat squares.
 
     Args:
-        image: (H, W, 3) uint8 RGB, left as it is.
-        detections: with ``y_prob``; without, boxes are drawn with the detector's confidence. Where they have a
-            ``track_id`` above 0, a caption begins with it: "3: with_mask 97 %".
-        remarks: more words for each face's caption, where it has room.
+        image: (H, W, 3) uint8 RGB.
+        xyxy: (N, 4) boxes of the faces. A margin around each is blurred too.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     canvas = np.ascontiguousarray(image).copy()
-    resolution_wh = canvas.shape[1::-1]
-    boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int)
-    colors = [CLASS_COLORS.get(name, FACE_COLOR) for name in _name_faces(detections)[0]]
-    texts = list_texts(detections, remarks)
-    line = max(2, round(min(resolution_wh) / 200))
-    order = np.argsort(-detections.confidence, kind="stable")
-    for index in order[::-1]:  # the most confident lies on top
-        x_min, y_min, x_max, y_max = boxes[index].tolist()
-        width = max(
-            1, min(line, min(x_max - x_min, y_max - y_min) // 8)
-        )  # a small face stays visible
-        inside = np.s_[y_min + width : y_max - width, x_min + width : x_max - width]
-        face = canvas[inside].copy()
-        canvas[y_min:y_max, x_min:x_max] = colors[index]
-        canvas[inside] = face
-    written: list[tuple] = []
-    for index in order:  # the most confident has the first choice
-        captions = _list_captions(boxes[index].tolist(), texts[index], resolution_wh)
-        others = np.delete(boxes, index, axis=0)
-        taken = np.concatenate([others, as_boxes(written)])
-        free = ~(box_iou([xyxy for *_, xyxy in captions], taken) > 0).any(axis=1)
-        if not free.any():
+    boxes = as_boxes(xyxy)
+    margin = BLUR_MARGIN * (boxes[:, 2:] - boxes[:, :2])
+    boxes = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
+    boxes = clip_boxes(boxes, (canvas.shape[1], canvas.shape[0])).round().astype(int)
+    for x_min, y_min, x_max, y_max in boxes.tolist():
+        if x_max <= x_min or y_max <= y_min:
             continue
-        text, size, origin, xyxy = captions[int(free.argmax())]
-        canvas[xyxy[1] : xyxy[3], xyxy[0] : xyxy[2]] = colors[index]
-        cv2.putText(canvas, text, origin, TEXT_COLOR, _font(), size, TEXT_WEIGHT)
-        written.append(xyxy)
+        face = canvas[y_min:y_max, x_min:x_max]
+        blocks = cv2.resize(face, (BLUR_BLOCKS, BLUR_BLOCKS), interpolation=cv2.INTER_AREA)
+        face_wh = (x_max - x_min, y_max - y_min)
+        face[:] = cv2.resize(blocks, face_wh, interpolation=cv2.INTER_NEAREST)
     return canvas
+
+
+def draw_status(image: np.ndarray, text: str) -> np.ndarray:
+    """Write a status text into the upper left corner of a copy of an image.
+
+    A text that is too long for the image is broken into lines at its commas.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        text: parts with ", " between them.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    size = _text_size(canvas)
+    lines = _break_lines(text, size, canvas.shape[1] - size)
+    step = round(1.4 * size)
+    longest = max(_text_bounds(line, size)[1] for line in lines)
+    band = canvas[: step * len(lines) + size // 4, : longest + size]
+    band[:] = band // 3  # darker, but the image still shows through
+    for row, line in enumerate(lines):
+        origin = (size // 2, step * row + round(1.15 * size))
+        cv2.putText(canvas, line, origin, STATUS_COLOR, _font(), size, TEXT_WEIGHT)
+    return canvas
+
+
+def _break_lines(text: str, size: int, width: int) -> list[str]:
+    """Break a text at its commas into lines that are at most ``width`` pixels, if possible."""
+    first, *rest = text.replace(", ", ",\n").split("\n")
+    lines = [first]
+    for part in rest:
+        longer = f"{lines[-1]} {part}"
+        if _text_bounds(longer, size)[1] <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines

@@ -1,4 +1,4 @@
-"""Figures: each takes a table or pictures and returns Axes; nothing is computed here."""
+"""Figures. Each function draws a table or images and returns the Axes. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -10,48 +10,86 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
 
-_BELOW = {"fontsize": 7, "y": 0, "pad": -3, "va": "top"}  # a title as a caption under the picture
+# A title as a caption under its image, in points.
+CAPTION_STYLE = {"fontsize": 7, "y": 0, "pad": -3, "va": "top"}
+CAPTION_LINE = 0.14  # inches, the height of one line of a caption
+CAPTION_CHARACTERS = 17  # of a caption on one inch
+ROW_GAP = 0.12  # inches between two rows of a gallery
+MAX_ASPECT = 1.3  # height to width: a higher image does not make its row higher
+EMPTY_ASPECT = 0.2  # height to width of a row without images
+MAX_NUMBERS = 40  # numbers beside each other that a plot over time has room for
 
 
 def plot_gallery(
     images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.6
 ) -> Axes:
-    """Pictures in a grid of cells ``side`` inches wide, a caption under each; returns the first Axes."""
-    captions = [_wrap(caption, round(17 * side)) for caption in captions]
-    starts = range(0, max(1, len(images)), columns)
-    heights = []  # a row is as high as its highest picture, but for extremes, and its longest caption
-    for row in (slice(start, start + columns) for start in starts):
-        highest = max([len(image) / image.shape[1] for image in images[row]], default=0.2)
-        lines = max([caption.count("\n") + 1 for caption in captions[row]], default=1)
-        heights.append(side * min(highest, 1.3) + 0.14 * lines + 0.12)
-    size = (columns * side, sum(heights))
+    """Plot images in a grid, with a caption under each.
+
+    Args:
+        images: (H, W, 3) uint8 RGB, of any sizes.
+        captions: one for each image. Long lines are wrapped.
+        columns: images in a row.
+        side: width of a cell in inches.
+
+    Returns:
+        The Axes of the first image.
+    """
+    wrapped = [_wrap(caption, round(CAPTION_CHARACTERS * side)) for caption in captions]
+    heights = []  # inches
+    for start in range(0, max(1, len(images)), columns):
+        row_images = images[start : start + columns]
+        row_captions = wrapped[start : start + columns]
+        aspect = max(
+            (image.shape[0] / image.shape[1] for image in row_images), default=EMPTY_ASPECT
+        )
+        lines = max((caption.count("\n") + 1 for caption in row_captions), default=1)
+        heights.append(side * min(aspect, MAX_ASPECT) + CAPTION_LINE * lines + ROW_GAP)
     figure, grid = plt.subplots(
-        len(heights), columns, figsize=size, height_ratios=heights, squeeze=False
+        nrows=len(heights),
+        ncols=columns,
+        figsize=(columns * side, sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
     )
     for ax in grid.flat:
         ax.set_axis_off()
-    for ax, image, caption in zip(grid.flat, images, captions, strict=False):
+    for ax, image, caption in zip(grid.flat, images, wrapped, strict=False):
         ax.imshow(image)
         ax.set_anchor("N")
-        ax.set_title(caption, **_BELOW)
+        ax.set_title(caption, **CAPTION_STYLE)
     figure.tight_layout(pad=0.4)
     return grid[0, 0]
 
 
 def _wrap(caption: str, length: int) -> str:
-    return "\n".join(part for line in caption.splitlines() for part in textwrap.wrap(line, length))
+    """Return a caption whose lines have at most ``length`` characters."""
+    lines = []
+    for line in caption.splitlines():
+        lines.extend(textwrap.wrap(line, length))
+    return "\n".join(lines)
 
 
 def plot_counts(table: pd.DataFrame, x: str = "class_name", hue: str = "source") -> Axes:
-    """How many rows of each kind, the count written on each bar."""
-    order = [name for name in CLASS_NAMES if name in set(table[x])] if x == "class_name" else None
+    """Plot how many rows of each kind a table has, with the count on each bar.
+
+    Args:
+        table: has the columns ``x`` and ``hue``.
+        x: column with one group of bars for each value.
+        hue: column with one colour for each value.
+    """
+    order = None
+    if x == "class_name":
+        present = set(table[x])
+        order = [name for name in CLASS_NAMES if name in present]
     _, ax = plt.subplots(figsize=(8, 3.5))
     sns.countplot(table, x=x, hue=hue, order=order, ax=ax, palette="muted")
     for bars in ax.containers:
-        ax.bar_label(bars, fontsize=8)
+        if isinstance(bars, BarContainer):
+            ax.bar_label(bars, fontsize=8)
     ax.set(xlabel="", ylabel="faces")
     ax.margins(y=0.12)
     sns.despine(ax=ax)
@@ -59,33 +97,61 @@ def plot_counts(table: pd.DataFrame, x: str = "class_name", hue: str = "source")
 
 
 def plot_confusion(counts: pd.DataFrame, title: str = "") -> np.ndarray:
-    """A confusion matrix twice: as counts, and as shares of each true class."""
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    """Plot a confusion matrix twice: as counts, and as shares of each true class.
+
+    Args:
+        counts: one row for each true class, one column for each predicted class.
+        title: of the figure.
+
+    Returns:
+        The two Axes.
+    """
+    true_counts = counts.sum(axis=1).clip(lower=1)  # 1: no division by 0
+    shares = counts.div(true_counts, axis=0)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-    kinds = (counts, "d", "counts"), (shares, ".1%", "shares of each true class")
-    for ax, (values, form, name) in zip(axes, kinds, strict=True):
-        sns.heatmap(
-            values, annot=True, fmt=form, cmap="Blues", cbar=False, vmin=0, ax=ax, square=False
-        )
-        ax.set_title(name, fontsize=10)
-        plt.setp(ax.get_xticklabels(), rotation=20, ha="right")
-        ax.tick_params(axis="y", rotation=0)
+    _plot_matrix(counts, number_format="d", title="counts", ax=axes[0])
+    _plot_matrix(shares, number_format=".1%", title="shares of each true class", ax=axes[1])
     axes[1].set_ylabel("")
     figure.suptitle(title)
     figure.tight_layout()
     return axes
 
 
+def _plot_matrix(values: pd.DataFrame, number_format: str, title: str, ax: Axes) -> None:
+    """Plot a matrix as a heat map with its numbers."""
+    sns.heatmap(
+        values,
+        annot=True,
+        fmt=number_format,
+        cmap="Blues",
+        cbar=False,
+        vmin=0,
+        ax=ax,
+        square=False,
+    )
+    ax.set_title(title, fontsize=10)
+    plt.setp(ax.get_xticklabels(), rotation=20, ha="right")
+    ax.tick_params(axis="y", rotation=0)
+
+
 def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
-    """Learning curves: loss and accuracy by epoch, train and validation, where the table has them."""
+    """Plot learning curves: loss and accuracy by epoch, of train and validation.
+
+    Args:
+        history: ``epoch`` and ``loss``; ``accuracy``, ``val_loss`` and ``val_accuracy`` if known.
+        title: of the figure.
+
+    Returns:
+        The Axes of the loss and, if the table has it, of the accuracy.
+    """
     names = [name for name in ("loss", "accuracy") if name in history]
     figure, axes = plt.subplots(1, len(names), figsize=(5 * len(names), 3.4), squeeze=False)
     for ax, name in zip(axes[0], names, strict=True):
-        for column, label in ((name, "train, augmented"), (f"val_{name}", "validation")):
-            if column in history:
-                sns.lineplot(
-                    history, x="epoch", y=column, label=label, marker="o", markersize=4, ax=ax
-                )
+        curves = {name: "train, augmented", f"val_{name}": "validation"}
+        for column, label in curves.items():
+            if column not in history:
+                continue
+            sns.lineplot(history, x="epoch", y=column, label=label, marker="o", markersize=4, ax=ax)
         ax.set(xlabel="epoch", ylabel=name)
         sns.despine(ax=ax)
     figure.suptitle(title)
@@ -94,80 +160,110 @@ def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
 
 
 def plot_sizes(tables: dict[str, pd.DataFrame]) -> Axes:
-    """Widths of labelled faces in pixels on a logarithmic axis, a curve a table, its median in the legend."""
+    """Plot the distribution of face widths, with the median in the legend.
+
+    Args:
+        tables: label tables by name; one curve for each.
+    """
     _, ax = plt.subplots(figsize=(7, 3.2))
     for name, table in tables.items():
         width = (table.x_max - table.x_min).rename("width")
         label = f"{name}: {len(width)} faces, median {width.median():.0f} px"
         sns.ecdfplot(x=width, ax=ax, label=label)
+    ticks = [4, 8, 16, 32, 64, 128, 256]  # pixels
     ax.set(xscale="log", xlabel="width of a face, pixels", ylabel="share that is narrower")
-    ax.set_xticks([4, 8, 16, 32, 64, 128, 256], ["4", "8", "16", "32", "64", "128", "256"])
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.legend()
     sns.despine(ax=ax)
     return ax
 
 
 def plot_precision_recall(curves: dict[str, pd.DataFrame], min_confidence: float = 0.5) -> Axes:
-    """Curves of ``evaluate.precision_recall``, with a dot where ``min_confidence`` cuts each."""
+    """Plot precision-recall curves, with a dot at a confidence threshold.
+
+    Args:
+        curves: tables of ``evaluate.precision_recall`` by name, with ``confidence``, ``recall`` and
+            ``precision``.
+        min_confidence: the threshold.
+    """
     _, ax = plt.subplots(figsize=(5.6, 4.4))
     for name, curve in curves.items():
         (line,) = ax.plot(curve.recall, curve.precision, label=name, drawstyle="steps-post")
-        kept = curve[curve.confidence >= min_confidence].tail(1)
-        ax.plot(kept.recall, kept.precision, "o", color=line.get_color())
+        at_threshold = curve[curve.confidence >= min_confidence].tail(1)
+        ax.plot(at_threshold.recall, at_threshold.precision, "o", color=line.get_color())
     ax.set(
         xlabel="recall: share of the labelled faces found",
         ylabel="precision: share of the boxes that are faces",
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        title=f"dots: confidence {min_confidence}",
     )
-    ax.set(xlim=(0, 1), ylim=(0, 1.02), title=f"dots: confidence {min_confidence}")
     ax.legend(loc="lower left")
     sns.despine(ax=ax)
     return ax
 
 
 def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
-    """Reliability curves from ``evaluate.reliability_table``: on the diagonal, certainty is earned."""
+    """Plot reliability curves. A calibrated model is on the diagonal.
+
+    Args:
+        tables: tables of ``evaluate.reliability_table`` by name, with ``probability``,
+            ``accuracy``, ``low`` and ``high``.
+    """
     _, ax = plt.subplots(figsize=(5, 4.4))
     ax.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="earned exactly")
+    lowest = 1.0
     for name, table in tables.items():
-        bars = np.clip([table.accuracy - table.low, table.high - table.accuracy], 0, None)
         ax.errorbar(
-            table.probability, table.accuracy, bars, marker="o", capsize=3, label=name, alpha=0.85
+            x=table.probability,
+            y=table.accuracy,
+            yerr=_error_bars(table.accuracy, table),
+            marker="o",
+            capsize=3,
+            label=name,
+            alpha=0.85,
         )
-    lowest = min(min(table.probability.min(), table.low.min()) for table in tables.values())
-    ax.set(
-        xlabel="probability said",
-        ylabel="share that was right",
-        xlim=(lowest - 0.02, 1.01),
-        ylim=(lowest - 0.02, 1.01),
-    )
+        lowest = min(lowest, table.probability.min(), table.low.min())
+    limits = (lowest - 0.02, 1.01)
+    ax.set(xlabel="probability said", ylabel="share that was right", xlim=limits, ylim=limits)
     ax.legend(loc="lower right")
     sns.despine(ax=ax)
     return ax
 
 
+def _error_bars(value: pd.Series, table: pd.DataFrame) -> np.ndarray:
+    """Return the (2, N) lengths of error bars from values to ``low`` and ``high`` of a table."""
+    return np.clip([value - table.low, table.high - value], 0, None)
+
+
 def plot_shares(table: pd.DataFrame) -> Axes:
-    """People over time, a bar an interval (``Census.list_intervals``): the share of each class, and above it how many
-    people there were."""
+    """Plot the shares of the classes over time, a bar for each interval, with the number of people.
+
+    Args:
+        table: ``start_s``, ``end_s``, ``people`` and ``share_<class>`` of each of
+            ``MASK_CLASSES``, as ``Census.list_intervals`` of ``utils.video`` returns them. Shares
+            of an interval without people are empty.
+    """
     _, ax = plt.subplots(figsize=(9, 3))
-    width = (table.end_s - table.start_s).clip(lower=1e-3)
-    floor = np.zeros(len(table))
+    width = (table.end_s - table.start_s).clip(lower=1e-3)  # seconds; 0 would be invisible
+    bottom = np.zeros(len(table))
     for name in MASK_CLASSES:
         share = pd.to_numeric(table[f"share_{name}"]).fillna(0)
-        color = np.array(CLASS_COLORS[name]) / 255
         ax.bar(
-            table.start_s,
-            share,
-            width,
-            floor,
+            x=table.start_s,
+            height=share,
+            width=width,
+            bottom=bottom,
             align="edge",
-            color=color,
+            color=np.array(CLASS_COLORS[name]) / 255,
             edgecolor="white",
             label=name,
         )
-        floor += share
-    every = 1 + len(table) // 40  # more numbers than that would lie on one another
-    for row in table[::every].itertuples():
-        ax.annotate(f"{row.people}", ((row.start_s + row.end_s) / 2, 1.02), ha="center", fontsize=9)
+        bottom += share
+    step = 1 + len(table) // MAX_NUMBERS
+    for row in table[::step].itertuples():
+        middle = (row.start_s + row.end_s) / 2
+        ax.annotate(f"{row.people}", (middle, 1.02), ha="center", fontsize=9)
     ax.set(xlabel="seconds; the numbers are people", ylabel="share of people", ylim=(0, 1.12))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     sns.despine(ax=ax)
@@ -175,20 +271,28 @@ def plot_shares(table: pd.DataFrame) -> Axes:
 
 
 def plot_intervals(table: pd.DataFrame, value: str = "accuracy", hue: str | None = None) -> Axes:
-    """Points with intervals, a row a slice: ``slice`` (index or column), the value, ``low``, ``high``, ``n``."""
+    """Plot values with their confidence intervals, one row for each slice.
+
+    Args:
+        table: ``slice`` (index or column), the value, ``low``, ``high``, ``n``.
+        value: column to plot.
+        hue: column with one colour for each value.
+    """
     rows = table.reset_index()
-    slices, kinds = (
-        list(dict.fromkeys(rows.slice)),
-        [None] if hue is None else list(dict.fromkeys(rows[hue])),
-    )
+    slices = list(dict.fromkeys(rows.slice))
+    kinds = [None] if hue is None else list(dict.fromkeys(rows[hue]))
     _, ax = plt.subplots(figsize=(7.5, 0.7 + 0.3 * len(slices) * len(kinds)))
-    for shift, kind in enumerate(kinds):
+    for number, kind in enumerate(kinds):
         part = rows if hue is None else rows[rows[hue] == kind]
-        y = np.array([slices.index(name) for name in part.slice]) + 0.25 * (
-            shift - (len(kinds) - 1) / 2
+        shift = 0.25 * (number - (len(kinds) - 1) / 2)  # so that kinds do not hide each other
+        ax.errorbar(
+            x=part[value],
+            y=[slices.index(name) + shift for name in part.slice],
+            xerr=_error_bars(part[value], part),
+            fmt="o",
+            capsize=3,
+            label=kind,
         )
-        errors = np.clip([part[value] - part.low, part.high - part[value]], 0, None)
-        ax.errorbar(part[value], y, xerr=errors, fmt="o", capsize=3, label=kind)
     counts = rows.groupby("slice").n.max()
     ax.set_yticks(range(len(slices)), [f"{name} (n={counts[name]})" for name in slices])
     ax.set(xlabel=f"{value}, 95 % interval", ylim=(len(slices) - 0.5, -0.5))
@@ -199,7 +303,12 @@ def plot_intervals(table: pd.DataFrame, value: str = "accuracy", hue: str | None
 
 
 def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
-    """What a threshold of P(no_face) costs on both sides, the chosen one marked."""
+    """Plot both errors of a threshold on the probability of ``no_face``.
+
+    Args:
+        table: ``threshold``, ``faces_lost``, ``mistakes_kept`` of ``evaluate.threshold_table``.
+        chosen: the threshold to mark.
+    """
     _, ax = plt.subplots(figsize=(6, 3.4))
     sns.lineplot(table, x="threshold", y="faces_lost", label="faces dropped", ax=ax)
     sns.lineplot(table, x="threshold", y="mistakes_kept", label="background kept", ax=ax)
@@ -213,16 +322,26 @@ def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
 def plot_heat(
     images: Sequence[np.ndarray], heats: Sequence[np.ndarray], captions: Sequence[str]
 ) -> Axes:
-    """Grad-CAM laid over faces: red is where the classifier looked."""
+    """Plot Grad-CAM over faces: bright is where the classifier looked.
+
+    Args:
+        images: (H, W, 3) uint8 RGB.
+        heats: one (h, w) map for each image; it is stretched over the image.
+        captions: one for each image.
+
+    Returns:
+        The Axes of the first image.
+    """
     figure, axes = plt.subplots(2, len(images), figsize=(1.7 * len(images), 3.9), squeeze=False)
     for column, (image, heat, caption) in enumerate(zip(images, heats, captions, strict=True)):
-        edges = (0, image.shape[1], image.shape[0], 0)
-        axes[0, column].imshow(image)
-        axes[1, column].imshow(image, extent=edges)
-        axes[1, column].imshow(
-            heat, cmap="inferno", alpha=0.55, extent=edges, interpolation="bilinear"
-        )
-        axes[1, column].set_title(caption, **_BELOW)
+        height, width = image.shape[:2]
+        extent = (0, width, height, 0)
+        above = axes[0, column]
+        below = axes[1, column]
+        above.imshow(image)
+        below.imshow(image, extent=extent)
+        below.imshow(heat, cmap="inferno", alpha=0.55, extent=extent, interpolation="bilinear")
+        below.set_title(caption, **CAPTION_STYLE)
     for ax in axes.flat:
         ax.set_axis_off()
     figure.tight_layout(pad=0.4)
