@@ -13,7 +13,7 @@ from tests.small_data import make_small_data
 from utils import curate
 from utils.annotate import JOURNAL_NAME, LabelSession
 from utils.collect import read_faces, read_sources, remove_source
-from utils.collect.rebuild import main as rebuild
+from utils.collect.__main__ import main as collect_command
 from utils.curate import read_data
 from utils.labels import BOX_COLUMNS
 from utils.paths import ROOT
@@ -104,7 +104,15 @@ def test_from_nothing_to_a_data_set_that_another_rebuilds(photos, tmp_path):
         assert "These phrases brought no photograph: “vergebens”" in datasheet
 
         assert (
-            rebuild([str(crawl / "share_list.csv"), str(tmp_path / "theirs/bing"), "--delay", "0"])
+            collect_command(
+                [
+                    "rebuild",
+                    str(crawl / "share_list.csv"),
+                    str(tmp_path / "theirs/bing"),
+                    "--delay",
+                    "0",
+                ]
+            )
             == 0
         )
     theirs, problems = read_data(tmp_path / "theirs")

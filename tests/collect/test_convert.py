@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.small_data import make_small_data
-from utils.collect.convert import convert_images, find_broken_images, name_targets
+from utils.collect.convert import convert_images, find_broken_images, name_outputs
 from utils.images import ImageError, limit_size, list_images, read_image, write_image
 from utils.labels import BOX_COLUMNS, read_labels
 
@@ -69,7 +69,7 @@ def source(tmp_path):
 def test_an_empty_folder_gives_an_empty_table(tmp_path):
     (tmp_path / "raw").mkdir()
     table = convert_images(tmp_path / "raw", tmp_path / "jpg")
-    assert (len(table), *table.columns) == (0, "file", "target", "problem")
+    assert (len(table), *table.columns) == (0, "file", "output", "problem")
     assert find_broken_images([]).columns.tolist() == ["file", "problem"]
 
 
@@ -79,14 +79,14 @@ def test_broken_files_are_reported_and_the_others_done(source, tmp_path):
     assert set(table.index[table.problem != ""]) == {"text.jpg", "cut.jpg"}
     assert all(str(source / file) in table.problem[file] for file in ("text.jpg", "cut.jpg"))
     done = table[table.problem == ""]
-    assert set(done.target) == set(read_files(tmp_path / "jpg"))
-    for file, target in done.target.items():
+    assert set(done.output) == set(read_files(tmp_path / "jpg"))
+    for file, target in done.output.items():
         expected = limit_size(read_image(source / file), 600).astype(int)
         assert np.abs(read_image(tmp_path / "jpg" / target) - expected).mean() < 2
         assert Path(target).parent == Path(file).parent
     assert read_image(tmp_path / "jpg/big.jpg").shape == (300, 600, 3)
     assert read_image(tmp_path / "jpg/turned.jpg").shape == (90, 60, 3)
-    assert done.target[["same.png", "same.webp"]].tolist() == ["same_png.jpg", "same_webp.jpg"]
+    assert done.output[["same.png", "same.webp"]].tolist() == ["same_png.jpg", "same_webp.jpg"]
 
 
 def test_broken_files_are_found(source):
@@ -120,7 +120,7 @@ def test_an_image_half_written_when_it_was_interrupted_is_done_anew(source, tmp_
         patch.setattr("utils.collect.convert.write_image", stop)
         convert_images(source, tmp_path / "jpg")
     table = convert_images(source, tmp_path / "jpg")
-    targets = table.target[table.problem == ""]
+    targets = table.output[table.problem == ""]
     assert find_broken_images(tmp_path / "jpg" / target for target in targets).empty
     assert set(read_files(tmp_path / "jpg")) == set(targets)
 
@@ -175,9 +175,9 @@ def test_no_two_images_get_one_name():
     stems, suffixes = ("a", "A", "a_png", "a_jpg", "a_png_", "b"), (".png", ".jpg", ".webp")
     files = [Path(stem + suffix) for stem, suffix in itertools.product(stems, suffixes)]
     for count in range(len(files) + 1):
-        targets = name_targets(files[:count], ".jpg")
+        targets = name_outputs(files[:count], ".jpg")
         assert len({target.name.casefold() for target in targets}) == count
-    assert name_targets([Path("x/a.png"), Path("y/a.webp")], ".jpg") == [
+    assert name_outputs([Path("x/a.png"), Path("y/a.webp")], ".jpg") == [
         Path("x/a.jpg"),
         Path("y/a.jpg"),
     ]

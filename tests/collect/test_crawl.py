@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.fake_bing import FakeBing, draw_photo
+from utils.classes import LabelError
 from utils.collect.bing import CrawlError
-from utils.collect.crawl import crawl_images
-from utils.collect.fetch import PoliteSession, name_agent
+from utils.collect.crawl import crawl_images, list_phrases, name_folder
+from utils.collect.fetch import PoliteSession, make_user_agent
 from utils.collect.provenance import read_refused, read_sources
 from utils.collect.takedown import remove_source
 from utils.images import read_image
@@ -60,6 +61,40 @@ def check_folder(folder: Path) -> None:
         assert hashlib.sha256(data).hexdigest() == row.sha256
         assert read_image(folder / row.file).shape[1::-1] == (row.width, row.height)
         assert data.startswith(SUFFIXES[Path(row.file).suffix])
+
+
+FOLDERS = {
+    "Maske & Brille #2": "maske-brille-2",
+    "口罩 人": "口罩-人",
+    "???": "phrase",
+    "../a": "a",
+    "x" * 99: "x" * 60,
+}
+
+
+@pytest.mark.parametrize(("phrase", "name"), FOLDERS.items())
+def test_a_folder_is_named_after_its_phrase(phrase, name):
+    assert name_folder(phrase) == name
+
+
+def test_phrases_are_listed_with_their_class():
+    assert list_phrases({}) == {} == list_phrases({"with_mask": []})
+    phrases = {"mask_weared_incorrect": ["nose  out ", "chin"], "": "a crowd"}
+    assert list_phrases(phrases) == {
+        "nose out": "mask_worn_incorrectly",
+        "chin": "mask_worn_incorrectly",
+        "a crowd": "",
+    }
+
+
+@pytest.mark.parametrize(
+    "phrases", [{"": [" "]}, {"": ["a", "a "]}, {"with_mask": ["a"], "": ["a"]}]
+)
+def test_a_phrase_that_cannot_be_used_is_named(phrases):
+    with pytest.raises(CrawlError, match="is empty or listed twice"):
+        list_phrases(phrases)
+    with pytest.raises(LabelError, match="'hat' is unknown"):
+        list_phrases({"hat": ["a"]})
 
 
 def test_nothing_asked_for_is_nothing_done(tmp_path):
@@ -144,7 +179,7 @@ def test_each_image_keeps_its_source(tmp_path):
         "filterui:age-lt525600", "filterui:face-face", "filterui:imagesize-custom_640_480", "filterui:licenseType-Any",
         "filterui:photo-photo",
     ]  # fmt: skip
-    assert headers["User-Agent"] == name_agent("tests")
+    assert headers["User-Agent"] == make_user_agent("tests")
 
 
 def test_pages_are_asked_for_only_as_long_as_images_are_wanted(tmp_path):
@@ -199,7 +234,7 @@ PROBLEMS = {
     "an empty list": "Bing has no results for 'bad': use other words or fewer filters.",
     "error 500": "Bing did not answer to 'bad' (HTTP 500): try again later.",
     "forbidden": "Bing did not answer to 'bad' (HTTP 403): try again later.",
-    "another form": "What Bing answers to 'bad' is a page of an unknown form ('A photo'): look at it in a browser.",
+    "another form": "Bing's answer to 'bad' cannot be used. The page has an unknown form ('A photo'): open the search in a browser to see why.",
 }
 
 
@@ -244,9 +279,9 @@ WRONG = {
     "size": ({"filters": {"size": ">5"}}, "cannot filter by size '>5'"),
     "no text": ({"filters": {"size": 5}}, "cannot filter by size '5'"),
     "language": ({"language": "German"}, "language 'German' cannot be used"),
-    "phrase": ({"phrases": {"": ["p", "p"]}}, "'p' of no class is empty or there twice"),
-    "no class": ({"phrases": ["p", "q"]}, "phrases must be named by class"),
-    "count": ({"count": "many"}, "'many' is no number of images"),
+    "phrase": ({"phrases": {"": ["p", "p"]}}, "'p' of no class is empty or listed twice"),
+    "no class": ({"phrases": ["p", "q"]}, "phrases must be listed by class"),
+    "count": ({"count": "many"}, "The count 'many' is not a whole number"),
 }
 
 
@@ -261,7 +296,7 @@ def test_a_folder_that_cannot_be_written_ends_it_with_a_sentence(tmp_path):
     (tmp_path / "p").write_text("a file where the phrase's folder should be")
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(20)], "q": ["ok/x.jpg"]}) as bing:
         new, problems = crawl(bing, tmp_path)
-    assert problems.phrase.tolist() == ["p"] and "cannot be kept" in problems.problem.item()
+    assert problems.phrase.tolist() == ["p"] and "cannot be saved" in problems.problem.item()
     assert new.phrase.tolist() == ["q"]
 
 
@@ -293,7 +328,7 @@ def test_what_was_taken_down_does_not_come_back(tmp_path):
 SCRIPT = """
 import signal
 import sys
-from utils.collect.crawl import crawl_images
+from utils.collect.crawl import crawl_images, list_phrases, name_folder
 from utils.collect.fetch import PoliteSession
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore Ctrl+C
 session = PoliteSession("tests", delay=0, tries=2, wait=0.01)

@@ -9,7 +9,13 @@ import pytest
 from PIL import Image
 
 from tests.fake_bing import FakeBing, draw_bomb, draw_photo
-from utils.collect.fetch import FetchError, PoliteSession, check_header, is_temporary, name_agent
+from utils.collect.fetch import (
+    FetchError,
+    PoliteSession,
+    check_header,
+    is_temporary,
+    make_user_agent,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +38,14 @@ def encode(kind: str, size: tuple[int, int] = (64, 48)) -> bytes:
 
 def test_the_bytes_come_as_they_are_under_a_stated_name(server):
     assert make_session().fetch(server.address("ok/a.jpg")) == draw_photo("a.jpg")
-    assert name_agent("me@example.org").startswith("Mozilla/5.0 (compatible; face-mask-detector")
-    assert name_agent("me@example.org").endswith("; me@example.org)") and "; )" not in name_agent()
-    assert make_session(contact="me").headers["User-Agent"] == name_agent("me")
+    assert make_user_agent("me@example.org").startswith(
+        "Mozilla/5.0 (compatible; face-mask-detector"
+    )
+    assert (
+        make_user_agent("me@example.org").endswith("; me@example.org)")
+        and "; )" not in make_user_agent()
+    )
+    assert make_session(contact="me").headers["User-Agent"] == make_user_agent("me")
 
 
 REFUSED = {  # result: reason, times asked for with two tries

@@ -1,17 +1,18 @@
 """Sources: an image and its row come together or not at all; what was taken down is known; a list can be shared."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 
-from tests.fake_bing import draw_photo
-from utils.collect.fetch import FetchError
+from tests.fake_bing import FakeBing, draw_photo
+from utils.collect.fetch import FetchError, PoliteSession
 from utils.collect.provenance import (
     COLUMNS,
-    SHARED_COLUMNS,
     SOURCES,
     TAKEN_DOWN,
+    CrawlFolder,
     TakenDown,
     covers,
     keep_part,
@@ -19,7 +20,6 @@ from utils.collect.provenance import (
     read_refused,
     read_sources,
     write_part,
-    write_share_list,
 )
 from utils.tables import TableError, append_rows, read_rows
 
@@ -165,34 +165,97 @@ def test_what_was_taken_down_is_known_by_address_hash_and_source(tmp_path):
     assert not taken_down.has("https://a.org/2.jpg", "", "6" * 64)
 
 
-def test_the_list_to_share_has_addresses_and_hashes_and_no_more(tmp_path):
-    folder = tmp_path / "bing"
-    assert write_share_list(folder, tmp_path / "list.csv") == 0
-    hashes = [
-        add_image(folder, f"{number}.jpg", licence="any", title="secret") for number in range(3)
-    ]
-    assert write_share_list(folder, tmp_path / "list.csv") == 3
-    table = read_rows(tmp_path / "list.csv", SHARED_COLUMNS)
+def make_row(url: str, phrase: str = "p") -> dict[str, str]:
+    return {"url": url, "page_url": "", "phrase": phrase}
+
+
+def test_a_new_folder_knows_nothing(tmp_path):
+    folder = CrawlFolder(tmp_path / "new")
     assert (
-        list(table.columns) == SHARED_COLUMNS
-        and table.sha256.tolist() == hashes
-        and set(table.licence) == {"any"}
+        folder.count == {} and not folder.is_done("u") and len(read_sources(tmp_path / "new")) == 0
     )
 
 
-@pytest.mark.parametrize(
-    "prefix", ["", "bing/"], ids=["below the crawl folder", "below the data root"]
-)
-def test_labels_come_along_a_row_a_face(tmp_path, prefix):
-    hashes = [add_image(tmp_path / "bing", f"{number}.jpg") for number in range(3)]
-    files = [f"{prefix}a/2.jpg", f"{prefix}a/0.jpg", f"{prefix}a/2.jpg", "elsewhere/9.jpg"]
-    labels = pd.DataFrame({"file": files, "class_name": list("wxyz"), "x_min": [1.5, None, 3, 4]})
-    assert write_share_list(tmp_path / "bing", tmp_path / "list.csv", labels) == 2
-    table = read_rows(tmp_path / "list.csv", [*SHARED_COLUMNS, "class_name", "x_min"])
-    rows = sorted(table[["file", "sha256", "class_name", "x_min"]].values.tolist())
-    two = hashes[2]
-    assert rows == [
-        ["a/0.jpg", hashes[0], "x", ""],
-        ["a/2.jpg", two, "w", "1.5"],
-        ["a/2.jpg", two, "y", "3.0"],
+def test_numbers_go_on_in_each_folder_and_are_not_used_again(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "000004.jpg").touch()  # somebody put it there
+    append_rows(tmp_path / TAKEN_DOWN, [{"file": "a/000007.png"}], COLUMNS[TAKEN_DOWN])
+    for number, subfolder in enumerate("aabc"):
+        folder = CrawlFolder(tmp_path)
+        folder.add(draw_photo(str(number)), ".jpg", subfolder, make_row(str(number)))
+    assert read_sources(tmp_path).file.tolist() == [
+        "a/000008.jpg",
+        "a/000009.jpg",
+        "b/000005.jpg",
+        "c/000001.jpg",
     ]
+    assert folder.count == {"p": 3 + 1} == CrawlFolder(tmp_path).count
+    assert all((tmp_path / file).is_file() for file in read_sources(tmp_path).file)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "opened again"])
+def test_the_same_bytes_are_kept_once(tmp_path, again):
+    folder = CrawlFolder(tmp_path)
+    folder.add(draw_photo("1"), ".jpg", "a", make_row("u"))
+    folder = CrawlFolder(tmp_path) if again else folder
+    assert folder.is_done("u") and not folder.is_done("v")
+    with pytest.raises(FetchError, match="duplicate"):
+        folder.add(draw_photo("1"), ".jpg", "b", make_row("v"))
+    assert len(read_sources(tmp_path)) == 1 and len(list(tmp_path.glob("*/*"))) == 1
+
+
+def test_a_truncated_image_takes_no_number(tmp_path):
+    folder = CrawlFolder(tmp_path)
+    with pytest.raises(FetchError, match="truncated"):
+        folder.add(draw_photo("1")[:-2], ".jpg", "a", make_row("u"))
+    folder.add(draw_photo("2"), ".jpg", "a", make_row("v"))
+    assert read_sources(tmp_path).file.tolist() == ["a/000001.jpg"]
+
+
+def test_threads_take_no_number_and_no_image_twice(tmp_path):
+    folder = CrawlFolder(tmp_path)
+
+    def add(number: int) -> bool:
+        try:
+            folder.add(draw_photo(str(number % 30)), ".jpg", "a", make_row(str(number)))
+        except FetchError as error:
+            return error.reason != "duplicate"
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(add, range(60))) == 30
+    sources = read_sources(tmp_path)
+    assert (
+        sources.file.nunique() == sources.sha256.nunique() == len(list(tmp_path.glob("a/*"))) == 30
+    )
+
+
+def test_what_is_refused_for_good_is_known_the_rest_is_asked_for_again(tmp_path):
+    results = ["404/1.jpg", "503/2.jpg", "small/3.jpg", "ok/4.jpg"]
+    with FakeBing({}) as bing:
+        rows = [make_row(bing.address(result)) for result in results]
+        rows.append({**make_row("https://b.org/5.jpg"), "page_url": "https://a.org/page"})
+        folder = CrawlFolder(tmp_path)
+        append_rows(tmp_path / TAKEN_DOWN, [{"source": "a.org"}], COLUMNS[TAKEN_DOWN])
+        session = PoliteSession(delay=0, tries=1)
+        folder = CrawlFolder(tmp_path)
+        assert [folder.fetch(session, row, "a", 100) for row in rows] == [
+            False,
+            False,
+            False,
+            True,
+            False,
+        ]
+    reasons = ["HTTP 404", "HTTP 503", "too small", "taken down"]
+    assert read_refused(tmp_path).reason.tolist() == reasons and set(
+        read_refused(tmp_path).phrase
+    ) == {"p"}
+    for opened in (folder, CrawlFolder(tmp_path)):
+        assert [opened.is_done(row["url"]) for row in rows] == [True, False, True, True, True]
+
+
+def test_a_stopped_session_refuses_nothing(tmp_path):
+    folder, session = CrawlFolder(tmp_path), PoliteSession()
+    session.stopped.set()
+    assert not folder.fetch(session, make_row("http://127.0.0.1:9/1.jpg"), "a")
+    assert len(read_refused(tmp_path)) == 0

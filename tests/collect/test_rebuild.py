@@ -9,14 +9,9 @@ import pytest
 
 from tests.collect.test_provenance import add_image
 from tests.fake_bing import FakeBing, draw_photo
-from utils.collect.provenance import (
-    COLUMNS,
-    SHARED_COLUMNS,
-    TAKEN_DOWN,
-    read_sources,
-    write_share_list,
-)
-from utils.collect.rebuild import main, read_share_list
+from utils.collect.__main__ import main
+from utils.collect.provenance import COLUMNS, TAKEN_DOWN, read_sources
+from utils.collect.rebuild import SHARED_COLUMNS, read_share_list, write_share_list
 from utils.collect.takedown import remove_source
 from utils.paths import ROOT
 from utils.tables import TableError, append_rows, hold_folder, read_rows, replace_rows
@@ -62,11 +57,44 @@ def change(path: Path, **columns: str) -> Path:
 
 
 def rebuild(path: Path, *options: str) -> int:
-    return main([str(path), str(path.parent / "new"), *FAST, *options])
+    return main(["rebuild", str(path), str(path.parent / "new"), *FAST, *options])
 
 
 def read_images(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("*/*")}
+
+
+def test_the_list_to_share_has_addresses_and_hashes_and_no_more(tmp_path):
+    folder = tmp_path / "bing"
+    assert write_share_list(folder, tmp_path / "list.csv") == 0
+    hashes = [
+        add_image(folder, f"{number}.jpg", licence="any", title="secret") for number in range(3)
+    ]
+    assert write_share_list(folder, tmp_path / "list.csv") == 3
+    table = read_rows(tmp_path / "list.csv", SHARED_COLUMNS)
+    assert (
+        list(table.columns) == SHARED_COLUMNS
+        and table.sha256.tolist() == hashes
+        and set(table.licence) == {"any"}
+    )
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "bing/"], ids=["below the crawl folder", "below the data root"]
+)
+def test_labels_come_along_a_row_a_face(tmp_path, prefix):
+    hashes = [add_image(tmp_path / "bing", f"{number}.jpg") for number in range(3)]
+    files = [f"{prefix}a/2.jpg", f"{prefix}a/0.jpg", f"{prefix}a/2.jpg", "elsewhere/9.jpg"]
+    labels = pd.DataFrame({"file": files, "class_name": list("wxyz"), "x_min": [1.5, None, 3, 4]})
+    assert write_share_list(tmp_path / "bing", tmp_path / "list.csv", labels) == 2
+    table = read_rows(tmp_path / "list.csv", [*SHARED_COLUMNS, "class_name", "x_min"])
+    rows = sorted(table[["file", "sha256", "class_name", "x_min"]].values.tolist())
+    two = hashes[2]
+    assert rows == [
+        ["a/0.jpg", hashes[0], "x", ""],
+        ["a/2.jpg", two, "w", "1.5"],
+        ["a/2.jpg", two, "y", "3.0"],
+    ]
 
 
 def test_an_empty_list_is_done(tmp_path, capsys):
@@ -156,7 +184,7 @@ def test_what_was_taken_down_does_not_come_back(shared, bing, capsys):
     assert "3 of 4 images" in (out := capsys.readouterr().out) and "3 there, 1 taken down" in out
     assert "a/2.jpg" not in read_images(shared.parent / "new")
     append_rows(shared.parent / "other" / TAKEN_DOWN, [{"source": "a.org"}], COLUMNS[TAKEN_DOWN])
-    assert main([str(shared), str(shared.parent / "other"), *FAST]) == 0
+    assert main(["rebuild", str(shared), str(shared.parent / "other"), *FAST]) == 0
     assert read_images(shared.parent / "other") == {}
 
 
@@ -232,7 +260,7 @@ def test_a_folder_in_which_another_program_is_at_work_is_left_alone(shared, bing
 
 
 def test_the_command_runs_and_explains_itself(shared):
-    command = [sys.executable, "-m", "utils.collect.rebuild"]
+    command = [sys.executable, "-m", "utils.collect", "rebuild"]
     arguments = [str(shared), str(shared.parent / "new"), *FAST]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert (

@@ -7,15 +7,8 @@ import pytest
 
 from tests.collect.test_provenance import add_image
 from utils.collect import takedown
-from utils.collect.provenance import (
-    COLUMNS,
-    REFUSED,
-    SHARED_COLUMNS,
-    TAKEN_DOWN,
-    TakenDown,
-    read_sources,
-    write_share_list,
-)
+from utils.collect.provenance import COLUMNS, REFUSED, TAKEN_DOWN, TakenDown, read_sources
+from utils.collect.rebuild import SHARED_COLUMNS, write_share_list
 from utils.collect.takedown import remove_source
 from utils.tables import TableError, append_rows, hold_folder, read_rows
 
@@ -159,7 +152,7 @@ def test_an_image_that_was_found_elsewhere_first_goes_too(root):
 
 @pytest.mark.parametrize("source", ["", " ", "org", "photo"])
 def test_a_source_too_wide_to_be_meant_is_refused(root, source):
-    with pytest.raises(TableError, match="is no source"):
+    with pytest.raises(TableError, match="is not a source"):
         remove(root, source)
     assert len(read_sources(root / "bing")) == 4 and not (root / "bing" / TAKEN_DOWN).exists()
 

@@ -1,9 +1,23 @@
-"""Photographs from the web, each with a record of where it came from."""
+"""Photographs from the web, each with a record of where it came from.
 
+``crawl_images`` searches Bing and saves the images politely; ``convert_images`` brings them to one
+format; ``extract_faces`` cuts out the faces; ``remove_source`` takes images down. A list from
+``write_share_list`` can be shared; ``python -m utils.collect rebuild`` fetches its images again.
+"""
+
+from utils.collect.bing import CrawlError
 from utils.collect.convert import convert_images, find_broken_images
-from utils.collect.extract import extract_faces
-from utils.collect.face_table import read_faces, read_searched
-from utils.collect.fetch import PoliteSession
+from utils.collect.crawl import crawl_images
+from utils.collect.extract import (
+    FACES,
+    SEARCHED,
+    extract_faces,
+    list_missed,
+    read_faces,
+    read_searched,
+    set_kept,
+)
+from utils.collect.fetch import FetchError, PoliteSession
 from utils.collect.provenance import (
     COLUMNS,
     REFUSED,
@@ -14,24 +28,39 @@ from utils.collect.provenance import (
     read_sources,
     read_taken_down,
 )
-from utils.collect.rebuild import LABELS
+from utils.collect.rebuild import (
+    REBUILT_LABELS,
+    read_share_list,
+    rebuild_images,
+    write_share_list,
+)
 from utils.collect.takedown import remove_source
 
 __all__ = [
     "COLUMNS",
-    "LABELS",
-    "PoliteSession",
+    "FACES",
+    "REBUILT_LABELS",
     "REFUSED",
+    "SEARCHED",
     "SOURCES",
     "SOURCE_COLUMNS",
     "TAKEN_DOWN",
+    "CrawlError",
+    "FetchError",
+    "PoliteSession",
     "convert_images",
+    "crawl_images",
     "extract_faces",
     "find_broken_images",
+    "list_missed",
     "read_faces",
     "read_refused",
     "read_searched",
+    "read_share_list",
     "read_sources",
     "read_taken_down",
+    "rebuild_images",
     "remove_source",
+    "set_kept",
+    "write_share_list",
 ]

@@ -1,172 +1,130 @@
-"""One search on Bing: the address of its pages, the results on a page, and how far it has come."""
+"""Bing's image search: the filters, the address of a page of results, and the results on it.
+
+The filters are icrawler's: its Bing feeder knows Bing's codes for sizes, licences, dates and so on,
+and follows their changes. Its own parser is not used, because it returns only addresses that end in
+``.jpg`` and drops the page and the title of each result, which our record of sources needs.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from threading import Condition
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from lxml import etree, html
 
-from utils.classes import to_class_name
-
-PAGE_SIZE, MAX_RESULTS = 35, 1000  # behind the thousandth Bing repeats itself
-NO_RESULTS = "//ul[contains(@class, 'dgControl_list')][not(li)] | //*[contains(text(), 'There are no results for')]"
+BING = "https://www.bing.com"
+PAGE_SIZE = 35  # results on a page
+MAX_RESULTS = 1000  # Bing repeats itself after that many
+# An empty list of results, or the sentence that says so.
+NO_RESULTS = (
+    "//ul[contains(@class, 'dgControl_list')][not(li)]"
+    " | //*[contains(text(), 'There are no results for')]"
+)
+# Characters from Unicode's private area that Bing puts around the matching words of a title.
+HIGHLIGHT_MARKS = re.compile("[\ue000\ue001]")
 
 
 class CrawlError(ValueError):
-    """A search that cannot be made, or cannot go on. Its text is one sentence for a person."""
+    """A search that cannot be made or continued. Its text is one sentence for the user."""
+
+
+def format_filters(filters: Mapping[str, str]) -> str:
+    """Return Bing's code for filters, such as ``+filterui:photo-photo``.
+
+    Args:
+        filters: names and values as in icrawler's ``BingFeeder``.
+
+    Raises:
+        CrawlError: a name or a value is unknown; the sentence lists those that exist.
+    """
+    from icrawler.builtin.bing import BingFeeder  # imported here because it takes 0.1 s
+
+    known = BingFeeder(thread_num=1, signal=None, session=None).get_filter()
+    for name, value in filters.items():
+        try:
+            known.apply({name: value})
+        except (KeyError, ValueError, TypeError, AssertionError, AttributeError) as error:
+            if name not in known.rules:
+                choices = list(known.rules)
+            elif name == "size":  # icrawler lists no choices for it
+                choices = ["large", ">640x480"]
+            else:
+                choices = known.rules[name][1]
+            raise CrawlError(
+                f"Bing cannot filter by {name} '{value}': use one of {', '.join(choices)}."
+            ) from error
+    return known.apply(dict(filters))
 
 
 def make_address(server: str, phrase: str, language: str, filters: str = "") -> str:
-    """Address of a search's pages, to be followed by ``&first=``, the number of a result from 1.
+    """Return the address of a search, without the page: append ``&first=`` and a result's number.
 
     Args:
-        server: ``https://www.bing.com``, or another that answers like it.
-        phrase: what to search for, with whatever characters.
-        language: "de-DE" or "de": of the results and, with a country, of the market.
-        filters: as icrawler writes them, ``+filterui:...``.
+        server: ``https://www.bing.com``, or another server that answers in the same way.
+        phrase: the search phrase; any characters.
+        language: "de-DE" or "de": the language of the results and, with a country, their market.
+        filters: the code from ``format_filters``.
 
     Raises:
-        CrawlError: the language is none.
+        CrawlError: the language is not a language code.
     """
     if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{2,4})*", language):
         raise CrawlError(
             f"The language '{language}' cannot be used: write it like 'en-US' or 'de'."
         )
     query = urlencode({"q": phrase, "count": PAGE_SIZE, "setlang": language, "mkt": language})
-    return f"{server.rstrip('/')}/images/async?{query}" + (f"&qft={filters}" if filters else "")
-
-
-def list_phrases(phrases: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Phrases by class as ``{phrase: class_name}``.
-
-    Raises:
-        CrawlError: the phrases are not by class, or one is empty or there twice.
-        LabelError: a class is unknown; "", for none, is not.
-    """
-    classes: dict[str, str] = {}
-    if not isinstance(phrases, Mapping):
-        raise CrawlError(
-            "The phrases must be named by class: write them like {'with_mask': ['face mask']}."
-        )
-    for class_name, texts in phrases.items():
-        for phrase in [texts] if isinstance(texts, str) else texts:
-            phrase = " ".join(str(phrase).split())
-            if not phrase or phrase in classes:
-                raise CrawlError(
-                    f"The phrase '{phrase}' of {class_name or 'no class'} is empty or there twice."
-                )
-            classes[phrase] = to_class_name(class_name) if class_name else ""
-    return classes
-
-
-def name_folder(phrase: str) -> str:
-    """A folder's name for a phrase, in its own script: "Maske & Brille #2" is ``maske-brille-2``."""
-    return re.sub(r"\W+", "-", phrase.casefold())[:60].strip("-") or "phrase"
+    address = f"{server.rstrip('/')}/images/async?{query}"
+    if filters:
+        # Not encoded: Bing expects the plus signs as they are.
+        address += f"&qft={filters}"
+    return address
 
 
 def read_results(page: bytes) -> list[dict[str, str]]:
-    """The results on a page of Bing's, ``url, page_url, title``; none where Bing says that there are none.
+    """Return the results on a page as ``{"url": ..., "page_url": ..., "title": ...}``.
+
+    Args:
+        page: the HTML of a page of results.
+
+    Returns:
+        The results in their order; an empty list if the page says that there are none.
 
     Raises:
-        CrawlError: the page is of another form.
+        CrawlError: the page has another form.
     """
     try:
         tree = html.document_fromstring(page, html.HTMLParser(encoding="utf-8"))
-    except (
-        etree.ParserError
-    ):  # what lxml says of an empty page, as it stands behind the last result
+    except etree.ParserError:  # lxml refuses an empty page, which Bing sends after the last result
         return []
-    results, entries = [], tree.xpath("//a/@m")
+    entries = tree.xpath("//a/@m")
+    results = []
     for entry in entries:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):  # an entry of another kind
-            found = json.loads(entry)
-            title = " ".join(
-                re.sub("[\ue000\ue001]", "", found.get("t") or "").split()
-            )  # marks around what matches
-            results.append(
-                {"url": found["murl"].strip(), "page_url": found.get("purl") or "", "title": title}
-            )
+        result = _read_entry(entry)
+        if result is not None:
+            results.append(result)
+    if results:
+        return results
     etree.strip_elements(tree, "script", "style", with_tail=False)
     words = " ".join(tree.text_content().split())
-    if results or (not entries and (tree.xpath(NO_RESULTS) or not (words or tree.xpath("//img")))):
-        return results
-    raise CrawlError(f"is a page of an unknown form ('{words[:60]}'): look at it in a browser")
+    is_blank = not words and not tree.xpath("//img")
+    if not entries and (is_blank or tree.xpath(NO_RESULTS)):
+        return []
+    raise CrawlError(
+        f"The page has an unknown form ('{words[:60]}'): open the search in a browser to see why."
+    )
 
 
-class Search:
-    """How far the search for one phrase has come. Threads share it.
-
-    Attributes:
-        phrase: what is searched for.
-        address: of its pages.
-        language: of the results.
-        row: what all its images have in common in ``sources.csv``.
-        wanted: images that are still to come.
-        counts: of "saved", "refused" and "known" results, perhaps with those of other searches.
-        found: results on the last page, 0 when there was nothing new.
-        problem: a sentence, if there was one.
-    """
-
-    def __init__(
-        self,
-        phrase: str,
-        address: str,
-        language: str,
-        row: dict[str, str],
-        wanted: int,
-        counts: Counter,
-    ) -> None:
-        self.phrase, self.address, self.language = phrase, address, language
-        self.row, self.wanted, self.counts = row, wanted, counts
-        self.found, self.problem = 0, ""
-        self._seen: set[str] = set()
-        self._active, self._stopped, self._change = 0, False, Condition()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more is to be asked for."""
-        return self.wanted <= 0 or self._stopped
-
-    def report(self, problem: str) -> None:
-        """Note why no further pages come, the first reason; results that are there are still downloaded."""
-        self.problem = self.problem or problem
-
-    def stop(self, problem: str) -> None:
-        """Note a problem and end everything."""
-        with self._change:
-            self.report(problem)
-            self._stopped = True
-            self._change.notify_all()
-
-    def select(
-        self, results: list[dict[str, str]], is_known: Callable[[str], bool]
-    ) -> list[dict[str, str]]:
-        """Those of a page's results that no page before had and that are not known, as rows of ``sources.csv``."""
-        fresh = {row["url"]: {**self.row, **row} for row in results if row["url"] not in self._seen}
-        self._seen.update(fresh)
-        self.found = len(results) if fresh else 0
-        selected = [row for url, row in fresh.items() if not is_known(url)]
-        with self._change:
-            self.counts["known"] += len(fresh) - len(selected)
-        return selected
-
-    def start_one(self) -> bool:
-        """Whether one more image is needed; waits while those on their way may be enough."""
-        with self._change:
-            self._change.wait_for(lambda: self.is_over or self._active < self.wanted)
-            self._active += not self.is_over
-            return not self.is_over
-
-    def end_one(self, outcome: str) -> None:
-        """Count an image that was started: "saved", "refused", or anything else."""
-        with self._change:
-            self._active -= 1
-            self.wanted -= outcome == "saved"
-            self.counts[outcome] += 1
-            self._change.notify_all()
+def _read_entry(entry: str) -> dict[str, str] | None:
+    """Return the result in an ``m`` attribute (JSON), or None if it holds something else."""
+    try:
+        found = json.loads(entry)
+        title = HIGHLIGHT_MARKS.sub("", found.get("t") or "")
+        return {
+            "url": found["murl"].strip(),
+            "page_url": found.get("purl") or "",
+            "title": " ".join(title.split()),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

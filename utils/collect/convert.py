@@ -1,4 +1,4 @@
-"""Downloaded photographs made usable: the broken found, the others saved upright, in one format, at a bounded size."""
+"""Find broken images, and save the others upright, in one format and at a limited size."""
 
 from __future__ import annotations
 
@@ -19,111 +19,148 @@ from utils.labels import BOX_COLUMNS
 
 
 def find_broken_images(files: Iterable[str | Path]) -> pd.DataFrame:
-    """Read image files, with a progress bar, to find those that cannot be read.
+    """Return the image files that cannot be read. Shows a progress bar.
 
     Returns:
-        A table ``file, problem`` of the broken ones, ``file`` as it was given.
+        A table ``file`` (as given), ``problem``.
     """
     files = list(files)
     problems = _run_all(read_image, [(file,) for file in files], "checking")
-    rows = [(str(file), problem) for file, problem in zip(files, problems, strict=True) if problem]
-    return pd.DataFrame(rows, columns=["file", "problem"])
+    table = pd.DataFrame({"file": [str(file) for file in files], "problem": problems}, dtype="str")
+    return table[table.problem != ""].reset_index(drop=True)
 
 
 def convert_images(
-    source_dir: str | Path, target_dir: str | Path, max_side: int = 600, suffix: str = ".jpg"
+    source_dir: str | Path, output_dir: str | Path, max_side: int = 600, suffix: str = ".jpg"
 ) -> pd.DataFrame:
-    """Save all images of a folder anew, with a progress bar: upright, in one format, no larger than ``max_side``.
+    """Save all images of a folder upright, in one format, with sides of at most ``max_side``.
 
-    Folders below it are kept, and Pascal VOC files come along, their boxes scaled with the images. An image whose
-    target exists is left as it is: nothing is overwritten, and a second call does only what is new. Where images differ
-    in their suffix alone, it becomes part of the name: ``a.png`` and ``a.webp`` give ``a_png.jpg`` and ``a_webp.jpg``.
+    Subfolders are kept, and Pascal VOC files are copied with their boxes scaled. Existing outputs
+    are not written again, so a second call converts only new images. Images that differ only in
+    their suffix keep it in their name: ``a.png`` and ``a.webp`` become ``a_png.jpg`` and
+    ``a_webp.jpg``. Shows a progress bar.
 
     Args:
-        source_dir: the photographs, with ``annotations/`` where ``formats.read_voc_folder`` looks for them.
-        target_dir: a folder outside of it.
-        max_side: pixels of the longer side; smaller images keep their size.
+        source_dir: the images, with ``annotations/`` where ``formats.read_voc_folder`` expects them.
+        output_dir: a folder outside of ``source_dir``.
+        max_side: largest width and height in pixels; smaller images keep their size.
         suffix: the new format.
 
     Returns:
-        A table ``file, target, problem``, a row an image: its path in ``source_dir`` and in ``target_dir``, and why it
-        could not be converted (empty where it could).
+        A table with a row per image: ``file`` (path in ``source_dir``), ``output`` (path in
+        ``output_dir``) and ``problem`` (why it could not be converted; empty if it was).
 
     Raises:
-        ImageError: there is no such folder, the target lies in it, or its annotations lie outside of it.
+        ImageError: ``source_dir`` does not exist, contains ``output_dir``, or has its annotations
+            beside it.
     """
-    source_dir, target_dir = Path(source_dir), Path(target_dir)
+    source_dir = Path(source_dir)
+    output_dir = Path(output_dir)
     files = [path.relative_to(source_dir) for path in list_images(source_dir)]
-    if target_dir.resolve().is_relative_to(source_dir.resolve()):
-        raise ImageError(f"{target_dir} lies in {source_dir}: choose a folder outside of it.")
+    if output_dir.resolve().is_relative_to(source_dir.resolve()):
+        raise ImageError(f"{output_dir} lies in {source_dir}: choose a folder outside of it.")
     if source_dir.name == "images" and (source_dir.parent / "annotations").is_dir():
         raise ImageError(
-            f"The annotations of {source_dir} lie beside it: convert {source_dir.parent} as a whole."
+            f"The annotations of {source_dir} lie beside it:"
+            f" convert {source_dir.parent} as a whole."
         )
-    targets = name_targets(files, suffix)
+    outputs = name_outputs(files, suffix)
     jobs = [
-        (source_dir / file, target_dir / target, max_side)
-        for file, target in zip(files, targets, strict=True)
+        (source_dir / file, output_dir / output, max_side)
+        for file, output in zip(files, outputs, strict=True)
     ]
     table = {
         "file": [file.as_posix() for file in files],
-        "target": [target.as_posix() for target in targets],
+        "output": [output.as_posix() for output in outputs],
         "problem": _run_all(_convert_image, jobs, "converting"),
     }
     return pd.DataFrame(table, dtype="str")
 
 
-def name_targets(files: list[Path], suffix: str) -> list[Path]:
-    """A name with the new suffix for each file, no two alike, also where upper and lower case are the same."""
+def name_outputs(files: list[Path], suffix: str) -> list[Path]:
+    """Return an output name with the new suffix for each file.
+
+    No two names are equal, even on a file system that ignores case.
+    """
     count = Counter(str(file.with_suffix("")).casefold() for file in files)
-    targets: dict[str, Path] = {}
+    outputs: dict[str, Path] = {}
     for file in files:
-        alone = count[str(file.with_suffix("")).casefold()] == 1
-        target = file.with_name((file.stem if alone else f"{file.stem}_{file.suffix[1:]}") + suffix)
-        while str(target).casefold() in targets:
-            target = target.with_stem(target.stem + "_")
-        targets[str(target).casefold()] = target
-    return list(targets.values())
+        stem = file.stem
+        if count[str(file.with_suffix("")).casefold()] > 1:
+            stem = f"{file.stem}_{file.suffix[1:]}"
+        output = file.with_name(stem + suffix)
+        while str(output).casefold() in outputs:
+            output = output.with_stem(output.stem + "_")
+        outputs[str(output).casefold()] = output
+    return list(outputs.values())
 
 
-def _convert_image(source: Path, target: Path, max_side: int) -> None:
-    if target.exists():
+def _convert_image(source: Path, output: Path, max_side: int) -> None:
+    """Convert an image and its annotations, unless the output exists."""
+    if output.exists():
         return
     image = read_image(source)
     smaller = limit_size(image, max_side)
-    for folder, target_folder in (
-        (source.parent, target.parent),
-        (source.parent.parent, target.parent.parent),
-    ):
-        if (annotation := folder / "annotations" / f"{source.stem}.xml").is_file():
-            target_annotation = target_folder / "annotations" / f"{target.stem}.xml"
-            _scale_annotation(annotation, target_annotation, (source, image), (target, smaller))
-    unfinished = target.with_name(f"{target.stem}.unfinished{target.suffix}")
-    write_image(unfinished, smaller).replace(target)  # last and whole: a target that exists is done
+    folders = [
+        (source.parent, output.parent),
+        (source.parent.parent, output.parent.parent),
+    ]
+    for source_folder, output_folder in folders:
+        annotation = source_folder / "annotations" / f"{source.stem}.xml"
+        if annotation.is_file():
+            _scale_annotation(
+                annotation,
+                output_folder / "annotations" / f"{output.stem}.xml",
+                image_file=source,
+                image_wh=image.shape[1::-1],
+                output_file=output,
+                output_wh=smaller.shape[1::-1],
+            )
+    # The image is written last and moved into place whole: an output that exists is complete.
+    unfinished = output.with_name(f"{output.stem}.unfinished{output.suffix}")
+    write_image(unfinished, smaller).replace(output)
 
 
 def _scale_annotation(
-    source: Path, target: Path, old: tuple[Path, np.ndarray], new: tuple[Path, np.ndarray]
+    source: Path,
+    output: Path,
+    image_file: Path,
+    image_wh: tuple[int, int],
+    output_file: Path,
+    output_wh: tuple[int, int],
 ) -> None:
+    """Write a Pascal VOC file for a resized image.
+
+    Args:
+        source: the annotation of the original image.
+        output: the annotation to write.
+        image_file: the original image.
+        image_wh: its width and height in pixels.
+        output_file: the resized image.
+        output_wh: its width and height in pixels.
+
+    Raises:
+        LabelError: the annotation cannot be read, or is for an image of another size.
+    """
     name, resolution_wh, faces = read_voc(source)
-    (file, old_wh), (new_file, new_wh) = ((path, image.shape[1::-1]) for path, image in (old, new))
-    if name != file.name and (file.parent / name).is_file():
-        return  # it belongs to an image that differs in its suffix alone
-    if resolution_wh != old_wh:
+    if name != image_file.name and (image_file.parent / name).is_file():
+        return  # it belongs to another image, which differs only in its suffix
+    if resolution_wh != image_wh:
         raise LabelError(
-            f"{source} is for {resolution_wh} pixels, {file} has {old_wh}: label it again."
+            f"{source} is for {resolution_wh} pixels, {image_file} has {image_wh}: label it again."
         )
-    boxes = np.array([box for _, box in faces]).reshape(-1, 4) * np.tile(
-        np.divide(new_wh, old_wh), 2
-    )
-    table = pd.DataFrame(boxes, columns=BOX_COLUMNS).assign(
-        class_name=[class_name for class_name, _ in faces]
-    )
-    write_voc(target, new_file.name, new_wh, table)
+    boxes = np.array([box for _, box in faces]).reshape(-1, 4)
+    scale_wh = np.divide(output_wh, image_wh)
+    table = pd.DataFrame(boxes * np.tile(scale_wh, 2), columns=BOX_COLUMNS)
+    table["class_name"] = [class_name for class_name, _ in faces]
+    write_voc(output, output_file.name, output_wh, table)
 
 
-def _run_all(function: Callable, jobs: list[tuple], what: str) -> list[str]:
-    """Call a function with each job on all cores: for each the sentence of its error, empty where there was none."""
+def _run_all(function: Callable, jobs: list[tuple], description: str) -> list[str]:
+    """Call a function with each tuple of arguments, on all cores; return its errors as sentences.
+
+    A call without an error gives an empty string.
+    """
 
     def run(job: tuple) -> str:
         try:
@@ -132,7 +169,7 @@ def _run_all(function: Callable, jobs: list[tuple], what: str) -> list[str]:
             return str(error)
         return ""
 
-    with ThreadPoolExecutor(
-        os.cpu_count()
-    ) as pool:  # threads: OpenCV lets others run while it works
-        return list(tqdm(pool.map(run, jobs), total=len(jobs), desc=what, unit="image"))
+    # Threads are enough: OpenCV releases the interpreter lock while it works.
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        problems = executor.map(run, jobs)
+        return list(tqdm(problems, total=len(jobs), desc=description, unit="image"))

@@ -1,152 +1,39 @@
-"""Photographs from Bing by search phrase, through icrawler, each with its source; what was refused is counted.
+"""The crawl: search Bing by phrase and save the images, each with a row that says where it is from.
 
-Of icrawler are the threads, the queues between them and Bing's filters. What it loses is mended here: phrases are
-encoded, pages are asked for as long as images are wanted, no result is dropped however slow the downloads are, every
-type of address is taken, and what Bing says in place of results reaches the reader.
+The loop is plain: fetch a page of results, submit the downloads of its new images to a thread pool,
+and go on to the next page while more images are wanted. The pauses between requests are in
+``fetch.PoliteSession``. The search filters are icrawler's (``bing.format_filters``). Its crawler
+threads are not used: they drop results when downloads are slow, do not encode phrases, and keep no
+sources.
 """
 
 from __future__ import annotations
 
 import json
-import logging
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from queue import Queue
 
 import pandas as pd
-from icrawler import Crawler, Downloader
-from icrawler.builtin.bing import BingFeeder, BingParser
 from tqdm.auto import tqdm
 
+from utils.classes import to_class_name
 from utils.collect.bing import (
+    BING,
     MAX_RESULTS,
     CrawlError,
-    Search,
-    list_phrases,
+    format_filters,
     make_address,
-    name_folder,
     read_results,
 )
-from utils.collect.crawl_folder import CrawlFolder
 from utils.collect.fetch import FetchError, PoliteSession
-from utils.collect.provenance import read_sources
+from utils.collect.provenance import CrawlFolder, read_sources
 from utils.tables import hold_folder
 
-BING = "https://www.bing.com"
-THREADS = 4
-
-
-class _Feeder(BingFeeder):
-    def feed(self, search: Search) -> None:
-        first = 1
-        while first <= MAX_RESULTS and not search.is_over:
-            self.out_queue.put(f"{search.address}&first={first}")
-            self.out_queue.join()  # until its results were handed on: then it is known whether and where to go on
-            if not search.found:
-                break
-            first += search.found
-        self.out_queue.put(None)
-
-
-class _Parser(BingParser):
-    def __init__(self, *args: object, folder: CrawlFolder) -> None:
-        super().__init__(*args)
-        self.folder = folder
-
-    def worker_exec(self, search: Search) -> None:
-        try:
-            while (url := self.in_queue.get()) is not None:
-                self.read_page(url, search)
-        finally:
-            for _ in range(THREADS):
-                self.out_queue.put(None)
-
-    def read_page(self, url: str, search: Search) -> None:
-        search.found = 0
-        try:
-            results = read_results(
-                self.session.fetch(url, headers={"Accept-Language": search.language})
-            )
-            if not results and url.endswith("&first=1"):
-                search.report(
-                    f"Bing has no results for '{search.phrase}': use other words or fewer filters."
-                )
-            for row in search.select(results, self.folder.knows):
-                self.out_queue.put(row)
-        except FetchError as error:
-            search.report(
-                f"Bing did not answer to '{search.phrase}' ({error.reason}): try again later."
-            )
-        except CrawlError as error:
-            search.report(f"What Bing answers to '{search.phrase}' {error}.")
-        finally:
-            self.in_queue.task_done()
-
-
-class _Downloader(Downloader):
-    def __init__(self, *args: object, folder: CrawlFolder, min_side: int) -> None:
-        super().__init__(*args)
-        self.folder, self.min_side = folder, min_side
-
-    def worker_exec(self, search: Search) -> None:
-        subfolder = name_folder(search.phrase)
-        while (row := self.in_queue.get()) is not None:
-            if not search.start_one():
-                continue
-            outcome = "failed"
-            try:
-                outcome = (
-                    "saved"
-                    if self.folder.fetch(self.session, row, subfolder, self.min_side)
-                    else "refused"
-                )
-            except (
-                Exception
-            ) as error:  # a full disk, say: if the thread died of it, the others would wait for it
-                search.stop(f"The images of '{search.phrase}' cannot be kept: {error}")
-            finally:
-                search.end_one(outcome)
-
-
-class _Crawler(Crawler):
-    def __init__(self, session: PoliteSession, folder: CrawlFolder, min_side: int) -> None:
-        self.session = session
-        super().__init__(
-            *(_Feeder, _Parser, _Downloader),
-            downloader_threads=THREADS,
-            storage={"root_dir": str(folder.path)},
-            extra_parser_args={"folder": folder},
-            extra_downloader_args={"folder": folder, "min_side": min_side},
-        )
-        # icrawler's own queues take a result for seen also when there was no room for it.
-        self.feeder.out_queue = self.parser.in_queue = Queue()
-        self.parser.out_queue = self.downloader.in_queue = Queue(THREADS)
-
-    def set_session(self, headers: Mapping[str, str] | None = None) -> None:
-        """Keep the polite one."""
-
-    def set_logger(self, log_level: int = logging.WARNING) -> None:
-        """Leave logging as it is, which icrawler would set up for the whole program, but for odd headers of servers."""
-        logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-    def crawl(self, search: Search, bar: tqdm) -> None:
-        """Go through one phrase; when that is interrupted, the threads end before the interruption is passed on."""
-        pools = (self.feeder, self.parser, self.downloader)
-        for pool in pools:
-            pool.start(search=search)
-        workers = [worker for pool in pools for worker in pool.workers]
-        try:
-            while alive := [worker for worker in workers if worker.is_alive()]:
-                alive[0].join(0.5)
-                bar.update(search.counts["saved"] - bar.n)
-                bar.set_postfix(search.counts)
-        except BaseException:
-            search.stop("It was interrupted.")
-            self.session.stopped.set()
-            for worker in workers:
-                worker.join()
-            raise
+DOWNLOAD_THREADS = 4
+MAX_FOLDER_NAME = 60  # characters
 
 
 def crawl_images(
@@ -159,71 +46,242 @@ def crawl_images(
     server: str = BING,
     min_side: int = 100,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Search Bing and keep the images, a folder a phrase; called again, it goes on where it stopped.
+    """Search Bing and save the images, in a subfolder per phrase, with a progress bar.
 
-    What is in the folder, or was refused for good, is not asked for again; what timed out is.
+    A second call continues where the first one stopped. Images that are in the folder, were refused
+    for good or were taken down are not requested again; those that timed out are. Ctrl-C ends the
+    download threads before it is raised.
 
     Args:
-        phrases: for each class the phrases that should bring it; "" where a phrase is meant for no class.
+        phrases: search phrases by the class that they should bring; "" for no class.
         folder: the crawl folder, see ``provenance``.
-        count: images wanted of each phrase, those that are there included; Bing shows 1000 at most.
-        session: says who asks, and how patiently.
-        filters: Bing's, as icrawler names them: "license" ("creativecommons", "publicdomain", "commercial", ...),
-            "size" ("large", ">640x480", ...), "type" ("photo", ...), "people" ("face", "portrait"), "date"
-            ("pastyear", ...), "color" and "layout".
-        language: of the phrases, and of the country whose results are wanted: "de-DE".
-        server: another one that answers like Bing.
-        min_side: pixels of an image's shorter side; smaller ones are refused.
+        count: images wanted for each phrase, including those already there; Bing shows at most
+            1000 results.
+        session: makes the requests; its arguments set contact, delay and retries.
+        filters: Bing's filters as icrawler names them: "license" ("creativecommons",
+            "publicdomain", "commercial", ...), "size" ("large", ">640x480", ...), "type" ("photo",
+            ...), "people" ("face", "portrait"), "date" ("pastyear", ...), "color", "layout".
+        language: language of the phrases and country of the results: "de-DE".
+        server: another server that answers like Bing.
+        min_side: smallest accepted width and height in pixels.
 
     Returns:
-        What is new, as ``provenance.read_sources`` has it, and a table ``phrase, problem`` of the searches that ended
-        with a problem, after which the other phrases went on.
+        The new images, a table as from ``read_sources``, and a table ``phrase``, ``problem`` of the
+        searches that ended early. A problem ends the search for its phrase only.
 
     Raises:
         CrawlError: the phrases, a filter, the count or the language cannot be used.
         LabelError: a class is unknown.
-        TableError: the folder's tables cannot be used, or another program is at work there.
+        TableError: a table of the folder cannot be used, or another program is using the folder.
     """
     filters = {
         "license" if name == "licence" else name: value for name, value in (filters or {}).items()
     }
-    asked = _write_filters(filters)
-    shared = {
-        "licence": filters.get("license", ""),
-        "filters": json.dumps({**filters, "language": language}),
-    }
-    classes = list_phrases(phrases)
+    filter_code = format_filters(filters)
+    class_by_phrase = list_phrases(phrases)
     if not isinstance(count, int):
-        raise CrawlError(f"'{count}' is no number of images: write it like 300.")
-    addresses = {phrase: make_address(server, phrase, language, asked) for phrase in classes}
-    counts, problems = Counter(saved=0, refused=0, known=0), []
+        raise CrawlError(f"The count '{count}' is not a whole number: write it like 300.")
+    addresses = {
+        phrase: make_address(server, phrase, language, filter_code) for phrase in class_by_phrase
+    }
     session.stopped.clear()
+    problems = []
     with hold_folder(folder), tqdm(total=0, desc="crawling", unit="image") as bar:
-        crawl_folder, before = CrawlFolder(folder), len(read_sources(folder))
-        missing = {phrase: max(0, count - crawl_folder.count.get(phrase, 0)) for phrase in classes}
+        crawl_folder = CrawlFolder(folder)
+        images_before = len(read_sources(folder))
+        missing = {
+            phrase: max(0, count - crawl_folder.count.get(phrase, 0)) for phrase in class_by_phrase
+        }
         bar.total = sum(missing.values())
-        for phrase, class_name in classes.items():
-            row = {"phrase": phrase, "class_name": class_name, **shared}
-            search = Search(phrase, addresses[phrase], language, row, missing[phrase], counts)
-            if not search.is_over:
-                _Crawler(session, crawl_folder, min_side).crawl(search, bar)
-            bar.total -= search.wanted  # what Bing had not
-            problems.append({"phrase": phrase, "problem": search.problem})
-    problems = pd.DataFrame(problems, columns=["phrase", "problem"], dtype="str").query(
-        "problem != ''"
-    )
-    return read_sources(folder)[before:].reset_index(drop=True), problems.reset_index(drop=True)
+        with ThreadPoolExecutor(DOWNLOAD_THREADS) as executor:
+            crawler = _Crawler(crawl_folder, session, executor, bar, min_side)
+            try:
+                for phrase, class_name in class_by_phrase.items():
+                    row = {
+                        "phrase": phrase,
+                        "class_name": class_name,
+                        "licence": filters.get("license", ""),
+                        "filters": json.dumps({**filters, "language": language}),
+                    }
+                    problem = crawler.crawl_phrase(
+                        addresses[phrase], language, row, wanted=missing[phrase]
+                    )
+                    if problem:
+                        problems.append({"phrase": phrase, "problem": problem})
+            except BaseException:
+                # Ends waits and transfers, so that the executor can join its threads at once.
+                session.stopped.set()
+                raise
+    new_images = read_sources(folder)[images_before:].reset_index(drop=True)
+    return new_images, pd.DataFrame(problems, columns=["phrase", "problem"], dtype="str")
 
 
-def _write_filters(filters: dict[str, str]) -> str:
-    known = BingFeeder.get_filter(None)
-    for name, value in filters.items():
-        choices = known.rules[name][1] if name in known.rules else None
+class _Crawler:
+    """Crawls one phrase after the other; its counts are those of all phrases together.
+
+    Args:
+        folder: saves the images.
+        session: makes the requests.
+        executor: runs the downloads.
+        bar: shows the number of saved images and the counts.
+        min_side: smallest accepted width and height in pixels.
+    """
+
+    def __init__(
+        self,
+        folder: CrawlFolder,
+        session: PoliteSession,
+        executor: ThreadPoolExecutor,
+        bar: tqdm,
+        min_side: int,
+    ) -> None:
+        self.folder = folder
+        self.session = session
+        self.executor = executor
+        self.bar = bar
+        self.min_side = min_side
+        self.counts = Counter(saved=0, refused=0, known=0)
+        self._downloads: set[Future[bool]] = set()  # submitted and not yet counted
+        # Of the current phrase:
+        self._phrase = ""
+        self._wanted = 0  # images that are still to be saved
+        self._problem = ""  # why its search ends early
+        self._can_save = True
+
+    def crawl_phrase(self, address: str, language: str, row: dict[str, str], wanted: int) -> str:
+        """Fetch pages of results and their images until enough are saved or Bing has no more.
+
+        Args:
+            address: the address of the search, see ``make_address``.
+            language: the language to ask for.
+            row: the columns of ``sources.csv`` that all images of the phrase share.
+            wanted: number of images to save.
+
+        Returns:
+            The problem that ended the search early, as one sentence; empty if there was none.
+        """
+        self._phrase = row["phrase"]
+        self._wanted = wanted
+        self._problem = ""
+        self._can_save = True
+        seen: set[str] = set()
+        first = 1
+        while first <= MAX_RESULTS and self._wait_until_needed():
+            results = self._read_page(f"{address}&first={first}", language)
+            if first == 1 and not results:
+                self._note_problem(
+                    f"Bing has no results for '{self._phrase}': use other words or fewer filters."
+                )
+            new = {result["url"]: result for result in results if result["url"] not in seen}
+            if not new:  # after the last result, a page is empty or repeats the one before
+                break
+            seen.update(new)
+            self._download(new.values(), row)
+            first += len(results)
+        self._wait_for_downloads(at_most=0)
+        self.bar.total -= self._wanted  # those that Bing does not have
+        self.bar.set_postfix(self.counts)
+        return self._problem
+
+    def _read_page(self, address: str, language: str) -> list[dict[str, str]]:
+        """Return the results on a page; after a failure none, with the problem noted."""
         try:
-            known.apply({name: value})
-        except (KeyError, ValueError, TypeError, AssertionError, AttributeError) as error:
-            names = ", ".join(choices or (["large", ">640x480"] if name == "size" else known.rules))
-            raise CrawlError(
-                f"Bing cannot filter by {name} '{value}': use one of {names}."
-            ) from error
-    return known.apply(filters)
+            return read_results(self.session.fetch(address, {"Accept-Language": language}))
+        except FetchError as error:
+            self._note_problem(
+                f"Bing did not answer to '{self._phrase}' ({error.reason}): try again later."
+            )
+        except CrawlError as error:
+            self._note_problem(f"Bing's answer to '{self._phrase}' cannot be used. {error}")
+        return []
+
+    def _download(self, results: Iterable[Mapping[str, str]], row: Mapping[str, str]) -> None:
+        """Submit the downloads of a page's results, as long as images are wanted."""
+        unknown = []
+        for result in results:
+            if self.folder.is_done(result["url"]):
+                self.counts["known"] += 1
+            else:
+                unknown.append(result)
+        subfolder = name_folder(self._phrase)
+        for result in unknown:
+            self._wait_for_downloads(at_most=DOWNLOAD_THREADS - 1)
+            if not self._wait_until_needed():
+                return
+            download = self.executor.submit(
+                self.folder.fetch, self.session, {**row, **result}, subfolder, self.min_side
+            )
+            self._downloads.add(download)
+
+    def _wait_until_needed(self) -> bool:
+        """Wait while the running downloads may be enough; return whether one more is needed.
+
+        This way no more images are requested than are wanted, and each refused image is replaced.
+        """
+        while self._downloads and len(self._downloads) >= self._wanted:
+            self._wait_for_downloads(at_most=len(self._downloads) - 1)
+        return self._wanted > 0 and self._can_save
+
+    def _wait_for_downloads(self, at_most: int) -> None:
+        """Wait until at most that many downloads are running, and count those that have ended."""
+        while len(self._downloads) > at_most:
+            done, self._downloads = wait(self._downloads, return_when=FIRST_COMPLETED)
+            for download in done:
+                self._count(download)
+            self.bar.set_postfix(self.counts)
+
+    def _count(self, download: Future[bool]) -> None:
+        """Count a download that has ended."""
+        try:
+            is_saved = download.result()
+        except Exception as error:  # for example a full disk: the next phrase may have more luck
+            self.counts["failed"] += 1
+            self._can_save = False
+            self._note_problem(f"The images of '{self._phrase}' cannot be saved: {error}")
+            return
+        if is_saved:
+            self.counts["saved"] += 1
+            self._wanted -= 1
+            self.bar.update()
+        else:
+            self.counts["refused"] += 1
+
+    def _note_problem(self, problem: str) -> None:
+        """Keep the first reason why the current phrase's search ends early."""
+        if not self._problem:
+            self._problem = problem
+
+
+def list_phrases(phrases: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the class name of each phrase, in order, from phrases by class.
+
+    Args:
+        phrases: phrases by class name; one phrase may be given without a list.
+
+    Raises:
+        CrawlError: the phrases are not by class, or one is empty or listed twice.
+        LabelError: a class is unknown; "" (no class) is allowed.
+    """
+    if not isinstance(phrases, Mapping):
+        raise CrawlError(
+            "The phrases must be listed by class: write them like {'with_mask': ['face mask']}."
+        )
+    class_by_phrase: dict[str, str] = {}
+    for class_name, texts in phrases.items():
+        if isinstance(texts, str):
+            texts = [texts]
+        for text in texts:
+            phrase = " ".join(str(text).split())
+            if not phrase or phrase in class_by_phrase:
+                raise CrawlError(
+                    f"The phrase '{phrase}' of {class_name or 'no class'} is empty or listed twice:"
+                    " remove it."
+                )
+            class_by_phrase[phrase] = to_class_name(class_name) if class_name else ""
+    return class_by_phrase
+
+
+def name_folder(phrase: str) -> str:
+    """Return a folder name for a phrase: "Maske & Brille #2" becomes ``maske-brille-2``."""
+    name = re.sub(r"\W+", "-", phrase.casefold())
+    return name[:MAX_FOLDER_NAME].strip("-") or "phrase"

@@ -1,11 +1,18 @@
-"""The faces of a folder of photographs: found on all cores, cut out, and listed in a table to check by eye."""
+"""The faces of a folder of photographs: extract them, and read and change the table of them.
+
+An extraction writes two tables and a folder of crops. ``faces.csv`` has one row per face: ``file``
+(POSIX path of the photograph below the data root), ``source`` (name of the photograph's folder),
+``x_min``, ``y_min``, ``x_max``, ``y_max`` (pixels), ``confidence``, ``crop`` (POSIX path below the
+table's folder) and ``kept`` (False once a person has rejected the face). ``searched.csv`` has one
+row per photograph, so that photographs without a face are known too.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -15,20 +22,19 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.boxes import Detections, clip_boxes
-from utils.collect.face_table import (
-    FACE_COLUMNS,
-    SEARCHED,
-    SEARCHED_COLUMNS,
-    read_faces,
-    read_searched,
-)
-from utils.detect import PADDING, FCOS, Detector, crop_faces
+from utils.detect import FCOS, PADDING, Detector, crop_faces
 from utils.images import ImageError, list_images, read_image, write_image
+from utils.labels import BOX_COLUMNS
 from utils.paths import CROPS, FACES, is_crop
-from utils.tables import append_rows, read_rows, replace_rows
+from utils.tables import TableError, append_rows, read_rows, replace_rows
 
-MIN_SIDE = 16  # pixels: in a smaller face a person cannot tell either how a mask is worn
-AHEAD = 2  # photographs handed out for each core: what is in memory does not grow with their number
+SEARCHED = "searched.csv"
+FACE_COLUMNS = ["file", "source", *BOX_COLUMNS, "confidence", "crop", "kept"]
+SEARCHED_COLUMNS = ["file", "faces", "small", "problem"]
+# Pixels: in a smaller face, people cannot tell how a mask is worn.
+MIN_SIDE = 16
+# Photographs submitted per core at one time. It bounds the memory, whatever their number.
+AHEAD = 2
 
 
 def extract_faces(
@@ -39,73 +45,85 @@ def extract_faces(
     min_side: float = MIN_SIDE,
     padding: float = PADDING,
 ) -> pd.DataFrame:
-    """Find the faces of photographs and write each one's crop and row, on all cores, with a progress bar.
+    """Find the faces of photographs; write a crop and a table row for each. Shows a progress bar.
 
-    Stopped at any moment, a second call goes on there. A photograph that was searched is not searched again, whatever
-    the options: for that, choose another folder. One that could not be read is tried again.
+    The work runs on all cores. After an interruption, a second call continues. A photograph that
+    was searched is not searched again, even with other arguments: choose another folder for that.
+    One that could not be read is tried again.
 
     Args:
         root: the data root.
-        detector: the shipped one runs in several threads at once. Any other may have a state, as OpenCV's have: one
-            thread at a time calls it, while the others read and write pictures.
+        detector: finds faces. Our own FCOS detector runs in several threads at once. Any other may
+            keep state, as OpenCV's do, so only one thread at a time calls it.
         folder: where to write; it may lie below the root.
-        files: photographs below the root, named from there or from here; by default all but the crops of an extraction.
-        min_side: faces whose shorter side has fewer pixels are counted, but left out.
-        padding: of the square crops, as a share of the face's longer side.
+        files: photographs below the root, as paths from the root or from the working directory; by
+            default all images except the crops of an extraction.
+        min_side: pixels; faces whose shorter side is smaller are counted but not written.
+        padding: margin of the square crops, as a share of the face's longer side.
 
     Returns:
-        The faces table of the folder, with what earlier calls found. For the problems see ``read_searched``.
+        The faces table of the folder, including the faces from earlier calls. For photographs that
+        could not be read see ``read_searched``.
 
     Raises:
-        ImageError: there is no such root, a file lies outside of it, or a crop cannot be written.
+        ImageError: the root does not exist, a file lies outside of it, or a crop cannot be written.
         TableError: one of the tables cannot be used.
     """
-    root, folder = Path(os.path.abspath(root)), Path(os.path.abspath(folder))
+    root = Path(os.path.abspath(root))
+    folder = Path(os.path.abspath(folder))
     if files is None:
-        files = (path for path in list_images(root) if not is_crop(path))
-    files = list(dict.fromkeys(_name_below(root, file) for file in files))
-    done = _mend(folder)
+        files = [path for path in list_images(root) if not is_crop(path)]
+    names = list(dict.fromkeys(_name_below(root, file) for file in files))
+    done = _mend_tables(folder)
     if not isinstance(detector, FCOS):  # ONNX Runtime's sessions are thread-safe
-        detector = partial(_call_alone, Lock(), detector)
-    jobs = ((root, file, folder, detector, min_side, padding) for file in files if file not in done)
-    count = dict.fromkeys(["faces", "none in", "problems"], 0)
-    with tqdm(
-        total=len(files), initial=len(done & {*files}), desc="extracting faces", unit="image"
-    ) as bar:
+        detector = partial(_detect_alone, Lock(), detector)
+    jobs = ((root, name, folder, detector, min_side, padding) for name in names if name not in done)
+    count = {"faces": 0, "none in": 0, "problems": 0}
+    done_before = len(done.intersection(names))
+    with tqdm(total=len(names), initial=done_before, desc="extracting faces", unit="image") as bar:
         for faces, row in _run_ahead(_search_photo, jobs):
             append_rows(folder / FACES, faces, FACE_COLUMNS)
-            append_rows(
-                folder / SEARCHED, [row], SEARCHED_COLUMNS
-            )  # last: what has this row is done
+            # Last, because a photograph with this row counts as done.
+            append_rows(folder / SEARCHED, [row], SEARCHED_COLUMNS)
             count["faces"] += len(faces)
-            count["none in"] += not (faces or row["problem"])
-            count["problems"] += bool(row["problem"])
+            if row["problem"]:
+                count["problems"] += 1
+            elif not faces:
+                count["none in"] += 1
             bar.set_postfix(count, refresh=False)
             bar.update()
     return read_faces(folder / FACES)
 
 
 def _name_below(root: Path, file: str | Path) -> str:
-    """The POSIX path below the root of a file that is named from there, or as a path from here."""
+    """Return a file's POSIX path below the root.
+
+    Args:
+        root: the data root, absolute.
+        file: a path from the root or from the working directory.
+    """
     path = root / file if (root / file).exists() else file
     try:
         return Path(os.path.abspath(path)).relative_to(root).as_posix()
     except ValueError as error:
         raise ImageError(
-            f"{file} lies outside of {root}: choose a data root that holds it."
+            f"{file} lies outside of {root}: choose a data root that contains it."
         ) from error
 
 
-def _mend(folder: Path) -> set[str]:
-    """Take out the rows of photographs that an interruption left half done; the files that are done."""
+def _mend_tables(folder: Path) -> set[str]:
+    """Make or repair the tables of an extraction; return the photographs that are done.
+
+    Rows of photographs that an interruption left half done are removed.
+    """
     searched = read_searched(folder)
+    done = set(searched.file[searched.problem == ""])
     faces = read_rows(folder / FACES, FACE_COLUMNS)
-    done = {*searched.file[searched.problem == ""]}
-    if not faces.file.isin(done).all():
-        replace_rows(folder / FACES, faces[faces.file.isin(done)])
-    append_rows(
-        folder / FACES, [], FACE_COLUMNS
-    )  # tried now, and a table also where there are no faces
+    is_done = faces.file.isin(done)
+    if not is_done.all():
+        replace_rows(folder / FACES, faces[is_done])
+    # Appending no rows makes missing tables, and shows now whether they can be written.
+    append_rows(folder / FACES, [], FACE_COLUMNS)
     append_rows(folder / SEARCHED, [], SEARCHED_COLUMNS)
     return done
 
@@ -113,42 +131,142 @@ def _mend(folder: Path) -> set[str]:
 def _search_photo(
     root: Path, file: str, folder: Path, detector: Detector, min_side: float, padding: float
 ) -> tuple[list[dict], dict]:
-    """Write a photograph's crops; the rows of its faces, and its own."""
+    """Write the crops of a photograph; return the rows of its faces, and its own row."""
     row = {"file": file, "faces": 0, "small": 0, "problem": ""}
     try:
         image = read_image(root / file)
     except ImageError as error:
-        return [], row | {"problem": str(error)}
+        row["problem"] = str(error)
+        return [], row
     found = detector(image)
     xyxy = clip_boxes(found.xyxy, image.shape[1::-1]).astype(float).round(1)
-    large = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1, initial=np.inf) >= min_side
-    place, source, faces = PurePosixPath(CROPS, file), (root / file).parent.name, []
-    crops = crop_faces(image, xyxy[large], padding)
-    for number, (crop, box, confidence) in enumerate(
-        zip(crops, xyxy[large], found.confidence[large], strict=True)
-    ):
-        # The suffix stays in the name: a.png and a.jpg are two photographs.
-        path = place.with_name(f"{place.stem}_{place.suffix[1:]}_{number}.jpg").as_posix()
-        write_image(folder / path, crop)
-        values = [file, source, *box.tolist(), round(float(confidence), 4), path, True]
-        faces.append(dict(zip(FACE_COLUMNS, values, strict=True)))
-    return faces, row | {"faces": len(faces), "small": int((~large).sum())}
+    sides = xyxy[:, 2:] - xyxy[:, :2]
+    is_large = sides.min(axis=1, initial=np.inf) >= min_side
+    boxes = xyxy[is_large]
+    confidences = found.confidence[is_large]
+    crops = crop_faces(image, boxes, padding)
+    photo = PurePosixPath(CROPS, file)
+    faces = []
+    for number, (crop, box, confidence) in enumerate(zip(crops, boxes, confidences, strict=True)):
+        # The suffix is part of the name, because a.png and a.jpg are two photographs.
+        name = photo.with_name(f"{photo.stem}_{photo.suffix[1:]}_{number}.jpg").as_posix()
+        write_image(folder / name, crop)
+        face = {
+            "file": file,
+            "source": (root / file).parent.name,
+            **dict(zip(BOX_COLUMNS, box.tolist(), strict=True)),
+            "confidence": round(float(confidence), 4),
+            "crop": name,
+            "kept": True,
+        }
+        faces.append(face)
+    row["faces"] = len(faces)
+    row["small"] = int((~is_large).sum())
+    return faces, row
 
 
-def _call_alone(lock: Lock, detector: Detector, image: np.ndarray) -> Detections:
+def _detect_alone(lock: Lock, detector: Detector, image: np.ndarray) -> Detections:
+    """Call a detector while no other thread does."""
     with lock:
         return detector(image)
 
 
 def _run_ahead(function: Callable, jobs: Iterable[tuple]) -> Iterator:
-    """Call a function with each job on all cores, a few jobs ahead; the results in order."""
-    with ThreadPoolExecutor(
-        os.cpu_count()
-    ) as pool:  # threads: OpenCV and ONNX Runtime let others run while they work
-        running: deque = deque()
+    """Call a function with each tuple of arguments, on all cores; yield the results in order.
+
+    At most ``AHEAD`` jobs per core are submitted at one time.
+    """
+    max_running = AHEAD * (os.cpu_count() or 1)
+    running: deque[Future] = deque()
+    # Threads are enough: OpenCV and ONNX Runtime release the interpreter lock while they work.
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
         for job in jobs:
-            running.append(pool.submit(function, *job))
-            if len(running) >= AHEAD * (os.cpu_count() or 1):
+            running.append(executor.submit(function, *job))
+            if len(running) >= max_running:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+
+
+def read_faces(path: str | Path) -> pd.DataFrame:
+    """Return a faces table with its types; an empty table if there is no file.
+
+    Raises:
+        TableError: the file cannot be read, or has a value of the wrong type.
+    """
+    table = read_rows(path, FACE_COLUMNS)[FACE_COLUMNS]
+    try:
+        table = table.astype(dict.fromkeys([*BOX_COLUMNS, "confidence"], "float64"))
+    except ValueError as error:
+        raise TableError(
+            f"{path} has a box or confidence that is not a number ({error}):"
+            " correct it or move the file away."
+        ) from error
+    kept = table.kept.str.title()  # spreadsheets write TRUE
+    wrong = set(kept) - {"True", "False"}
+    if wrong:
+        raise TableError(
+            f"{path} has '{min(wrong)}' in its column kept: write True or False there."
+        )
+    return table.assign(kept=kept == "True")
+
+
+def write_faces(path: str | Path, table: pd.DataFrame) -> None:
+    """Replace a faces table, whole or not at all.
+
+    Raises:
+        TableError: the file cannot be written.
+    """
+    replace_rows(path, table[FACE_COLUMNS])
+
+
+def set_kept(path: str | Path, kept: Mapping[str, bool]) -> None:
+    """Change which faces of a table are kept. A click on the contact sheet does this.
+
+    Args:
+        path: ``faces.csv``; no extraction may be writing to it.
+        kept: for each ``crop`` to change, whether it is kept.
+
+    Raises:
+        TableError: a crop is not in the table, or the file cannot be read or written.
+    """
+    table = read_faces(path)
+    unknown = set(kept) - set(table.crop)
+    if unknown:
+        raise TableError(f"{path} has no crop {min(unknown)}: read the table again.")
+    new_values = [
+        kept.get(crop, old_value) for crop, old_value in zip(table.crop, table.kept, strict=True)
+    ]
+    write_faces(path, table.assign(kept=new_values))
+
+
+def read_searched(folder: str | Path) -> pd.DataFrame:
+    """Return the photographs that were searched.
+
+    Returns:
+        A table ``file``, ``faces`` (number of crops), ``small`` (number of faces that were too
+        small) and ``problem`` (why the photograph could not be read; empty if it was).
+
+    Raises:
+        TableError: the file cannot be read.
+    """
+    table = read_rows(Path(folder) / SEARCHED, SEARCHED_COLUMNS)
+    table = table.drop_duplicates("file", keep="last", ignore_index=True)
+    for column in ("faces", "small"):
+        table[column] = pd.to_numeric(table[column], errors="coerce").fillna(0).astype("int64")
+    return table
+
+
+def list_missed(folder: str | Path) -> pd.DataFrame:
+    """Return the photographs without a kept face: those where the detector may have missed one.
+
+    Returns:
+        The rows of ``read_searched`` without unreadable photographs, with ``left_out`` (number of
+        faces that a person rejected).
+    """
+    table = read_searched(folder)
+    faces = read_faces(Path(folder) / FACES)
+    rejected_count = faces.file[~faces.kept].value_counts()
+    table["left_out"] = table.file.map(rejected_count).fillna(0).astype("int64")
+    has_kept_face = table.file.isin(faces.file[faces.kept])
+    return table[(table.problem == "") & ~has_kept_face].reset_index(drop=True)

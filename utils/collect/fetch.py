@@ -1,8 +1,13 @@
-"""Bytes from the web, politely: under a stated name, with pauses and few tries, and never more than can be used."""
+"""Fetch files politely: under a stated name, with pauses, few retries and limits on time and size.
+
+The crawl waits between requests in one place, ``PoliteSession._wait_for_turn``: two requests to the
+same host are at least ``delay`` seconds apart, whichever thread makes them.
+"""
 
 from __future__ import annotations
 
 import io
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -16,11 +21,15 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-MAX_PIXELS = 80_000_000  # 240 MB in memory; no photograph on a web page is larger
-BLOCK = 1 << 16
-MAX_WAIT = (
-    60.0  # seconds that a server's Retry-After is obeyed; who wants more is asked in another run
-)
+# 240 MB as RGB in memory; photographs on web pages are smaller.
+MAX_PIXELS = 80_000_000
+# Bytes read from a connection at once.
+BLOCK_BYTES = 1 << 16
+# Seconds: the longest Retry-After that is waited for. A later run asks the slower servers again.
+MAX_RETRY_AFTER = 60.0
+# A download may take this many times the session's timeout.
+DOWNLOAD_TIMEOUTS = 4
+# Beginnings of the reasons after which a later request may succeed.
 TEMPORARY = (
     "timeout",
     "unreachable",
@@ -31,14 +40,15 @@ TEMPORARY = (
     "HTTP 429",
     "HTTP 5",
 )
-# The plugins themselves and not Image.open: which one reads the bytes is then decided by their signature alone, and
-# no warning about bombs is sent through Python's warnings, whose settings all threads share.
+# Signature, suffix and reader of each accepted format. Pillow's format plugins are called directly
+# instead of Image.open: only the signature decides which one reads the bytes, and Image.open would
+# report large images through Python's warnings filters, which all threads share.
 FORMATS = (
     (re.compile(rb"\xff\xd8\xff"), ".jpg", JpegImageFile),
     (re.compile(rb"\x89PNG"), ".png", PngImageFile),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), ".webp", WebPImageFile),
 )
-BAD_ADDRESS = (
+BAD_ADDRESS_ERRORS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
@@ -48,39 +58,53 @@ BAD_ADDRESS = (
 
 
 class FetchError(OSError):
-    """What an address served cannot be used: ``reason`` is a word or two, ``sha256`` its hash where it is known, and
-    ``wait`` the seconds after which a server that is busy wants to be asked again."""
+    """An address that could not be fetched, or served something unusable.
 
-    def __init__(self, reason: str, sha256: str = "", wait: float = 0.0) -> None:
+    Attributes:
+        reason: one to three words, such as "timeout" or "HTTP 404".
+        sha256: hash of the bytes, where they arrived.
+        retry_after: seconds that the server asked to wait before the next request.
+    """
+
+    def __init__(self, reason: str, sha256: str = "", retry_after: float = 0.0) -> None:
         super().__init__(reason)
-        self.reason, self.sha256, self.wait = reason, sha256, wait
+        self.reason = reason
+        self.sha256 = sha256
+        self.retry_after = retry_after
 
 
 def is_temporary(reason: str) -> bool:
-    """Whether what was refused for this reason is worth asking for again."""
+    """Return whether a later request may succeed after a failure for this reason."""
     return reason.startswith(TEMPORARY)
 
 
-def name_agent(contact: str = "") -> str:
-    """The User-Agent: the project, its version and where those who are asked may ask back."""
+def make_user_agent(contact: str = "") -> str:
+    """Return the User-Agent header: the project, its version and a contact for site owners."""
     try:
         name = f"face-mask-detector/{version('face-mask-detector')}"
     except PackageNotFoundError:
         name = "face-mask-detector"
-    return f"Mozilla/5.0 (compatible; {'; '.join(filter(None, [name, contact.strip()]))})"
+    contact = contact.strip()
+    details = f"{name}; {contact}" if contact else name
+    return f"Mozilla/5.0 (compatible; {details})"
 
 
 class PoliteSession(requests.Session):
-    """A session that waits between two requests to one host, and before it tries again.
+    """A session that waits between two requests to one host, and before it retries.
+
+    Threads may share it.
 
     Args:
-        contact: an e-mail address or a page where the owner of a server may ask what this is.
+        contact: an e-mail address or page where site owners can ask about the requests.
         delay: seconds between two requests to one host.
-        tries: of one address, when it times out or its server is in trouble.
-        wait: seconds before the second try, doubled before each further one; longer, up to ``MAX_WAIT``, where a server
-            asks for it (``Retry-After``).
+        tries: requests for one address if it times out or its server reports a temporary error.
+        wait: seconds before the second try, doubled for each further one. If a server asks for a
+            longer pause (``Retry-After``), it is kept, up to ``MAX_RETRY_AFTER``.
         timeout: seconds without an answer; a whole file may take four times as long.
-        max_bytes: of a file.
+        max_bytes: largest accepted file.
+
+    Attributes:
+        stopped: an event; once it is set, waits end and nothing more is fetched.
     """
 
     def __init__(
@@ -93,62 +117,52 @@ class PoliteSession(requests.Session):
         max_bytes: int = 40_000_000,
     ) -> None:
         super().__init__()
-        self.headers["User-Agent"] = name_agent(contact)
-        self.delay, self.tries, self.wait, self.timeout, self.max_bytes = (
-            delay,
-            tries,
-            wait,
-            timeout,
-            max_bytes,
-        )
-        self.stopped = Event()  # set: nothing more is fetched, and nobody waits any longer
-        self._next_turn: dict[str, float] = {}
+        self.headers["User-Agent"] = make_user_agent(contact)
+        self.delay = delay
+        self.tries = tries
+        self.wait = wait
+        self.timeout = timeout
+        self.max_bytes = max_bytes
+        self.stopped = Event()
+        self._next_turn: dict[str, float] = {}  # by host: earliest time of its next request
         self._lock = Lock()
+        # urllib3 warns of every odd header that a server sends, between the lines of progress bars.
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
 
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
-        """The content of an address.
+        """Return the content of an address, after retries if necessary.
 
         Raises:
-            FetchError: after the last try: "HTTP 404" and the like, "timeout", "unreachable", "interrupted", "too
-                large", "bad address"; "stopped" when the session is.
+            FetchError: the last try failed. The reason is "HTTP 404" or another status, "timeout",
+                "unreachable", "interrupted", "too large", "too many redirects", "bad address", or
+                "stopped" if ``stopped`` was set.
         """
         for attempt in range(self.tries):
             try:
                 return self._fetch_once(url, headers)
             except FetchError as error:
-                if not is_temporary(error.reason) or attempt == self.tries - 1:
+                is_last = attempt == self.tries - 1
+                if is_last or not is_temporary(error.reason):
                     raise
-                asked = min(error.wait, MAX_WAIT)
-            self.stopped.wait(max(asked, self.wait * 2**attempt))
+                retry_after = min(error.retry_after, MAX_RETRY_AFTER)
+            backoff = self.wait * 2**attempt
+            self.stopped.wait(max(retry_after, backoff))
         raise FetchError("stopped")
 
     def _fetch_once(self, url: str, headers: Mapping[str, str] | None) -> bytes:
+        """Wait for the host's turn and request an address once; failures become FetchError."""
         try:
-            self._take_turn(urlsplit(url).netloc)
-            deadline = time.monotonic() + 4 * self.timeout
+            self._wait_for_turn(urlsplit(url).netloc)
+            deadline = time.monotonic() + DOWNLOAD_TIMEOUTS * self.timeout
             with self.get(url, headers=headers, timeout=self.timeout, stream=True) as response:
                 if response.status_code != 200:
-                    wait = response.headers.get(
-                        "Retry-After", ""
-                    )  # seconds; the few that send a date are not heard
                     raise FetchError(
-                        f"HTTP {response.status_code}",
-                        wait=float(wait) if wait.isdecimal() else 0.0,
+                        f"HTTP {response.status_code}", retry_after=_read_retry_after(response)
                     )
-                data = bytearray()
-                # read1 and not iter_content, which waits for a full block however slowly it drips
-                while block := response.raw.read1(BLOCK, decode_content=True):
-                    data += block
-                    if self.stopped.is_set():
-                        raise FetchError("stopped")
-                    if len(data) > self.max_bytes:
-                        raise FetchError("too large")
-                    if time.monotonic() > deadline:
-                        raise FetchError("timeout")
-                return bytes(data)
+                return self._read_body(response, deadline)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise FetchError("timeout") from error
-        except BAD_ADDRESS as error:
+        except BAD_ADDRESS_ERRORS as error:
             raise FetchError("bad address") from error
         except requests.TooManyRedirects as error:
             raise FetchError("too many redirects") from error
@@ -156,33 +170,67 @@ class PoliteSession(requests.Session):
             raise FetchError("unreachable") from error
         except urllib3.exceptions.HTTPError as error:
             raise FetchError("interrupted") from error
-        except ValueError as error:  # what urlsplit makes of an address with half an IPv6 host
+        except ValueError as error:  # urlsplit raises it for an incomplete IPv6 host
             raise FetchError("bad address") from error
 
-    def _take_turn(self, host: str) -> None:
+    def _read_body(self, response: requests.Response, deadline: float) -> bytes:
+        """Return a response's body; check the stop event, size and deadline after each block."""
+        data = bytearray()
+        while True:
+            # read1 returns whatever has arrived. iter_content would wait for a full block, however
+            # slowly the server sends it.
+            block = response.raw.read1(BLOCK_BYTES, decode_content=True)
+            if not block:
+                return bytes(data)
+            data += block
+            if self.stopped.is_set():
+                raise FetchError("stopped")
+            if len(data) > self.max_bytes:
+                raise FetchError("too large")
+            if time.monotonic() > deadline:
+                raise FetchError("timeout")
+
+    def _wait_for_turn(self, host: str) -> None:
+        """Wait until ``delay`` seconds have passed since the previous request to this host.
+
+        Raises:
+            FetchError: "stopped", at once when the session is stopped.
+        """
         with self._lock:
-            turn = max(time.monotonic(), self._next_turn.get(host, 0.0))
+            now = time.monotonic()
+            turn = max(now, self._next_turn.get(host, 0.0))
             self._next_turn[host] = turn + self.delay
-        if self.stopped.wait(max(0.0, turn - time.monotonic())):
+        if self.stopped.wait(turn - now):
             raise FetchError("stopped")
 
 
+def _read_retry_after(response: requests.Response) -> float:
+    """Return the seconds of a Retry-After header; 0 without one, or if it is a date (rare)."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else 0.0
+
+
 def check_header(data: bytes, min_side: int = 1) -> str:
-    """The suffix of an image's true format, from its first bytes: nothing is decoded.
+    """Return the suffix of an image's true format, read from its header without decoding pixels.
+
+    Args:
+        data: the file's bytes.
+        min_side: smallest accepted width and height in pixels.
 
     Raises:
-        FetchError: "not an image" (neither JPEG nor PNG nor WebP), "truncated" (its header already cannot be read),
-            "decompression bomb" (more than ``MAX_PIXELS``), "too small" (its shorter side is under ``min_side``).
+        FetchError: the reason is "not an image" (neither JPEG, PNG nor WebP), "truncated" (its
+            header cannot be read), "decompression bomb" (more than ``MAX_PIXELS``) or "too small".
     """
     for signature, suffix, image_file in FORMATS:
-        if signature.match(data):
-            try:
-                width, height = image_file(io.BytesIO(data)).size
-            except (OSError, ValueError, SyntaxError, RuntimeError) as error:
-                raise FetchError("truncated") from error
-            if width * height > MAX_PIXELS:
-                raise FetchError("decompression bomb")
-            if min(width, height) < min_side:
-                raise FetchError("too small")
-            return suffix
+        if not signature.match(data):
+            continue
+        try:
+            width, height = image_file(io.BytesIO(data)).size
+        except (OSError, ValueError, SyntaxError, RuntimeError) as error:
+            raise FetchError("truncated") from error
+        if width * height > MAX_PIXELS:
+            raise FetchError("decompression bomb")
+        if min(width, height) < min_side:
+            raise FetchError("too small")
+        return suffix
     raise FetchError("not an image")

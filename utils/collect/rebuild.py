@@ -1,11 +1,14 @@
-"""Rebuild a set of images from a list of addresses and hashes: ``python -m utils.collect.rebuild LIST FOLDER``."""
+"""Share a crawl folder as a list of addresses and hashes, and rebuild its images from such a list.
+
+The list is a CSV file that can be shared where the images cannot: ``file``, ``url``, ``page_url``,
+``sha256``, ``licence``, and the columns of a label table if there are labels. The command is
+``python -m utils.collect rebuild LIST FOLDER``.
+"""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import re
-import sys
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +17,6 @@ from tqdm.auto import tqdm
 
 from utils.collect.fetch import FetchError, PoliteSession
 from utils.collect.provenance import (
-    SHARED_COLUMNS,
     TakenDown,
     keep_part,
     mend_folder,
@@ -23,174 +25,166 @@ from utils.collect.provenance import (
 )
 from utils.tables import TableError, hold_folder, read_rows, replace_rows
 
-LABELS = "labels.csv"
-FILE = re.compile(r"[^\x00-\x1f\\:*?\"<>|]+\.(jpg|png|webp)")
+REBUILT_LABELS = "labels.csv"
+SHARED_COLUMNS = ["file", "url", "page_url", "sha256", "licence"]
+# Names that are safe on every system, and suffixes that a crawl writes.
+FILE_PATTERN = re.compile(r"[^\x00-\x1f\\:*?\"<>|]+\.(jpg|png|webp)")
+
+
+def write_share_list(
+    folder: str | Path, path: str | Path, labels: pd.DataFrame | None = None
+) -> int:
+    """Write the addresses and hashes of a crawl folder's images to a list.
+
+    Args:
+        folder: the crawl folder.
+        path: the list to write.
+        labels: a label table whose ``file`` is a path below the crawl folder or its parent. The
+            list then has a row per face with the other columns of the table, and leaves out images
+            without a label.
+
+    Returns:
+        The number of images in the list.
+    """
+    folder = Path(folder)
+    shared = read_sources(folder)[SHARED_COLUMNS]
+    if labels is not None:
+        label_columns = [name for name in labels if name not in SHARED_COLUMNS]
+        labels = labels[["file", *label_columns]]
+        labels = labels.assign(file=labels.file.str.removeprefix(f"{folder.name}/"))
+        shared = shared.merge(labels, on="file")
+    replace_rows(path, shared)
+    return shared.file.nunique()
 
 
 def read_share_list(path: str | Path) -> pd.DataFrame:
-    """A list as ``provenance.write_share_list`` writes it, a row an image.
+    """Return the images of a list that ``write_share_list`` wrote, one row per image.
 
     Returns:
-        A table ``file, url, page_url, sha256, licence``, all text.
+        A table ``file``, ``url``, ``page_url``, ``sha256``, ``licence``, all text.
 
     Raises:
-        TableError: it cannot be read, or has a row that no crawl could have written; the sentence names it.
+        TableError: the list does not exist or cannot be read, or has a row that no crawl writes,
+            such as a file outside of the folder.
     """
     if not Path(path).is_file():
         raise TableError(f"There is no list {path}: check the path.")
-    table = read_rows(path, SHARED_COLUMNS)[SHARED_COLUMNS].drop_duplicates(
-        "file", ignore_index=True
-    )
+    table = read_rows(path, SHARED_COLUMNS)[SHARED_COLUMNS]
+    table = table.drop_duplicates("file", ignore_index=True)
     for row in table.itertuples():
-        place = PurePosixPath(row.file)
-        wrong = [
-            *(
-                ["file"]
-                if not FILE.fullmatch(row.file) or place.is_absolute() or ".." in place.parts
-                else []
-            ),
-            *(["url"] if not re.match(r"https?://.", row.url) else []),
-            *(["sha256"] if not re.fullmatch(r"[0-9a-f]{64}", row.sha256) else []),
-        ]
-        if wrong:
-            raise TableError(f"{path}: the {wrong[0]} of '{row.file}' is none: get the list anew.")
+        column = _find_invalid_column(row.file, row.url, row.sha256)
+        if column:
+            raise TableError(
+                f"{path}: the {column} of '{row.file}' is not valid: get the list again."
+            )
     return table
+
+
+def _find_invalid_column(file: str, url: str, sha256: str) -> str:
+    """Return the name of the first invalid value in a row; empty if all are valid."""
+    path = PurePosixPath(file)
+    if not FILE_PATTERN.fullmatch(file) or path.is_absolute() or ".." in path.parts:
+        return "file"
+    if not re.match(r"https?://.", url):
+        return "url"
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        return "sha256"
+    return ""
 
 
 def rebuild_images(
     shared: pd.DataFrame, folder: str | Path, session: PoliteSession
 ) -> pd.DataFrame:
-    """Fetch what a list has and a folder has not, with a progress bar; only the very same files are kept.
+    """Fetch the images of a list that a folder lacks; keep only identical files.
 
-    The folder becomes a crawl folder, with its ``sources.csv``. Called again, it goes on where it stopped.
+    The folder becomes a crawl folder with its ``sources.csv``. After an interruption, a second call
+    continues. Shows a progress bar.
 
     Args:
-        shared: as ``read_share_list`` gives it.
-        folder: where to; made where it is missing.
-        session: fetches.
+        shared: the table from ``read_share_list``.
+        folder: where the images go; made if missing.
+        session: makes the requests.
 
     Returns:
-        A table ``file, url, outcome``: "there" (it was), "fetched", "taken down", or why it is missing: "changed" (its
-        address serves another file now), "another file" (its place is taken), or a reason of ``fetch.FetchError``.
+        A table ``file``, ``url``, ``outcome``. The outcome is "there" (before the call), "fetched",
+        "taken down", or why the image is missing: "changed" (the address serves another file now),
+        "another file" (a different file has its name), or the reason of a ``FetchError``.
 
     Raises:
-        TableError: a table in the folder cannot be used, or another program is at work there.
+        TableError: a table in the folder cannot be used, or another program is using the folder.
         OSError: the folder cannot be written.
     """
-    folder, outcomes, counts = Path(folder), [], Counter()
-    with (
-        hold_folder(folder),
-        tqdm(shared.to_dict("records"), desc="rebuilding", unit="image") as bar,
-    ):
+    folder = Path(folder)
+    outcomes = []
+    counts: Counter[str] = Counter()
+    with hold_folder(folder):
         mend_folder(folder)
-        taken_down, known = TakenDown(folder), set(read_sources(folder).file)
-        for row in bar:
-            try:
-                outcome = _rebuild_image(row, folder, session, taken_down, row["file"] in known)
-            except FetchError as error:
-                outcome = error.reason
-            outcomes.append(outcome)
-            counts[outcome] += 1
-            bar.set_postfix(counts, refresh=False)
+        taken_down = TakenDown(folder)
+        known_files = set(read_sources(folder).file)
+        with tqdm(shared.to_dict("records"), desc="rebuilding", unit="image") as bar:
+            for row in bar:
+                has_row = row["file"] in known_files
+                try:
+                    outcome = _rebuild_image(row, folder, session, taken_down, has_row)
+                except FetchError as error:
+                    outcome = error.reason
+                outcomes.append(outcome)
+                counts[outcome] += 1
+                bar.set_postfix(counts, refresh=False)
     return shared[["file", "url"]].assign(outcome=pd.Series(outcomes, shared.index, dtype="str"))
 
 
 def _rebuild_image(
-    row: dict, folder: Path, session: PoliteSession, taken_down: TakenDown, is_known: bool
+    row: dict[str, str],
+    folder: Path,
+    session: PoliteSession,
+    taken_down: TakenDown,
+    has_row: bool,
 ) -> str:
-    target = folder / row["file"]
-    if target.exists():
-        return (
-            "there"
-            if hashlib.sha256(target.read_bytes()).hexdigest() == row["sha256"]
-            else "another file"
-        )
+    """Fetch one image unless it is there or was taken down; return the outcome.
+
+    Args:
+        row: the image's row of the list.
+        folder: the crawl folder.
+        session: makes the request.
+        taken_down: what must not come back to the folder.
+        has_row: whether ``sources.csv`` has the image already.
+    """
+    path = folder / row["file"]
+    if path.exists():
+        is_same = hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
+        return "there" if is_same else "another file"
     if taken_down.has(row["url"], row["page_url"], row["sha256"]):
         return "taken down"
     data = session.fetch(row["url"])
     if hashlib.sha256(data).hexdigest() != row["sha256"]:
         return "changed"
-    part = write_part(target.parent, data)
-    if is_known:  # its row is there, and the image alone was lost
-        part.replace(target)
+    part = write_part(path.parent, data)
+    if has_row:  # only the image was lost
+        part.replace(path)
     else:
         keep_part(part, folder, row)
     return "fetched"
 
 
 def write_labels(path: str | Path, folder: str | Path) -> int:
-    """Write the labels that a list brought along as ``labels.csv`` in the rebuilt folder, of the images that are there.
+    """Write the labels of a list as ``labels.csv`` into the rebuilt folder.
 
     Args:
         path: the list.
-        folder: the rebuilt folder; ``file`` of the labels begins with its name, so that the folder above it is the
-            data root.
+        folder: the rebuilt folder. The labels' ``file`` begins with its name, so that its parent is
+            the data root. Labels of missing images are left out.
 
     Returns:
-        The number of rows; a list without labels writes none.
+        The number of rows. A list without labels writes no file and returns 0.
     """
-    folder, table = Path(folder), read_rows(path, SHARED_COLUMNS)
+    folder = Path(folder)
+    table = read_rows(path, SHARED_COLUMNS)
     if "class_name" not in table:
         return 0
-    table = table[[(folder / file).is_file() for file in table.file]]
+    files_there = [file for file in table.file if (folder / file).is_file()]
+    table = table[table.file.isin(files_there)]
     labels = table.drop(columns=[name for name in SHARED_COLUMNS if name != "file"])
-    replace_rows(folder / LABELS, labels.assign(file=f"{folder.resolve().name}/" + labels.file))
+    labels = labels.assign(file=f"{folder.resolve().name}/" + labels.file)
+    replace_rows(folder / REBUILT_LABELS, labels)
     return len(labels)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command; 0: all images are there (but those taken down), 1: some are missing, 2: list or folder is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.collect.rebuild",
-        description="Fetch the images of a shared list of addresses, checking that each is still the same file. "
-        "What is there is not fetched again, so that an interrupted rebuild goes on when it is started anew.",
-        epilog="Exit status: 0 all images are there, 1 some are missing (each is named), 2 list or folder is wrong.",
-    )
-    parser.add_argument(
-        "list", type=Path, metavar="LIST", help="CSV file with file, url, page_url, sha256, licence"
-    )
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="where the images go, in folders of their own"
-    )
-    parser.add_argument(
-        "--contact", default="", help="e-mail or page where the servers' owners may ask who you are"
-    )
-    parser.add_argument(
-        "--delay", type=float, default=1.0, help="seconds between requests to one host (default: 1)"
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=15.0, help="seconds to wait for an answer (default: 15)"
-    )
-    parser.add_argument(
-        "--tries", type=int, default=3, help="of an address in trouble (default: 3)"
-    )
-    options = parser.parse_args(arguments)
-    session = PoliteSession(
-        options.contact, options.delay, max(1, options.tries), timeout=options.timeout
-    )
-    try:
-        table = rebuild_images(read_share_list(options.list), options.folder, session)
-        labels = write_labels(options.list, options.folder)
-    except (TableError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted: start it again to go on.", file=sys.stderr)
-        return 1
-    is_there = table.outcome.isin(["there", "fetched"])
-    missing = table[~is_there & (table.outcome != "taken down")]
-    for row in missing.itertuples():
-        print(f"{row.file} is missing: {row.outcome} ({row.url}).", file=sys.stderr)
-    counts = ", ".join(
-        f"{number} {outcome}" for outcome, number in table.outcome.value_counts().items()
-    )
-    print(
-        f"{is_there.sum()} of {len(table)} images are in {options.folder}: {counts or 'the list is empty'}."
-    )
-    if labels:
-        print(f"Their {labels} labels are in {options.folder / LABELS}, which notebook 01 reads.")
-    return 1 if len(missing) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,10 @@
-"""The take-down: a source's images, the faces cut from them and what was noted of them leave, and stay away."""
+"""Take down a source: remove its images, their crops and rows, and ban it from coming back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -27,96 +28,142 @@ def remove_source(
     root: str | Path | None = None,
     dry_run: bool = False,
 ) -> pd.DataFrame:
-    """Remove the images of a source with their crops, their annotations and their rows, and note that they stay away.
+    """Remove the images of a source with their crops, annotations and rows, and ban the source.
 
-    ``taken_down.csv`` is written first and ``sources.csv`` last: interrupted, it is finished by a second call.
+    ``taken_down.csv`` is written first and ``sources.csv`` last, so that a second call completes an
+    interrupted one.
 
     Args:
-        folder: a crawl folder.
-        source: the address of an image, a page (with all below it), a domain (with all below it), or a ``file`` of
-            ``sources.csv``. Addresses are those of the image or of its page.
-        tables: ``faces.csv``, ``hand_labels.csv``, ``labels.csv`` and the like, which know the images: CSV files
-            with a column ``file``, or with ``sha256`` as a share list has it, and perhaps ``crop``. Those that do not
-            exist are passed over.
-        root: the data root, which ``file`` and ``crop`` of these tables lie below; the folder that holds the crawl
-            folder by default. A crop may also lie below its table.
-        dry_run: change nothing, to see what would be removed.
+        folder: the crawl folder.
+        source: the address of an image, a page or a domain (each with everything below it), or a
+            ``file`` of ``sources.csv``. An image belongs to a source if its own address or that of
+            its page does.
+        tables: other CSV files that list the images, such as ``faces.csv``, ``hand_labels.csv`` and
+            ``labels.csv``: with a column ``file``, or ``sha256`` as in a share list, and optionally
+            ``crop``. Missing files are skipped.
+        root: the data root that ``file`` and ``crop`` of these tables start from; by default the
+            parent of the crawl folder. A ``crop`` may also start from its table's folder.
+        dry_run: change nothing, only return what would be removed.
 
     Returns:
-        A table ``file, url, page_url, sha256, crops, rows``, a row a removed image: the number of its crops and of its
-        rows in ``tables``.
+        A table with a row per removed image: ``file``, ``url``, ``page_url``, ``sha256``, ``crops``
+        (number of its crops) and ``rows`` (number of its rows in ``tables``).
 
     Raises:
-        TableError: the source is too wide to be meant, a table cannot be read or written, or another program is at
-            work in the folder.
+        TableError: the source is not an address or file, a table cannot be read or written, or
+            another program is using the folder.
     """
-    folder, source = Path(folder), source.strip()
-    root = (folder.parent if root is None else Path(root)).resolve()
+    folder = Path(folder)
+    source = source.strip()
+    root = folder.parent if root is None else Path(root)
     if not any(mark in source for mark in ".:/"):
         raise TableError(
-            f"'{source}' is no source: give an address, a page, a domain, or a file of {folder / SOURCES}."
+            f"'{source}' is not a source: give an address, a page, a domain,"
+            f" or a file of {folder / SOURCES}."
         )
     with nullcontext() if dry_run else hold_folder(folder):
-        return _remove(folder, source, list(map(Path, tables)), root, dry_run)
-
-
-def _remove(
-    folder: Path, source: str, tables: list[Path], root: Path, dry_run: bool
-) -> pd.DataFrame:
-    sources = read_sources(folder)
-    chosen = _choose(folder, sources, source)
-    gone = {(folder / file).resolve(): file for file in chosen.file}
-    gone_hashes = dict(zip(chosen.sha256, chosen.file, strict=True))
-    crops, count = {}, dict.fromkeys(chosen.file, 0)
-    rest: dict[Path, pd.DataFrame] = {}
-    for path in filter(Path.exists, tables):
-        table = read_rows(path, ["file"])
-        images = [gone.get((root / file).resolve()) for file in table.file]
-        if "sha256" in table:
-            images = [gone_hashes.get(sha256) for sha256 in table.sha256]
-        if any(images):
-            rest[path] = table[[image is None for image in images]]
-        for image, crop in zip(images, table.get("crop", [""] * len(table)), strict=True):
-            if image is not None:
-                count[image] += 1
-                crops |= {place / crop: image for place in (root, path.resolve().parent) if crop}
-    crops = {path.resolve(): image for path, image in crops.items() if path.is_file()}
+        sources = read_sources(folder)
+        chosen = _choose(folder, sources, source)
+        traces = _find_traces(folder, chosen, [Path(path) for path in tables], root.resolve())
+        if not dry_run:
+            _ban(folder, source, chosen)
+            _delete_files(folder, chosen, traces)
+            for path, table in traces.tables_without.items():
+                replace_rows(path, table)
+            remaining = sources[~sources.file.isin(chosen.file)]
+            replace_rows(folder / SOURCES, remaining[SOURCE_COLUMNS])
+    crop_files = list(traces.crops.values())
     removed = chosen[["file", "url", "page_url", "sha256"]].assign(
-        crops=[sum(image == file for image in crops.values()) for file in chosen.file],
-        rows=[count[file] for file in chosen.file],
+        crops=[crop_files.count(file) for file in chosen.file],
+        rows=[traces.row_count[file] for file in chosen.file],
     )
-    if not dry_run:
-        noted = chosen.to_dict("records") or [
-            {}
-        ]  # a source that we have nothing of is not asked in future either
-        noted = [{**row, "source": source, "taken_down_at": now()} for row in noted]
-        append_rows(folder / TAKEN_DOWN, noted, COLUMNS[TAKEN_DOWN])
-        for path in gone:
-            for file in (
-                path,
-                path.with_suffix(".xml"),
-                path.parent / "annotations" / f"{path.stem}.xml",
-            ):
-                file.unlink(missing_ok=True)
-        for path in crops:
-            path.unlink(missing_ok=True)
-        for path, table in rest.items():
-            replace_rows(path, table)
-        replace_rows(folder / SOURCES, sources[~sources.file.isin(chosen.file)][SOURCE_COLUMNS])
     return removed.reset_index(drop=True)
 
 
 def _choose(folder: Path, sources: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The images of a source, also those that were found elsewhere first and refused there as duplicates."""
+    """Return the rows of ``sources.csv`` that belong to a source.
 
-    def is_meant(table: pd.DataFrame) -> pd.Series:
-        pairs = zip(table.url, table.page_url, strict=True)
-        return pd.Series(
-            [any(covers(source, address) for address in pair) for pair in pairs],
-            table.index,
-            dtype=bool,
-        )
-
+    An image also belongs to it if a copy from the source was refused as a duplicate.
+    """
     refused = read_refused(folder)
-    copies = set(refused[is_meant(refused)].sha256) - {""}
-    return sources[(sources.file == source) | is_meant(sources) | sources.sha256.isin(copies)]
+    copies = set(refused.sha256[_is_covered(refused, source)]) - {""}
+    is_chosen = (
+        (sources.file == source) | _is_covered(sources, source) | sources.sha256.isin(copies)
+    )
+    return sources[is_chosen]
+
+
+def _is_covered(table: pd.DataFrame, source: str) -> pd.Series:
+    """Return for each row whether its address or its page belongs to a source."""
+    is_covered = [
+        covers(source, url) or covers(source, page_url)
+        for url, page_url in zip(table.url, table.page_url, strict=True)
+    ]
+    return pd.Series(is_covered, table.index, dtype=bool)
+
+
+@dataclass
+class _Traces:
+    """What other tables have of the chosen images.
+
+    Attributes:
+        row_count: number of their rows, by ``file`` of ``sources.csv``.
+        crops: ``file`` of ``sources.csv`` by the path of each crop that exists.
+        tables_without: the tables that list them, without their rows, by path.
+    """
+
+    row_count: dict[str, int]
+    crops: dict[Path, str] = field(default_factory=dict)
+    tables_without: dict[Path, pd.DataFrame] = field(default_factory=dict)
+
+
+def _find_traces(folder: Path, chosen: pd.DataFrame, tables: list[Path], root: Path) -> _Traces:
+    """Find the rows and crops of the chosen images in other tables."""
+    file_by_path = {(folder / file).resolve(): file for file in chosen.file}
+    file_by_hash = dict(zip(chosen.sha256, chosen.file, strict=True))
+    traces = _Traces(row_count=dict.fromkeys(chosen.file, 0))
+    for path in tables:
+        if not path.exists():
+            continue
+        table = read_rows(path, ["file"])
+        if "sha256" in table:
+            files = [file_by_hash.get(sha256) for sha256 in table.sha256]
+        else:
+            files = [file_by_path.get((root / file).resolve()) for file in table.file]
+        is_other = [file is None for file in files]
+        if not all(is_other):
+            traces.tables_without[path] = table[is_other]
+        crops = table.crop if "crop" in table else [""] * len(table)
+        for file, crop in zip(files, crops, strict=True):
+            if file is None:
+                continue
+            traces.row_count[file] += 1
+            if not crop:
+                continue
+            for crop_path in (root / crop, path.resolve().parent / crop):
+                if crop_path.is_file():
+                    traces.crops[crop_path.resolve()] = file
+    return traces
+
+
+def _ban(folder: Path, source: str, chosen: pd.DataFrame) -> None:
+    """Note a source and its images in ``taken_down.csv``.
+
+    A source without images gets a row too, so that a later crawl does not request it.
+    """
+    rows = chosen.to_dict("records") or [{}]
+    time = now()
+    rows = [{**row, "source": source, "taken_down_at": time} for row in rows]
+    append_rows(folder / TAKEN_DOWN, rows, COLUMNS[TAKEN_DOWN])
+
+
+def _delete_files(folder: Path, chosen: pd.DataFrame, traces: _Traces) -> None:
+    """Delete the chosen images, their annotations and their crops."""
+    for file in chosen.file:
+        image = (folder / file).resolve()
+        image.unlink(missing_ok=True)
+        image.with_suffix(".xml").unlink(missing_ok=True)
+        annotation = image.parent / "annotations" / f"{image.stem}.xml"
+        annotation.unlink(missing_ok=True)
+    for crop in traces.crops:
+        crop.unlink(missing_ok=True)

@@ -10,8 +10,7 @@ import pandas as pd
 from utils.annotate import JOURNAL_NAME, read_hand_folder
 from utils.boxes import sample_background
 from utils.classes import LabelError, to_class_name
-from utils.collect import LABELS as REBUILT_LABELS
-from utils.collect import SOURCES, find_broken_images, read_sources
+from utils.collect import REBUILT_LABELS, SOURCES, find_broken_images, read_sources
 from utils.curate.near_duplicates import (
     find_near_duplicates,
     group_near_duplicates,
