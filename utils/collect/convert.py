@@ -41,7 +41,7 @@ def convert_images(
     ``a_webp.jpg``. Shows a progress bar.
 
     Args:
-        source_dir: the images, with ``annotations/`` where ``formats.read_voc_folder`` expects them.
+        source_dir: the images, with ``annotations/`` as ``formats.read_voc_folder`` expects.
         output_dir: a folder outside of ``source_dir``.
         max_side: largest width and height in pixels; smaller images keep their size.
         suffix: the new format.
