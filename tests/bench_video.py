@@ -17,20 +17,20 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from tests.films import FILMS, RATE, draw_film, follow_people
+from tests.films import FILMS, FPS, draw_film, follow_people
 from tests.mjpeg_server import Stream
 from utils.boxes import Detections
 from utils.detect import load_detector, load_models
 from utils.draw import draw_detections
 from utils.paths import ROOT
-from utils.video import JudgeInTurns, Monitor, Video, VideoCopy
+from utils.video import Monitor, Video, VideoPipeline, VideoWriter
 
 
 def bench_tracks() -> None:
     """Who is who, by the shipped models: switches of identity, errors of the count, and flickers of a label."""
     models = load_models("fcos", 0.25, tiled=False)
     rows = {
-        name: follow_people(Monitor(JudgeInTurns(*models)), film) for name, film in FILMS.items()
+        name: follow_people(Monitor(VideoPipeline(*models)), film) for name, film in FILMS.items()
     }
     print(pd.DataFrame.from_dict(rows, orient="index").to_string(), flush=True)
 
@@ -44,7 +44,7 @@ def bench_speed(film: Path) -> None:
     from utils.train import CLASSIC_INPUT_SIZE, build_classic
 
     find, baseline = load_detector("res10"), build_classic(weights=None)
-    monitor = Monitor(JudgeInTurns(*load_models("fcos", 0.25, tiled=False)))
+    monitor = Monitor(VideoPipeline(*load_models("fcos", 0.25, tiled=False)))
 
     def watch_classic(image: np.ndarray) -> None:
         found = find(image)
@@ -62,7 +62,7 @@ def bench_speed(film: Path) -> None:
         started = time.perf_counter()
         for number, time_s, image in Video(film):
             if name == "ours":
-                monitor.draw(image, monitor.watch(image, time_s))
+                monitor.draw(image, monitor.update(image, time_s))
             else:
                 watch_classic(image)
             seconds[name].append(time.perf_counter() - started)
@@ -99,16 +99,16 @@ def read_number(image: np.ndarray) -> int:
 def serve(connection: Connection, frames: list[np.ndarray]) -> None:
     """In a process of its own, as a camera is: the stream's address, and at the end when each frame was sent."""
     with Stream(
-        [number_frame(frames[number % len(frames)], number) for number in range(250)], RATE
+        [number_frame(frames[number % len(frames)], number) for number in range(250)], FPS
     ) as stream:
         connection.send(stream.address)
         connection.recv()
-        connection.send(stream.times)
+        connection.send(stream.sent)
 
 
 def bench_latency(frames: list[np.ndarray]) -> None:
     """From when a live frame is sent to its boxes, in frame times of a stream of 25 a second."""
-    monitor, seen = Monitor(JudgeInTurns(*load_models("fcos", 0.25, tiled=False))), []
+    monitor, seen = Monitor(VideoPipeline(*load_models("fcos", 0.25, tiled=False))), []
     here, there = multiprocessing.Pipe()
     camera = multiprocessing.get_context("spawn").Process(
         target=serve, args=(there, frames), daemon=True
@@ -116,14 +116,14 @@ def bench_latency(frames: list[np.ndarray]) -> None:
     camera.start()
     video = Video(here.recv())
     for number, time_s, image in video:
-        monitor.watch(image, time_s)
+        monitor.update(image, time_s)
         seen.append((read_number(image), time.monotonic()))
         if number == 200:
             break
     here.send("enough")
     sent = here.recv()
     camera.join()
-    waits = [(found - sent[number]) * RATE for number, found in seen[20:]]
+    waits = [(found - sent[number]) * FPS for number, found in seen[20:]]
     half, most = np.quantile(waits, [0.5, 0.95])
     print(
         f"latency: median {half:.2f} frame times, 95 % under {most:.2f}; {video.reader.skipped} frames passed over"
@@ -146,9 +146,9 @@ def main() -> None:
     cv2.setRNGSeed(0)
     with tempfile.TemporaryDirectory() as folder:
         frames = [image for image, _ in draw_film(FILMS["four stand"], 4.0)]
-        with VideoCopy(Path(folder) / "film.mp4", RATE) as copy:
+        with VideoWriter(Path(folder) / "film.mp4", FPS) as copy:
             for number, image in enumerate(frames):
-                copy.add(image, number / RATE)
+                copy.add(image, number / FPS)
         benches = {
             "speed": lambda: bench_speed(copy.path),
             "latency": lambda: bench_latency(frames),

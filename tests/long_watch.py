@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from utils.boxes import Detections
-from utils.cli import JsonStream, Report
+from utils.cli import JsonStream, Report, process_video
 from utils.detect import load_models
-from utils.video import JudgeInTurns, Monitor, Video, watch_video
+from utils.video import Monitor, Video, VideoPipeline
 
 LOOK = 20  # every how many frames the models are asked
 
@@ -31,7 +31,7 @@ class Rounds(Video):
         number = 0
         while True:
             for _, _, image in Video(self.path):
-                yield number, number / self.rate, image
+                yield number, number / self.fps, image
                 number += 1
                 if number == self.frame_count:
                     return
@@ -49,7 +49,7 @@ def measure_peak() -> int:
 
 def watch_many(film: str, count: int) -> int:
     """Watch so many frames: the most memory needed, MB."""
-    judge = JudgeInTurns(*load_models("fcos", 0.25, tiled=False))
+    judge = VideoPipeline(*load_models("fcos", 0.25, tiled=False))
     asked, answer = 0, Detections.empty()
 
     def judge_sometimes(image: np.ndarray) -> Detections:
@@ -60,8 +60,8 @@ def watch_many(film: str, count: int) -> int:
         return answer
 
     with tempfile.TemporaryDirectory() as folder:
-        stream, report = JsonStream(Path(folder) / "a.json"), Report(keep=False)
-        watch_video(Rounds(film, count), Monitor(judge_sometimes), folder, report, stream=stream)
+        stream, report = JsonStream(Path(folder) / "a.json"), Report(keep_records=False)
+        process_video(Rounds(film, count), Monitor(judge_sometimes), folder, report, stream=stream)
     if report.problems or report.counts["images"] != count:
         raise RuntimeError(f"{report.counts['images']} frames were watched: {report.problems}")
     return measure_peak()

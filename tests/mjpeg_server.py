@@ -1,4 +1,4 @@
-"""A stream on loopback, as network cameras send it: JPEG after JPEG in one answer that never ends."""
+"""A stream on loopback as network cameras send it: one JPEG after another in an endless answer."""
 
 import threading
 import time
@@ -9,20 +9,24 @@ import numpy as np
 
 
 class Stream:
-    """Sends the pictures of a list round and round at a rate; can be killed and started again on the same port."""
+    """Sends a list of images again and again; can be stopped and started on the same port.
 
-    def __init__(self, images: list[np.ndarray], rate: float = 25.0, port: int = 0) -> None:
+    Attributes:
+        sent: when each image was last sent, by its position in the list, on the monotonic clock.
+    """
+
+    def __init__(self, images: list[np.ndarray], fps: float = 25.0, port: int = 0) -> None:
         self.parts = [
             cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
             for image in images
         ]
-        self.rate, self.port, self._server = rate, port, None
-        self.times: dict[
-            int, float
-        ] = {}  # of each picture, by its place in the list: when it was sent last
+        self.fps = fps
+        self.port = port
+        self.sent: dict[int, float] = {}
 
     def start(self) -> "Stream":
-        stream, alive = self, threading.Event()
+        stream = self
+        alive = threading.Event()
         alive.set()
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,21 +37,27 @@ class Stream:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
-                number, due = 0, time.monotonic()
+                number = 0
+                due = time.monotonic()
                 try:
                     while alive.is_set():
-                        part = stream.parts[number % len(stream.parts)]
-                        stream.times[number % len(stream.parts)] = time.monotonic()
-                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(part)}\r\n\r\n"
+                        position = number % len(stream.parts)
+                        part = stream.parts[position]
+                        stream.sent[position] = time.monotonic()
+                        head = (
+                            "--frame\r\nContent-Type: image/jpeg\r\n"
+                            f"Content-Length: {len(part)}\r\n\r\n"
+                        )
                         self.wfile.write(head.encode() + part + b"\r\n")
                         number += 1
-                        due = max(due + 1 / stream.rate, time.monotonic())
+                        due = max(due + 1 / stream.fps, time.monotonic())
                         time.sleep(max(0.0, due - time.monotonic()))  # sending takes time too
                 except OSError:
-                    pass  # the other side has gone
+                    pass  # the client has gone
 
         class Server(ThreadingHTTPServer):
-            daemon_threads, allow_reuse_address = True, True
+            daemon_threads = True
+            allow_reuse_address = True
 
         self._alive = alive
         self._server = Server(("127.0.0.1", self.port), Handler)

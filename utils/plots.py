@@ -241,7 +241,7 @@ def plot_shares(table: pd.DataFrame) -> Axes:
 
     Args:
         table: ``start_s``, ``end_s``, ``people`` and ``share_<class>`` of each of
-            ``MASK_CLASSES``, as ``Census.list_intervals`` of ``utils.video`` returns them. Shares
+            ``MASK_CLASSES``, as ``PeopleCounter.list_intervals`` of ``utils.video`` returns them. Shares
             of an interval without people are empty.
     """
     _, ax = plt.subplots(figsize=(9, 3))

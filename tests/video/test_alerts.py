@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.video.test_counts import BADLY, WITH, WITHOUT, make_faces
-from utils.video.alerts import STEADY, Alerts
+from utils.video.alerts import STABLE_S, Alerts
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_a_command_says_does_not_go_among_records(capfd):
 def test_a_label_that_does_not_last_alerts_nobody(command):
     alerts = Alerts(command)
     for frame in range(100):
-        shown = WITHOUT if frame % 50 < STEADY * 25 - 1 else WITH
+        shown = WITHOUT if frame % 50 < STABLE_S * 25 - 1 else WITH
         alerts.update(make_faces((1, shown)), frame / 25)
     alerts.update(make_faces(), 5.0)
     assert alerts.count == 0

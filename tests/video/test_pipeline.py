@@ -9,7 +9,7 @@ from utils.classes import NO_FACE, decide
 from utils.detect import detect_masks, load_models
 from utils.detect import pipeline as detect
 from utils.video.monitor import Monitor
-from utils.video.pipeline import EVERY, SETTLED, JudgeInTurns
+from utils.video.pipeline import EVERY, SETTLED, VideoPipeline
 
 PLACES = [(12 + 60 * i, 40, 52 + 60 * i, 90) for i in range(7)]
 
@@ -37,7 +37,7 @@ def draw(names, shift=0):
 
 @pytest.mark.parametrize(("count", "in_turn"), [(0, 0), (1, 1), (2, 1), (5, 1), (6, 2), (7, 2)])
 def test_settled_faces_are_judged_in_turns(fake_classifier, judged, count, in_turn):
-    judge = JudgeInTurns(find_blocks, fake_classifier)
+    judge = VideoPipeline(find_blocks, fake_classifier)
     names = ["with_mask", "without_mask", "mask_worn_incorrectly"] * 3
     for frame in range(SETTLED + 2 * EVERY):
         image = draw(names[:count], shift=frame % 3)
@@ -53,7 +53,7 @@ def test_settled_faces_are_judged_in_turns(fake_classifier, judged, count, in_tu
 def test_each_has_its_turn(fake_classifier, monkeypatch):
     """A mask that changes is told after as many frames as there are in a round, whoever wears it."""
     for position in range(EVERY):
-        judge, names = JudgeInTurns(find_blocks, fake_classifier), ["with_mask"] * EVERY
+        judge, names = VideoPipeline(find_blocks, fake_classifier), ["with_mask"] * EVERY
         for _ in range(SETTLED + 3):
             judge(draw(names))
         names[position] = "without_mask"
@@ -64,7 +64,7 @@ def test_each_has_its_turn(fake_classifier, monkeypatch):
 
 
 def test_a_face_that_changed_is_judged_in_every_frame_until_it_has_settled(fake_classifier, judged):
-    judge = JudgeInTurns(find_blocks, fake_classifier)
+    judge = VideoPipeline(find_blocks, fake_classifier)
     for frame in range(40):
         judge(draw(["with_mask", "with_mask" if frame < 20 else "without_mask"]))
     changed = judged.index(2, SETTLED)
@@ -77,14 +77,14 @@ def test_the_detectors_own_opinion_calls_for_a_judgement(fake_classifier, judged
         found = find_blocks(image)
         return detect_masks(image, lambda image: found, fake_classifier, detector_share=0)
 
-    judge = JudgeInTurns(find, fake_classifier)
+    judge = VideoPipeline(find, fake_classifier)
     for frame in range(20):
         judge(draw(["with_mask"] * 3 if frame < 15 else ["with_mask", "with_mask", "without_mask"]))
     assert judged[1::2][14:16] == [1, 2]  # find calls the classifier first, for an opinion
 
 
 def test_who_comes_and_who_is_no_face(fake_classifier, judged):
-    judge = JudgeInTurns(find_blocks, fake_classifier)
+    judge = VideoPipeline(find_blocks, fake_classifier)
     for _ in range(SETTLED + 1):
         assert len(judge(draw(["with_mask", "no_face"]))) == 1
     assert judged == [2] * SETTLED + [
@@ -108,7 +108,7 @@ def test_faces_that_touch_are_judged_each_time(fake_classifier, judged):
         found.xyxy[1] = (45, 40, 105, 100)
         return found
 
-    judge = JudgeInTurns(find, fake_classifier)
+    judge = VideoPipeline(find, fake_classifier)
     for _ in range(SETTLED + 3):
         judge(near)
     assert judged == [2] * (SETTLED + 3)
@@ -118,12 +118,14 @@ def test_faces_that_touch_are_judged_each_time(fake_classifier, judged):
     "name", ["one takes the mask off", "two cross, one puts a mask on", "three cross"]
 )
 def test_films_are_told_as_by_judging_all(name):
-    monitor = Monitor(JudgeInTurns(*load_models("fcos", 0.25, tiled=False)))
+    monitor = Monitor(VideoPipeline(*load_models("fcos", 0.25, tiled=False)))
     row = follow_people(monitor, FILMS[name], step=2)
     assert (row["people"], row["identity switches"]) == (row["counted"], 0)
     assert row["most changes of a label"] == any(
         np.isfinite(person.later[0]) for person in FILMS[name].people
     )
     last = sorted(person.later[1] or person.class_name for person in FILMS[name].people)
-    told = [class_name for class_name, count in monitor.census.counts.items() for _ in range(count)]
+    told = [
+        class_name for class_name, count in monitor.counter.counts.items() for _ in range(count)
+    ]
     assert sorted(told) == last

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import BLOCK_COLORS
+from tests.films import write_video
 from tests.mjpeg_server import Stream
 from utils.files import SourceError
 from utils.images import write_image
@@ -19,30 +20,19 @@ from utils.video.live import LiveReader
 from utils.video.sources import Video, hide_password
 
 
-def write_video(
-    path: Path, rate: float = 12.5, names=tuple(BLOCK_COLORS), resolution_wh=(64, 48)
-) -> Path:
-    """A film of one frame a colour, so that a frame is known by its colour."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, resolution_wh)
-    for name in names:
-        writer.write(np.full((*resolution_wh[::-1], 3), BLOCK_COLORS[name][::-1], np.uint8))
-    writer.release()
-    return path
-
-
-@pytest.mark.parametrize("rate", [5.0, 12.5, 30.0])
-def test_frames_come_as_they_were_written(tmp_path, rate):
-    video = Video(write_video(tmp_path / "film é.mp4", rate))
+@pytest.mark.parametrize("fps", [5.0, 12.5, 30.0])
+def test_frames_come_as_they_were_written(tmp_path, fps):
+    video = Video(write_video(tmp_path / "film é.mp4", fps))
     assert (video.is_live, video.frame_count, video.path) == (
         False,
         len(BLOCK_COLORS),
         tmp_path / "film é.mp4",
     )
-    assert video.rate == pytest.approx(rate)
+    assert video.fps == pytest.approx(fps)
     frames = list(video)
     assert [number for number, _, _ in frames] == list(range(len(BLOCK_COLORS)))
     assert [time_s for _, time_s, _ in frames] == pytest.approx(
-        [number / rate for number, _, _ in frames], abs=1e-3
+        [number / fps for number, _, _ in frames], abs=1e-3
     )
     for (_, _, image), color in zip(frames, BLOCK_COLORS.values(), strict=True):
         assert (image.shape, image.dtype) == ((48, 64, 3), np.uint8)
@@ -199,7 +189,7 @@ def test_no_password_is_shown(address, shown):
 
 def test_a_stream_gives_its_newest_frame_and_none_twice():
     images = [np.full((48, 64, 3), value, np.uint8) for value in range(0, 250, 10)]
-    with Stream(images, rate=50) as stream:
+    with Stream(images, fps=50) as stream:
         video, seen, times = Video(stream.address), [], []
         assert (video.is_live, video.frame_count) == (True, None)
         for number, time_s, image in video:
@@ -217,7 +207,7 @@ def test_a_stream_gives_its_newest_frame_and_none_twice():
 
 def test_a_stream_that_breaks_five_times_comes_back_and_says_so():
     image, told, broken = np.full((48, 64, 3), 120, np.uint8), [], 0
-    with Stream([image], rate=50) as stream:
+    with Stream([image], fps=50) as stream:
         video = Video(stream.address.replace("://", "://user:secret@"), told.append)
         for number, _, frame in video:
             assert abs(frame.mean() - 120) < 3
@@ -243,18 +233,18 @@ def test_a_stream_that_stays_away_is_given_up():
         def release(self):
             pass
 
-    reader = LiveReader(Gone, told.append, "The door", patience=1.0, first_wait=0.1)
+    reader = LiveReader(Gone, told.append, "The door", give_up_s=1.0, first_wait_s=0.1)
     assert list(reader) == [] and reader.given_up
-    assert told[-1] == "The door gave nothing for 1 s."
+    assert told[-1] == "The door sent no frame for 1 s."
     assert told[:-1] == [
         f"The door broke off: trying again in {wait:g} s." for wait in (0.1, 0.2, 0.4)
     ]
 
 
 def test_a_stream_that_breaks_for_good_has_failed_after_its_frames(monkeypatch):
-    monkeypatch.setattr(sources, "LiveReader", partial(LiveReader, patience=0.5, first_wait=0.1))
+    monkeypatch.setattr(sources, "LiveReader", partial(LiveReader, give_up_s=0.5, first_wait_s=0.1))
     frames = []
-    with Stream([np.full((48, 64, 3), 120, np.uint8)], rate=50) as stream:
+    with Stream([np.full((48, 64, 3), 120, np.uint8)], fps=50) as stream:
         video = Video(stream.address)
         with pytest.raises(
             SourceError, match=rf"^{stream.address} is given up: check that it is switched on"

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from utils.boxes import Detections, box_iou
-from utils.video.tracker import CONFIRMED, MEMORY, OUTAGE, Tracker, match_greedily
+from utils.video.tracker import MAX_PAUSE_S, MEMORY_S, MIN_HITS, Tracker, match_greedily
 
-RATE = 25.0  # frames a second
+FPS = 25.0  # frames a second
 MASKED, BARE = np.array([0.9, 0.1, 0, 0]), np.array([0.1, 0.9, 0, 0])
 
 
 def make_path(start, velocity, seconds=4.0, side=60, first=0.0, hidden=()):
     """A face's box by frame number: it moves straight on, and is not found while hidden."""
     boxes = {}
-    for frame in range(round(first * RATE), round((first + seconds) * RATE)):
-        time_s = frame / RATE
+    for frame in range(round(first * FPS), round((first + seconds) * FPS)):
+        time_s = frame / FPS
         if not any(begin <= time_s < end for begin, end in hidden):
             centre = np.array(start) + np.array(velocity) * (time_s - first)
             boxes[frame] = np.concatenate([centre - side / 2, centre + side / 2])
@@ -36,7 +36,7 @@ def follow(paths, noise=0.0, seed=0, drop=0.0, confidence=None, y_prob=None):
         judged = np.array(
             [MASKED if y_prob is None else y_prob(i, frame, rng) for i in shown], np.float32
         )
-        found = tracker.update(Detections(boxes, sure, judged.reshape(-1, 4)), frame / RATE)
+        found = tracker.update(Detections(boxes, sure, judged.reshape(-1, 4)), frame / FPS)
         for box, track_id, row in zip(found.xyxy, found.track_id, found.y_prob, strict=True):
             if not track_id:
                 continue
@@ -55,7 +55,7 @@ def pass_behind(path, edge, first, last):
     seen = {}
     for frame, box in path.items():
         left, right = (edge, box[2]) if box[2] > edge > box[0] else (box[0], box[2])
-        if not first <= frame / RATE < last:
+        if not first <= frame / FPS < last:
             seen[frame] = box
         elif right - left > 15 and box[2] > edge:
             seen[frame] = np.array([left, box[1], right, box[3]])
@@ -123,13 +123,13 @@ def test_frames_without_the_face_do_not_end_its_track():
 
 
 def test_who_comes_back_later_is_counted_again():
-    gone = MEMORY + 0.2
+    gone = MEMORY_S + 0.2
     path = make_path((100, 100), (0, 0), seconds=4, hidden=[(1.0, 1.0 + gone)])
     assert follow([path])[1].count == 2
 
 
 @pytest.mark.parametrize(
-    ("seconds", "count"), [(0.3, 1), (3.0, 1), (OUTAGE - 1, 1), (OUTAGE + 1, 2)]
+    ("seconds", "count"), [(0.3, 1), (3.0, 1), (MAX_PAUSE_S - 1, 1), (MAX_PAUSE_S + 1, 2)]
 )
 def test_a_stream_that_breaks_ages_nobody_unless_it_is_long_away(seconds, count):
     tracker, path = Tracker(), make_path((100, 100), (0, 0), seconds=4)
@@ -137,12 +137,12 @@ def test_a_stream_that_breaks_ages_nobody_unless_it_is_long_away(seconds, count)
         faces = Detections(
             box[None].astype(np.float32), np.ones(1, np.float32), MASKED[None].astype(np.float32)
         )
-        tracker.update(faces, frame / RATE + (seconds if frame > 50 else 0))
+        tracker.update(faces, frame / FPS + (seconds if frame > 50 else 0))
     assert tracker.count == count
 
 
 def test_what_is_seen_too_seldom_is_nobody():
-    path = make_path((100, 100), (0, 0), seconds=(CONFIRMED - 1) / RATE)
+    path = make_path((100, 100), (0, 0), seconds=(MIN_HITS - 1) / FPS)
     answers, tracker = follow([path])
     assert (answers, tracker.count) == ([{}], 0)
 

@@ -59,7 +59,7 @@ def test_a_frame_comes_back_as_boxes_with_captions_and_counts(judge):
 
 
 def test_who_is_too_close_is_marked_and_counted(judge):
-    webcam = Webcam(Monitor(judge, distance=5.0))
+    webcam = Webcam(Monitor(judge, min_distance=5.0))
     answer = send(
         webcam, draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90)))
     )
@@ -103,9 +103,9 @@ CELLS = [
     webcam
     """,
     """
-    census = webcam.monitor.census
+    counter = webcam.monitor.counter
     with open("seen.json", "w") as file:
-        json.dump({"seen": seen, "counts": census.counts, "tracks": census.list_tracks()}, file)
+        json.dump({"seen": seen, "counts": counter.counts, "tracks": counter.list_tracks()}, file)
     """,
 ]
 

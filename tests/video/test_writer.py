@@ -10,7 +10,7 @@ import pytest
 from utils.images import ImageError
 from utils.video import writer as video_copy
 from utils.video.sources import Video
-from utils.video.writer import VideoCopy
+from utils.video.writer import VideoWriter
 
 
 def make_frame(number: int, resolution_wh=(64, 48)) -> np.ndarray:
@@ -18,18 +18,18 @@ def make_frame(number: int, resolution_wh=(64, 48)) -> np.ndarray:
 
 
 def test_a_copy_without_frames_is_no_file(tmp_path):
-    with VideoCopy(tmp_path / "a.mp4", 25) as copy:
+    with VideoWriter(tmp_path / "a.mp4", 25) as copy:
         pass
     assert (copy.frame_count, list(tmp_path.iterdir())) == (0, [])
 
 
-@pytest.mark.parametrize("rate", [10, 23.976, 25, 30])
-def test_a_copy_has_the_rate_the_length_and_the_frames(tmp_path, rate):
-    with VideoCopy(tmp_path / "below" / "a é.mp4", rate) as copy:
+@pytest.mark.parametrize("fps", [10, 23.976, 25, 30])
+def test_a_copy_has_the_rate_the_length_and_the_frames(tmp_path, fps):
+    with VideoWriter(tmp_path / "below" / "a é.mp4", fps) as copy:
         for number in range(40):
-            copy.add(make_frame(number), number / rate)
+            copy.add(make_frame(number), number / fps)
     read = Video(copy.path)
-    assert (read.frame_count, read.rate) == (40, pytest.approx(rate, abs=1e-3))
+    assert (read.frame_count, read.fps) == (40, pytest.approx(fps, abs=1e-3))
     for number, _, image in read:
         assert np.abs(image.astype(int) - make_frame(number)).max() < 12
 
@@ -37,7 +37,7 @@ def test_a_copy_has_the_rate_the_length_and_the_frames(tmp_path, rate):
 def test_a_camera_that_stutters_gives_a_copy_that_runs_as_time_did(tmp_path):
     """25 frames a second are promised; 5 come in the first second, 100 in the next, none in the third, one after it."""
     times = [*np.linspace(0, 0.8, 5), *np.linspace(1, 1.99, 100), 3.0]
-    with VideoCopy(tmp_path / "a.mp4", 25, by_time=True) as copy:
+    with VideoWriter(tmp_path / "a.mp4", 25, real_time=True) as copy:
         for number, time_s in enumerate(times):
             copy.add(make_frame(number), time_s)
     assert copy.frame_count == 76
@@ -56,7 +56,7 @@ def test_a_camera_that_stutters_gives_a_copy_that_runs_as_time_did(tmp_path):
 
 
 def test_a_frame_of_another_size_lies_whole_in_the_first_ones(tmp_path):
-    with VideoCopy(tmp_path / "a.mp4", 25) as copy:
+    with VideoWriter(tmp_path / "a.mp4", 25) as copy:
         copy.add(make_frame(50), 0)
         copy.add(make_frame(50, (48, 64)), 0.04)
     frames = [image for _, _, image in Video(copy.path)]
@@ -68,7 +68,7 @@ def test_a_full_disk_leaves_a_copy_that_can_be_played(tmp_path, monkeypatch):
     free = iter([10**12, 10**12, 1000])
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(video_copy.shutil, "disk_usage", lambda folder: usage(next(free)))
-    copy, number = VideoCopy(tmp_path / "a.mp4", 25), 0
+    copy, number = VideoWriter(tmp_path / "a.mp4", 25), 0
     with pytest.raises(
         ImageError, match=rf"^{tmp_path / 'a.mp4'} ends after 2.0 s: the disk is full"
     ):
@@ -82,4 +82,4 @@ def test_a_full_disk_leaves_a_copy_that_can_be_played(tmp_path, monkeypatch):
 def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda self: False, raising=False)
     with pytest.raises(ImageError, match="cannot be written: choose another folder"):
-        VideoCopy(tmp_path / "a.mp4", 25).add(make_frame(0), 0)
+        VideoWriter(tmp_path / "a.mp4", 25).add(make_frame(0), 0)

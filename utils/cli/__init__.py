@@ -1,21 +1,28 @@
-"""What the script does with its arguments and files: outputs, reports, exit codes."""
+"""What the script does with its arguments and files.
 
-from utils.cli.annotate import annotate_images, show_progress
-from utils.cli.json_stream import JsonStream
-from utils.cli.outputs import STDOUT, RecordError, check_targets, speak
-from utils.cli.records import make_record, write_csv, write_json, write_table
+``run_script`` takes the arguments: it checks the outputs, loads the models, processes the images
+(``process_images``) or the video (``process_video``), writes JSON and CSV, and returns the exit
+code. ``Report`` collects what happened.
+"""
+
+from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_output
+from utils.cli.process import process_images, process_video
+from utils.cli.records import JsonStream, make_record, write_csv, write_json, write_table
 from utils.cli.report import Report
+from utils.cli.run import run_as_program, run_script
 
 __all__ = [
     "JsonStream",
-    "RecordError",
+    "OutputError",
     "Report",
     "STDOUT",
-    "annotate_images",
-    "check_targets",
+    "check_outputs",
     "make_record",
-    "show_progress",
-    "speak",
+    "open_output",
+    "process_images",
+    "process_video",
+    "run_as_program",
+    "run_script",
     "write_csv",
     "write_json",
     "write_table",

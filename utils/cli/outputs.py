@@ -1,4 +1,4 @@
-"""Where a run writes: tried before the work, so that nothing of the user's is replaced and nothing is lost."""
+"""The files that a run writes: check them before the work begins, and open them."""
 
 from __future__ import annotations
 
@@ -11,107 +11,116 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-STDOUT = "-"
+STDOUT = "-"  # the name of standard output as an output
 
 
-class RecordError(ValueError):
-    """A place that cannot be written to. Its text is one sentence for a person."""
+class OutputError(ValueError):
+    """An output that cannot be written. Its text is one sentence for the user."""
 
 
-def check_targets(
-    targets: Iterable[str | Path | None],
+def check_outputs(
+    outputs: Iterable[str | Path | None],
     folder: str | Path | None,
     sources: Iterable[Path],
     copies: Iterable[Path],
 ) -> None:
-    """Try all places that a run will write to, and make their folders: better told before an hour's work than after.
+    """Check that all outputs of a run can be written, and make their folders.
+
+    An hour's work is not lost because its result cannot be saved, and no file of the user is
+    replaced by mistake.
 
     Args:
-        targets: files, ``-`` for standard output; None is passed over.
-        folder: of the annotated copies, or None.
-        sources: what the run reads.
-        copies: the annotated copies that it may write.
+        outputs: files to write, ``-`` for standard output; None is skipped.
+        folder: the folder of the annotated copies, or None.
+        sources: files that the run reads.
+        copies: annotated copies that it may write.
 
     Raises:
-        RecordError: nothing can be written there, two of them are one file, or one is a source.
+        OutputError: an output cannot be written, or is also a source, a copy or another output.
     """
-    targets = [target for target in targets if target]
-    taken = {}
-    if targets:  # thousands of paths, which need not be looked up where nothing can clash with them
-        taken |= {path.resolve(): "is an annotated copy's" for path in copies}
-        taken |= {path.resolve(): f"is {path}, which is read" for path in sources}
-    for target in targets:
-        if str(target) == STDOUT:
+    wanted = [output for output in outputs if output]
+    taken: dict[Path, str] = {}  # what each path is already used for
+    if wanted:  # sources may be thousands of files: look at them only if they can clash
+        for path in copies:
+            taken[path.resolve()] = "the path of an annotated copy"
+        for path in sources:
+            taken[path.resolve()] = f"{path}, which is read"
+    for output in wanted:
+        if str(output) == STDOUT:
             if sys.stdout is None:
-                raise RecordError("Standard output is closed: name a file.")
+                raise OutputError("Standard output is closed: name a file.")
             continue
-        place = Path(target).resolve()
-        if place in taken and not place.is_char_device():
-            raise RecordError(
-                f"{target} cannot be written (it {taken[place]}): choose another place."
+        path = Path(output).resolve()
+        if path in taken and not path.is_char_device():
+            raise OutputError(
+                f"{output} cannot be written (it is {taken[path]}): choose another place."
             )
-        taken[place] = "is another file's"
-        check_writable(target)
-    check_writable(folder, folder=True)
+        taken[path] = "the path of another output"
+        check_writable(output)
+    if folder is not None:
+        check_writable(folder, is_folder=True)
 
 
-def check_writable(target: str | Path | None, folder: bool = False) -> None:
-    """Make the folder of a file, or the folder itself, and try it.
+def check_writable(output: str | Path, is_folder: bool = False) -> None:
+    """Check that a file, or files in a folder, can be written; make the folder.
 
     Raises:
-        RecordError: nothing can be written there.
+        OutputError: nothing can be written there.
     """
-    if target is None or str(target) == STDOUT:
+    if str(output) == STDOUT:
         return
-    parent = Path(target) if folder else Path(target).parent
+    path = Path(output)
+    folder = path if is_folder else path.parent
     try:
-        if Path(target).is_dir() and not folder:
+        if path.is_dir() and not is_folder:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        parent.mkdir(parents=True, exist_ok=True)
-        if folder or not Path(target).exists():
-            tempfile.TemporaryFile(dir=parent).close()
-        elif not os.access(target, os.W_OK):
+        folder.mkdir(parents=True, exist_ok=True)
+        if is_folder or not path.exists():
+            tempfile.TemporaryFile(dir=folder).close()
+        elif not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise refuse(target, error) from error
+        raise make_output_error(output, error) from error
 
 
 @contextmanager
-def open_target(target: str | Path) -> Iterator[TextIO]:
-    """A text file to write, or standard output, in UTF-8.
+def open_output(output: str | Path) -> Iterator[TextIO]:
+    """Open a text file, or standard output, for writing in UTF-8.
 
     Raises:
-        RecordError: it cannot be written, or not to its end.
+        OutputError: it cannot be opened, or a write fails.
     """
     try:
-        if str(target) == STDOUT:
-            with speak() as file:
+        if str(output) == STDOUT:
+            with open_stdout() as file:
                 yield file
         else:
-            # A file's name may hold bytes that are no text; JSON reads their escapes back as they were.
-            with open(target, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+            # The name of a file may hold bytes that are no text: write them as escapes, which JSON
+            # reads back.
+            with open(output, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
                 yield file
     except OSError as error:
-        raise refuse(target, error) from error
+        raise make_output_error(output, error) from error
 
 
 @contextmanager
-def speak() -> Iterator[TextIO]:
-    """Standard output, for whatever is written now to arrive now.
+def open_stdout() -> Iterator[TextIO]:
+    """Give standard output, and flush it at the end of the ``with`` block.
 
     Raises:
-        OSError: nobody listens any more, or its disk is full; nothing more is then sent there, at the end neither.
+        OSError: its reader has closed it, or its disk is full. Later output then goes nowhere, so
+            that Python does not fail again when it flushes at exit.
     """
     try:
         yield sys.stdout
         sys.stdout.flush()
     except OSError:
-        with suppress(OSError, ValueError):  # a stand-in has no number
+        with suppress(OSError, ValueError):  # sys.stdout may be an object without a file number
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
 
 
-def refuse(target: str | Path, error: OSError) -> RecordError:
-    """The sentence about a place that cannot be written to."""
-    name = "Standard output" if str(target) == STDOUT else target
-    return RecordError(f"{name} cannot be written ({error.strerror}): choose another place.")
+def make_output_error(output: str | Path, error: OSError) -> OutputError:
+    """Return the error that says that an output cannot be written, and why."""
+    name = "Standard output" if str(output) == STDOUT else output
+    return OutputError(f"{name} cannot be written ({error.strerror}): choose another place.")

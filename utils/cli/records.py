@@ -1,9 +1,11 @@
-"""Detections as the JSON and CSV records that the script writes, with the standard library alone."""
+"""Detections as records, the form in which the script writes them as JSON and CSV."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,13 +13,26 @@ import numpy as np
 
 from utils.boxes import Detections, clip_boxes
 from utils.classes import CLASS_NAMES, decide
-from utils.cli.outputs import open_target
+from utils.cli.outputs import STDOUT, OutputError, make_output_error, open_output, open_stdout
 
+BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
+PROBABILITY_COLUMNS = tuple(f"probability_{name}" for name in CLASS_NAMES)
 CSV_COLUMNS = (
-    *("file", "frame", "time_s", "width", "height", "x_min", "y_min", "x_max", "y_max"),
-    *("confidence", "class_name", "probability"),
-    *(f"probability_{name}" for name in CLASS_NAMES),
+    "file",
+    "frame",
+    "time_s",
+    "width",
+    "height",
+    *BOX_COLUMNS,
+    "confidence",
+    "class_name",
+    "probability",
+    *PROBABILITY_COLUMNS,
 )
+MIN_FREE = 2**20  # bytes; a JSON file ends before the disk has less, so that the CSV files fit
+CHECK_EVERY = 25  # records between two looks at the free space
+JSON_HEAD = b'{"images": ['
+JSON_TAIL = b"\n]}\n"
 
 
 def make_record(
@@ -27,80 +42,164 @@ def make_record(
     frame: int | None = None,
     time_s: float | None = None,
 ) -> dict:
-    """One image, or one frame of a video, and its faces.
+    """Return the record of one image, or of one frame of a video.
 
     Args:
         file: the image or video.
         resolution_wh: width and height of the upright image, pixels.
         detections: with ``y_prob``.
-        frame: number of a video's frame from 0, None for an image.
-        time_s: the frame's moment in seconds from the start.
+        frame: number of the frame from 0; None for an image.
+        time_s: time of the frame from the start, seconds.
 
     Returns:
-        ``{"file", "width", "height", "faces": [{"box": [x_min, y_min, x_max, y_max], "confidence", "class_name",
-        "probability", "probabilities": {name: p}}]}``, for a frame also ``frame`` and ``time_s``, and of each face
-        ``track_id`` where faces are followed.
+        ``{"file", "width", "height", "faces": [{"box": [x_min, y_min, x_max, y_max], "confidence",
+        "class_name", "probability", "probabilities": {name: p}}]}``. A frame also has ``frame`` and
+        ``time_s``, and a face whose track counts has ``track_id``.
     """
     record: dict = {"file": file.as_posix() if isinstance(file, Path) else file}
     if frame is not None:
-        record |= {"frame": frame, "time_s": round(time_s or 0.0, 3)}
-    record |= dict(zip(("width", "height"), map(int, resolution_wh), strict=True))
+        record["frame"] = frame
+        record["time_s"] = round(time_s or 0.0, 3)
+    record["width"] = int(resolution_wh[0])
+    record["height"] = int(resolution_wh[1])
+    record["faces"] = []
     boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int).tolist()
-    y_prob = np.zeros((0, len(CLASS_NAMES))) if detections.y_prob is None else detections.y_prob
-    ids = [None] * len(boxes) if detections.track_id is None else detections.track_id.tolist()
-    record["faces"] = [
-        {
-            **({"track_id": track_id} if track_id else {}),
-            "box": box,
-            "confidence": round(float(confidence), 4),
-            "class_name": CLASS_NAMES[class_id],
-            "probability": round(float(row[class_id]), 4),
-            "probabilities": {
-                name: round(float(p), 4) for name, p in zip(CLASS_NAMES, row, strict=True)
-            },
+    y_prob = detections.y_prob
+    if y_prob is None:
+        y_prob = np.zeros((0, len(CLASS_NAMES)))
+    class_ids = decide(y_prob).tolist()
+    for index, (box, class_id) in enumerate(zip(boxes, class_ids, strict=True)):
+        face: dict = {}
+        if detections.track_id is not None and detections.track_id[index]:
+            face["track_id"] = int(detections.track_id[index])
+        row = y_prob[index]
+        face["box"] = box
+        face["confidence"] = round(float(detections.confidence[index]), 4)
+        face["class_name"] = CLASS_NAMES[class_id]
+        face["probability"] = round(float(row[class_id]), 4)
+        face["probabilities"] = {
+            name: round(float(p), 4) for name, p in zip(CLASS_NAMES, row, strict=True)
         }
-        for box, confidence, class_id, row, track_id in zip(
-            boxes, detections.confidence, decide(y_prob), y_prob, ids, strict=True
-        )
-    ]
+        record["faces"].append(face)
     return record
 
 
-def write_json(target: str | Path, records: Iterable[dict]) -> None:
-    """Write ``{"images": [record, ...]}``, one line a record; the target ``-`` is standard output.
+def write_json(output: str | Path, records: Iterable[dict]) -> None:
+    """Write ``{"images": [record, ...]}``, one record per line, to a file or to ``-``.
 
     Raises:
-        RecordError: the target cannot be written.
+        OutputError: the output cannot be written.
     """
     lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
-    with open_target(target) as file:
+    with open_output(output) as file:
         file.write(f'{{"images": [\n{lines}\n]}}\n')
 
 
-def write_table(target: str | Path, rows: Iterable[dict], columns: Sequence[str]) -> None:
-    """Write rows as CSV; the target ``-`` is standard output.
+def write_table(output: str | Path, rows: Iterable[dict], columns: Sequence[str]) -> None:
+    """Write rows as CSV to a file or to ``-``.
 
     Raises:
-        RecordError: the target cannot be written.
+        OutputError: the output cannot be written.
     """
-    with open_target(target) as file:
+    with open_output(output) as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def write_csv(target: str | Path, records: Iterable[dict]) -> None:
-    """Write one row a face, columns as ``CSV_COLUMNS``; ``frame`` and ``time_s`` are empty for images.
+def write_csv(output: str | Path, records: Iterable[dict]) -> None:
+    """Write one row per face, with the columns of ``CSV_COLUMNS``, to a file or to ``-``.
+
+    ``frame`` and ``time_s`` are empty for images.
 
     Raises:
-        RecordError: the target cannot be written.
+        OutputError: the output cannot be written.
     """
-    rows = (
-        record
-        | face
-        | dict(zip(("x_min", "y_min", "x_max", "y_max"), face["box"], strict=True))
-        | {f"probability_{name}": p for name, p in face["probabilities"].items()}
-        for record in records
-        for face in record["faces"]
-    )
-    write_table(target, rows, CSV_COLUMNS)
+    rows = []
+    for record in records:
+        for face in record["faces"]:
+            row = record | face
+            row |= zip(BOX_COLUMNS, face["box"], strict=True)
+            row |= zip(PROBABILITY_COLUMNS, face["probabilities"].values(), strict=True)
+            rows.append(row)
+    write_table(output, rows, CSV_COLUMNS)
+
+
+class JsonStream:
+    """Writes records one by one, in the form of ``write_json``.
+
+    The file is complete after each record, whatever ends the program, and the records of a whole
+    day need no memory. A full disk costs the last record only.
+    """
+
+    def __init__(self, output: str | Path) -> None:
+        """Begin a file, or standard output if ``output`` is ``-``.
+
+        Raises:
+            OutputError: the output cannot be written.
+        """
+        self._output = output
+        self._count = 0  # records written
+        self._end = 0  # position in the file after the last record
+        self._file: io.FileIO | None = None
+        if str(output) != STDOUT:
+            try:
+                self._file = open(output, "wb", buffering=0)
+            except OSError as error:
+                raise make_output_error(output, error) from error
+        self._write(JSON_HEAD)
+
+    def add(self, record: dict) -> None:
+        """Write one record.
+
+        Raises:
+            OutputError: the disk is full, or nearly; the file ends with the record before.
+        """
+        if self._file is not None and self._count % CHECK_EVERY == 0:
+            self._check_free_space()
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        separator = b",\n" if self._count else b"\n"
+        self._write(separator + line)
+        self._count += 1
+
+    def close(self) -> None:
+        """Complete the output."""
+        if self._file is None:
+            self._write_to_stdout(JSON_TAIL)
+        else:
+            self._file.close()
+
+    def _check_free_space(self) -> None:
+        if shutil.disk_usage(Path(self._output).parent).free < MIN_FREE:
+            raise OutputError(
+                f"{self._output} ends after {self._count} records: the disk is full. "
+                "Make room on the disk."
+            )
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._write_to_stdout(data)
+            return
+        try:
+            self._write_at_end(self._file, data + JSON_TAIL)
+            self._end += len(data)
+        except OSError as error:
+            self._file.truncate(self._end)  # frees the room that the tail needs
+            self._write_at_end(self._file, JSON_TAIL)
+            raise OutputError(
+                f"{self._output} cannot be written on ({error.strerror}): make room on the disk."
+            ) from error
+
+    def _write_to_stdout(self, data: bytes) -> None:
+        try:
+            with open_stdout() as file:
+                file.write(data.decode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise OutputError(
+                f"Standard output cannot be written on ({error.strerror}): name a file."
+            ) from error
+
+    def _write_at_end(self, file: io.FileIO, data: bytes) -> None:
+        file.seek(self._end)
+        while data:  # a disk that is nearly full takes a part
+            data = data[file.write(data) :]

@@ -1,9 +1,10 @@
-"""What a run did: its counts, records and problems, and its exit code."""
+"""What a run did: its counts, records and problems, its summary and its exit code."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,61 +16,76 @@ class Report:
     """What a run did.
 
     Attributes:
-        keep: whether records are kept; a webcam left on for a day would fill the memory.
-        records: as ``records.make_record`` makes them.
-        problems: a sentence for each source that failed.
-        counts: "images" (or frames), "faces", and each class.
-        interrupted: whether Ctrl-C ended it before its end.
-        people: of a video, how many there were of each class.
+        keep_records: whether ``add`` keeps records; those of a camera that runs all day would fill
+            the memory.
+        records: the records kept, from ``make_record``.
+        problems: a sentence about each input or output that failed.
+        counts: number of "images" (or frames), of "faces", and of faces of each class.
+        interrupted: whether Ctrl-C ended the run early.
+        people: for a video, the number of people of each class.
     """
 
-    keep: bool = True
+    keep_records: bool = True
     records: list[dict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
     people: dict[str, int] | None = None
 
     def add(self, record: dict) -> None:
-        """Count an image and its faces, and keep its record."""
+        """Count an image and its faces, and keep its record if records are kept."""
         self.counts["images"] += 1
         self.counts["faces"] += len(record["faces"])
         self.counts.update(face["class_name"] for face in record["faces"])
-        if self.keep:
+        if self.keep_records:
             self.records.append(record)
 
-    def fail(self, sentence: str) -> None:
-        """Tell of a source that failed, above the progress bar, and go on."""
-        self.problems.append(sentence)
-        self.warn(sentence)
+    def fail(self, message: str) -> None:
+        """Note and print a problem; the run goes on."""
+        self.problems.append(message)
+        self.warn(message)
 
-    def warn(self, sentence: str) -> None:
-        """Tell of something that is no failure yet, such as a stream that is tried again."""
-        from tqdm import tqdm
+    def warn(self, message: str) -> None:
+        """Print a message to standard error, above a progress bar; the run has not failed."""
+        from tqdm import tqdm  # only where there is a message: the import takes time
 
-        tqdm.write(sentence, file=sys.stderr)
+        tqdm.write(message, file=sys.stderr)
 
     @property
     def exit_code(self) -> int:
-        """0: all done; 1: some of the sources, or stopped before the end; 2: none could be done."""
-        if self.interrupted or (self.problems and self.counts["images"]):
+        """0 if all was done, 1 if some inputs failed or Ctrl-C ended the run, 2 if all failed."""
+        if self.interrupted:
             return 1
-        return 2 if self.problems else 0
+        if not self.problems:
+            return 0
+        return 1 if self.counts["images"] else 2
 
     def summary(self, unit: str, copies: list[Path]) -> str:
-        """One line, such as "3 images, 2 faces: 1 with_mask, 1 without_mask; annotated copies in output/"."""
-        images, faces = self.counts["images"], self.counts["faces"]
-        text = f"{images} {unit}{'s' * (images != 1)}, {faces} face{'s' * (faces != 1)}"
-        counts = self.counts
-        if self.people is not None:
-            counts, people = self.people, sum(self.people.values())
-            text = f"{images} {unit}{'s' * (images != 1)}, {people} {'person' if people == 1 else 'people'}"
-        if classes := [f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name]]:
+        """Return one line, such as "3 images, 2 faces: 2 with_mask; annotated copies in output/."
+
+        Args:
+            unit: "image" or "frame".
+            copies: the annotated copies written.
+        """
+        counts: Mapping[str, int]
+        if self.people is None:
+            counts = self.counts
+            found = _count(self.counts["faces"], "face", "faces")
+        else:
+            counts = self.people
+            found = _count(sum(self.people.values()), "person", "people")
+        text = f"{_count(self.counts['images'], unit, f'{unit}s')}, {found}"
+        classes = [f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name]]
+        if classes:
             text += f": {', '.join(classes)}"
-        if copies:
-            text += (
-                f"; annotated copies in {copies[0].parent}/"
-                if len(copies) > 1
-                else f"; annotated copy {copies[0]}"
-            )
-        return text + ("; stopped before the end." if self.interrupted else ".")
+        if len(copies) == 1:
+            text += f"; annotated copy {copies[0]}"
+        elif copies:
+            text += f"; annotated copies in {copies[0].parent}/"
+        if self.interrupted:
+            text += "; stopped before the end"
+        return f"{text}."
+
+
+def _count(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"

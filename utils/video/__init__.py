@@ -1,25 +1,32 @@
-"""Frames over time: read a video or camera, track and count people, draw, write copies."""
+"""People in a video: read frames, detect, track, count, draw, write an annotated copy.
+
+``Video`` reads the frames of any source and ``VideoWriter`` writes them. ``Monitor`` is the way of
+a
+frame: ``VideoPipeline`` detects and classifies its faces, ``Tracker.update`` matches them to
+    tracks,
+``PeopleCounter.update`` counts each track once, ``Alerts`` runs a command. ``utils.video.webcam``
+does all this with the browser's camera in a notebook.
+"""
 
 from utils.video.alerts import Alerts
-from utils.video.counts import INTERVAL_COLUMNS, TRACK_COLUMNS, Census
+from utils.video.counts import INTERVAL_COLUMNS, TRACK_COLUMNS, PeopleCounter
 from utils.video.distance import ERROR, FIELD_OF_VIEW
-from utils.video.monitor import Monitor, watch_video
-from utils.video.pipeline import JudgeInTurns
+from utils.video.monitor import Monitor
+from utils.video.pipeline import VideoPipeline
 from utils.video.sources import Video
 from utils.video.tracker import Tracker
-from utils.video.writer import VideoCopy
+from utils.video.writer import VideoWriter
 
 __all__ = [
     "Alerts",
-    "Census",
     "ERROR",
     "FIELD_OF_VIEW",
     "INTERVAL_COLUMNS",
-    "JudgeInTurns",
     "Monitor",
+    "PeopleCounter",
     "TRACK_COLUMNS",
     "Tracker",
     "Video",
-    "VideoCopy",
-    "watch_video",
+    "VideoPipeline",
+    "VideoWriter",
 ]

@@ -1,4 +1,4 @@
-"""A command of the user's, run once for each person who wears no mask, or wears it badly."""
+"""Run a command once for each person without a mask, or with a mask worn incorrectly."""
 
 from __future__ import annotations
 
@@ -9,71 +9,94 @@ from collections.abc import Callable
 
 from utils.boxes import Detections
 from utils.classes import CLASS_NAMES, decide
+from utils.video.tracker import split_tracks
 
-STEADY = 1.0  # seconds that a label must last before it is acted upon
-CALM = ("with_mask",)  # classes that alert nobody
+STABLE_S = 1.0  # seconds that a label must last before it raises an alert
+NO_ALERT = ("with_mask",)  # classes that raise no alert
 
 
 class Alerts:
-    """Runs a command once a track. The words of the command are split before a name is put in, and no shell is asked.
+    """Runs a command once per track.
+
+    The command is split into words before the class and the track are filled in, and runs without a
+    shell.
 
     Attributes:
-        count: how many were raised.
+        count: number of alerts raised.
     """
 
-    def __init__(self, command: str, tell: Callable[[str], None] = lambda sentence: None) -> None:
-        """Take a command such as ``notify-send "{class}" "person {track}"``.
+    def __init__(
+        self, command: str, on_message: Callable[[str], None] = lambda message: None
+    ) -> None:
+        """Prepare a command such as ``notify-send "{class}" "person {track}"``.
+
+        Args:
+            command: with ``{class}`` and ``{track}`` where the class and the number of the track
+                go.
+            on_message: called with a sentence if the command cannot be run.
 
         Raises:
-            ValueError: it is empty, or a quotation mark in it is not closed.
+            ValueError: the command is empty, or a quotation mark in it is not closed.
         """
         try:
             self._words = shlex.split(command)
         except ValueError as error:
             raise ValueError(
-                f"--alert {command!r} is no command ({error}): close its quotation marks."
+                f"--alert {command!r} cannot be read ({error}): close its quotation marks."
             ) from error
         if not self._words:
             raise ValueError(
                 "--alert is empty: name a command, such as 'notify-send {class} {track}'."
             )
-        self._tell, self._since, self._done, self.count = tell, {}, set(), 0
+        self.count = 0
+        self._on_message = on_message
+        self._labels: dict[int, tuple[str, float]] = {}  # by track: its label, and since when
+        self._alerted: set[int] = set()
         self._running: list[subprocess.Popen] = []
 
-    def update(self, detections: Detections, time_s: float) -> None:
-        """Take in a frame's faces, with ``y_prob`` and with ``track_id``, 0 for what does not count.
+    def update(self, tracks: Detections, time_s: float) -> None:
+        """Raise the alerts of one frame, without waiting for their commands to end.
 
-        The frame does not wait for a command to end.
+        Args:
+            tracks: the faces of the frame, from ``Tracker.update``.
+            time_s: time of the frame, seconds.
         """
-        detections = detections[detections.track_id > 0]
         self._running = [process for process in self._running if process.poll() is None]
-        for track_id, class_id in zip(
-            detections.track_id.tolist(), decide(detections.y_prob).tolist(), strict=True
-        ):
+        track_ids, y_prob = split_tracks(tracks)
+        for track_id, class_id in zip(track_ids.tolist(), decide(y_prob).tolist(), strict=True):
+            if track_id == 0:  # does not count yet
+                continue
             name = CLASS_NAMES[class_id]
-            last, since = self._since.get(track_id, (None, time_s))
-            since = since if name == last else time_s
-            self._since[track_id] = name, since
-            if name not in CALM and track_id not in self._done and time_s - since >= STEADY:
-                self._done.add(track_id)
+            last_name, since = self._labels.get(track_id, (None, time_s))
+            if name != last_name:
+                since = time_s
+            self._labels[track_id] = (name, since)
+            if name in NO_ALERT or track_id in self._alerted:
+                continue
+            if time_s - since >= STABLE_S:
+                self._alerted.add(track_id)
                 self._run(name, track_id)
 
     def _run(self, name: str, track_id: int) -> None:
         words = [
             word.replace("{class}", name).replace("{track}", str(track_id)) for word in self._words
         ]
+        output = _find_stderr()  # standard output may carry JSON or CSV
         try:
-            out = find_stderr()  # what it says must not end up among records on standard output
-            self._running.append(
-                subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-            self.count += 1
         except OSError as error:
-            self._tell(f"The alert {words[0]} cannot be run ({error.strerror}): check the command.")
+            self._on_message(
+                f"The alert {words[0]} cannot be run ({error.strerror}): check the command."
+            )
+            return
+        self._running.append(process)
+        self.count += 1
 
 
-def find_stderr() -> int:
-    """The number of the file to which this program tells its problems, or of none where it has no number."""
+def _find_stderr() -> int:
+    """Return the file number of this program's standard error, or of no file if it has none."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How many people a video has shown, each counted once, and the share that wears a mask over time."""
+"""Count people: each track once, by class, for the whole video and for each interval of time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from utils.boxes import Detections
-from utils.classes import MASK_CLASSES, decide
+from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
+from utils.video.tracker import split_tracks
 
 SHARES = tuple(f"share_{name}" for name in MASK_CLASSES)
 TRACK_COLUMNS = ("track_id", "first_s", "last_s", "frames", "class_name", "probability", *SHARES)
@@ -17,105 +18,122 @@ INTERVAL_COLUMNS = ("start_s", "end_s", "people", *MASK_CLASSES, *SHARES, "too_c
 
 @dataclass
 class Person:
-    """One track's sums: ``y_prob`` of its frames, and how many of them were labelled each class."""
+    """The sums of one track.
+
+    Attributes:
+        first_s: time of the first frame, seconds.
+        last_s: time of the last frame, seconds.
+        frames: number of frames.
+        class_id: label in the last frame.
+        label_counts: number of frames with each label.
+        y_prob_sum: (C,) sum of the probabilities of all frames.
+    """
 
     first_s: float
     last_s: float = 0.0
     frames: int = 0
     class_id: int = 0
-    labelled: Counter = field(default_factory=Counter)
-    y_prob: np.ndarray | float = 0.0
+    label_counts: Counter[int] = field(default_factory=Counter)
+    y_prob_sum: np.ndarray = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.float32))
 
 
-class Census:
-    """Counts people, not boxes: a person is a track, and wears what the votes about that track say.
+class PeopleCounter:
+    """Counts each person once: a person is a track, and the class is the label of the track.
 
-    What it keeps grows with the number of people and of intervals, never with the number of frames.
+    Memory grows with the number of people and of intervals, not with the number of frames.
     """
 
     def __init__(self, interval_s: float = 60.0) -> None:
-        """Args: interval_s: how many seconds one row of the table over time covers."""
+        """Create a counter.
+
+        Args:
+            interval_s: length of an interval, one row of ``list_intervals``, in seconds.
+        """
         self.interval_s = interval_s
-        self._people: dict[int, Person] = {}
-        self._intervals: dict[
-            int, dict[int, int]
-        ] = {}  # number of the interval: the class of each track in it
-        self._close: dict[
-            int, set[int]
-        ] = {}  # number of the interval: the tracks that were too close to another
+        self._people: dict[int, Person] = {}  # by track
+        self._intervals: dict[int, dict[int, int]] = {}  # by interval: the class of each track
+        self._too_close: dict[int, set[int]] = {}  # by interval: the tracks that were too close
         self._last_s = 0.0
 
     def update(
-        self, detections: Detections, time_s: float, close: np.ndarray | None = None
+        self, tracks: Detections, time_s: float, too_close: np.ndarray | None = None
     ) -> None:
-        """Take in a frame.
+        """Count the people of one frame. Faces with ``track_id`` 0 do not count yet.
 
         Args:
-            detections: its faces, with ``y_prob`` and with ``track_id``, 0 for what does not count.
-            time_s: its moment, seconds.
-            close: (N,) bool, which faces are too close to another.
+            tracks: the faces of the frame, from ``Tracker.update``.
+            time_s: time of the frame, seconds.
+            too_close: (N,) bool, whether each face is too close to another.
         """
-        number, counts = int(time_s // self.interval_s), detections.track_id > 0
-        if close is not None:
-            self._close.setdefault(number, set()).update(
-                detections.track_id[close & counts].tolist()
-            )
-        detections = detections[counts]
-        self._last_s = max(self._last_s, time_s)
+        track_ids, y_prob = split_tracks(tracks)
+        is_counted = track_ids > 0
+        number = int(time_s // self.interval_s)
         interval = self._intervals.setdefault(number, {})
-        class_ids = decide(detections.y_prob).tolist()
-        for track_id, class_id, y_prob in zip(
-            detections.track_id.tolist(), class_ids, detections.y_prob, strict=True
-        ):
-            person = self._people.setdefault(track_id, Person(time_s))
-            person.last_s, person.class_id, person.frames = time_s, class_id, person.frames + 1
-            person.labelled[class_id] += 1
-            person.y_prob = person.y_prob + y_prob
+        self._last_s = max(self._last_s, time_s)
+        if too_close is not None:
+            close_ids = track_ids[too_close & is_counted].tolist()
+            self._too_close.setdefault(number, set()).update(close_ids)
+        track_ids = track_ids[is_counted]
+        y_prob = y_prob[is_counted]
+        class_ids = decide(y_prob)
+        for index, track_id in enumerate(track_ids.tolist()):
+            class_id = int(class_ids[index])
+            person = self._people.setdefault(track_id, Person(first_s=time_s))
+            person.last_s = time_s
+            person.frames += 1
+            person.class_id = class_id
+            person.label_counts[class_id] += 1
+            person.y_prob_sum += y_prob[index]
             interval[track_id] = class_id
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many people there have been of each class, by what each wore last."""
+        """The number of people of each class, by the last label of each person."""
         last = Counter(person.class_id for person in self._people.values())
         return {name: last[class_id] for class_id, name in enumerate(MASK_CLASSES)}
 
     def list_tracks(self) -> list[dict]:
-        """A row a person, columns as ``TRACK_COLUMNS``: the class that most frames were labelled, its mean probability,
-        and the share of the frames labelled each class."""
+        """Return one row per person, with the columns of ``TRACK_COLUMNS``.
+
+        ``class_name`` is the most frequent label, ``probability`` its mean over all frames, and
+        each share the part of the frames with that label.
+        """
         rows = []
         for track_id, person in self._people.items():
-            class_id = person.labelled.most_common(1)[0][0]
+            class_id = person.label_counts.most_common(1)[0][0]
             row = {
                 "track_id": track_id,
                 "first_s": round(person.first_s, 3),
                 "last_s": round(person.last_s, 3),
+                "frames": person.frames,
+                "class_name": MASK_CLASSES[class_id],
+                "probability": round(float(person.y_prob_sum[class_id] / person.frames), 4),
             }
-            row |= {"frames": person.frames, "class_name": MASK_CLASSES[class_id]}
-            row |= {"probability": round(float(person.y_prob[class_id] / person.frames), 4)}
-            shares = [
-                round(person.labelled[number] / person.frames, 4)
-                for number in range(len(MASK_CLASSES))
-            ]
-            rows.append(row | dict(zip(SHARES, shares, strict=True)))
+            for number, column in enumerate(SHARES):
+                row[column] = round(person.label_counts[number] / person.frames, 4)
+            rows.append(row)
         return rows
 
     def list_intervals(self) -> list[dict]:
-        """A row an interval, columns as ``INTERVAL_COLUMNS``: how many people it showed, of each class as it left them,
-        their shares, empty where there was nobody, and how many of them were too close to another at least once.
-        Intervals in which nothing was watched have no row."""
+        """Return one row per interval, with the columns of ``INTERVAL_COLUMNS``.
+
+        A row counts the people in the interval by their last label in it, and those who were too
+        close to another person at least once. The shares are empty if there were no people.
+        Intervals without a frame have no row.
+        """
         rows = []
         for number, people in sorted(self._intervals.items()):
             counts = Counter(people.values())
-            row = {
+            end_s = (number + 1) * self.interval_s
+            row: dict[str, float | str] = {
                 "start_s": number * self.interval_s,
-                "end_s": min((number + 1) * self.interval_s, self._last_s),
+                "end_s": min(end_s, self._last_s),
+                "people": len(people),
             }
-            row |= {"people": len(people)}
-            row |= {name: counts[class_id] for class_id, name in enumerate(MASK_CLASSES)}
-            shares = [
-                round(counts[class_id] / len(people), 4) if people else ""
-                for class_id in range(len(SHARES))
-            ]
-            row |= dict(zip(SHARES, shares, strict=True))
-            rows.append(row | {"too_close": len(self._close.get(number, ()))})
+            for class_id, name in enumerate(MASK_CLASSES):
+                row[name] = counts[class_id]
+            for class_id, column in enumerate(SHARES):
+                row[column] = round(counts[class_id] / len(people), 4) if people else ""
+            row["too_close"] = len(self._too_close.get(number, ()))
+            rows.append(row)
         return rows

@@ -1,7 +1,8 @@
-"""How far apart faces are, estimated from their size: a camera without a lens, and faces of one width (a flag's worth).
+"""Estimate the distance between faces from the size of their boxes, without calibrating the camera.
 
-A face whose width in life is W metres and w pixels in a picture stands at W f / w metres, f being the focal length in
-pixels, which follows from the picture's width and the camera's field of view (the pinhole camera).
+The pinhole camera: a face that is W metres wide and w pixels wide in the image is W f / w metres
+away. The focal length f in pixels follows from the width of the image and the camera's field of
+view. All faces are assumed to be equally wide.
 """
 
 from __future__ import annotations
@@ -12,42 +13,45 @@ import numpy as np
 
 from utils.boxes import as_boxes
 
-FACE_WIDTH = (
-    0.139  # metres across the cheekbones: men 0.1435, women 0.1351 (Zhuang and Bradtmiller, 2005)
-)
-FACE_RATIO = 1.13  # of its box, height to width: the median of 3,273 labelled faces
-ERROR = 0.15  # of how far away the faces are: nine in ten distances between adults are nearer to the truth (its test)
-FIELD_OF_VIEW = 65.0  # degrees from left to right, as webcams have it
+# Metres across the cheekbones: men 0.1435, women 0.1351 (Zhuang and Bradtmiller, 2005).
+FACE_WIDTH = 0.139
+FACE_RATIO = 1.13  # height to width of a face's box: the median of 3,273 labelled faces
+# The error of nine in ten distances between adults is smaller than this share of how far away they
+# are; tests/video/test_distance.py measures it.
+ERROR = 0.15
+FIELD_OF_VIEW = 65.0  # degrees from left to right, typical of webcams
 
 
 def locate_faces(
     xyxy: np.ndarray, resolution_wh: tuple[int, int], field_of_view: float = FIELD_OF_VIEW
 ) -> np.ndarray:
-    """Where faces are before the camera, in metres to the right, down and away from it: (N, 3).
+    """Return the positions (N, 3) of faces: metres to the right, down and away from the camera.
 
-    A turned head is narrower than one that looks at the camera and seems further away by as much, so the longer side of
-    a box, at a face's usual proportions, has a say.
+    A head in profile is narrower than one that faces the camera and would seem further away, so the
+    width is taken from the height if that gives more.
 
     Args:
         xyxy: (N, 4) boxes, pixels.
-        resolution_wh: width and height of the picture.
-        field_of_view: of the camera, degrees from the left edge to the right.
+        resolution_wh: width and height of the image, pixels.
+        field_of_view: of the camera, degrees from the left edge to the right edge.
     """
     boxes = as_boxes(xyxy).astype(float)
     focal = resolution_wh[0] / 2 / math.tan(math.radians(field_of_view) / 2)
-    width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    away = FACE_WIDTH * focal / np.maximum(np.maximum(width, height / FACE_RATIO), 1e-6)
+    width = boxes[:, 2] - boxes[:, 0]
+    height = boxes[:, 3] - boxes[:, 1]
+    width = np.maximum(np.maximum(width, height / FACE_RATIO), 1e-6)
+    away = FACE_WIDTH * focal / width
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 - np.array(resolution_wh) / 2
     return np.column_stack([centre * (away / focal)[:, None], away])
 
 
-def find_close(positions: np.ndarray, metres: float) -> np.ndarray:
-    """Which faces have another nearer than ``metres``: (N,) bool.
+def find_close(positions: np.ndarray, min_distance: float) -> np.ndarray:
+    """Return which faces are closer than a distance to another face: (N,) bool.
 
     Args:
-        positions: (N, 3) from ``locate_faces``.
-        metres: the distance to keep.
+        positions: (N, 3) from ``locate_faces``, metres.
+        min_distance: metres.
     """
-    between = np.linalg.norm(positions[:, None] - positions[None], axis=2)
-    np.fill_diagonal(between, np.inf)
-    return (between < metres).any(axis=1)
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return (distances < min_distance).any(axis=1)

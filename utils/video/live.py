@@ -1,4 +1,4 @@
-"""A live source read in a thread of its own: the newest frame alone is kept, and a source that breaks is reopened."""
+"""Read a camera or stream in a thread: keep the newest frame only, and reopen after a break."""
 
 from __future__ import annotations
 
@@ -9,95 +9,115 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-FIRST_WAIT, MAX_WAIT = (
-    0.5,
-    15.0,
-)  # seconds before a source that broke is tried again, doubled each time
-PATIENCE = 120.0  # seconds without a frame after which a source is given up
+FIRST_WAIT_S = 0.5  # seconds before a source that broke off is reopened, doubled after each try ...
+MAX_WAIT_S = 15.0  # ... up to this
+GIVE_UP_S = 120.0  # seconds without a frame after which a source is given up
+POLL_S = 0.5  # seconds; on Windows, Ctrl-C is noticed only between two waits for a frame
 
 
 class LiveReader:
-    """Frames as they arrive. Whoever is slower than the source gets the newest, never one from a queue.
+    """Iterates over the frames of a live source as they arrive.
+
+    A consumer that is slower than the source gets the newest frame each time; older ones are
+    skipped.
 
     Attributes:
-        skipped: frames that came and went unread.
-        reopened: how often the source broke and came back.
-        given_up: whether it stayed away.
+        skipped: number of frames skipped.
+        reopened: how often the source broke off and came back.
+        given_up: whether the source stayed away.
     """
 
     def __init__(
         self,
         open_capture: Callable[[], cv2.VideoCapture],
-        tell: Callable[[str], None] = lambda sentence: None,
+        on_message: Callable[[str], None] = lambda message: None,
         name: str = "The source",
-        patience: float = PATIENCE,
-        first_wait: float = FIRST_WAIT,
+        give_up_s: float = GIVE_UP_S,
+        first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
-        """Begin to read.
+        """Start reading.
 
         Args:
-            open_capture: opens the source, again after each break; what it gives need not be open.
-            tell: takes a sentence for a person about each break and return.
-            name: of the source in them.
-            patience: seconds without a frame after which the source has ended.
-            first_wait: seconds before the first try to reopen.
+            open_capture: opens the source, again after each break; may return a capture that is not
+                open.
+            on_message: called with a sentence about each break and return.
+            name: name of the source in these sentences.
+            give_up_s: seconds without a frame after which the source is given up.
+            first_wait_s: seconds before the first try to reopen the source.
         """
-        self.skipped, self.reopened, self.given_up = 0, 0, False
-        self._open, self._tell, self._name, self._patience, self._first_wait = (
-            *(open_capture, tell, name, patience, first_wait),
-        )
+        self.skipped = 0
+        self.reopened = 0
+        self.given_up = False
+        self._open_capture = open_capture
+        self._on_message = on_message
+        self._name = name
+        self._give_up_s = give_up_s
+        self._first_wait_s = first_wait_s
         self._newest: tuple[float, np.ndarray] | None = None
-        self._changed, self._stopped, self._ended = threading.Condition(), threading.Event(), False
+        self._ended = False
+        self._changed = threading.Condition()  # guards the two above
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="live reader")
         self._thread.start()
 
     def _run(self) -> None:
-        capture, wait, lost_s = self._open(), self._first_wait, None
+        capture = self._open_capture()
+        wait_s = self._first_wait_s
+        lost_s: float | None = None  # when the source broke off
         try:
             while not self._stopped.is_set():
-                good, frame = capture.read()
+                is_read, frame = capture.read()
                 now = time.monotonic()
-                if good:
+                if is_read:
                     if lost_s is not None:
                         self.reopened += 1
-                        self._tell(f"{self._name} is back.")
-                    wait, lost_s = self._first_wait, None
-                    with self._changed:
-                        self.skipped += self._newest is not None
-                        self._newest = now, frame
-                        self._changed.notify()
+                        self._on_message(f"{self._name} is back.")
+                    wait_s = self._first_wait_s
+                    lost_s = None
+                    self._put(now, frame)
                     continue
                 capture.release()
-                lost_s = now if lost_s is None else lost_s
-                if now - lost_s + wait > self._patience:
-                    self._tell(f"{self._name} gave nothing for {self._patience:.0f} s.")
+                if lost_s is None:
+                    lost_s = now
+                if now - lost_s + wait_s > self._give_up_s:
+                    self._on_message(f"{self._name} sent no frame for {self._give_up_s:.0f} s.")
                     self.given_up = True
                     break
-                self._tell(f"{self._name} broke off: trying again in {wait:g} s.")
-                self._stopped.wait(wait)
-                wait = min(2 * wait, MAX_WAIT)
+                self._on_message(f"{self._name} broke off: trying again in {wait_s:g} s.")
+                self._stopped.wait(wait_s)
+                wait_s = min(2 * wait_s, MAX_WAIT_S)
                 if not self._stopped.is_set():
-                    capture = self._open()
+                    capture = self._open_capture()
         finally:
             capture.release()
             with self._changed:
                 self._ended = True
                 self._changed.notify()
 
+    def _put(self, now: float, frame: np.ndarray) -> None:
+        with self._changed:
+            if self._newest is not None:
+                self.skipped += 1
+            self._newest = (now, frame)
+            self._changed.notify()
+
     def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
-        """(arrival in seconds on the monotonic clock, (H, W, 3) BGR frame), each frame once, until the end."""
+        """Yield each frame once, until the source ends.
+
+        Yields:
+            The time of arrival in seconds on the monotonic clock, and the (H, W, 3) BGR frame.
+        """
         while True:
             with self._changed:
-                while not self._changed.wait_for(
-                    lambda: self._newest is not None or self._ended, timeout=0.5
-                ):
-                    pass  # on Windows Ctrl-C is heard between two waits alone
+                while self._newest is None and not self._ended:
+                    self._changed.wait(timeout=POLL_S)
                 if self._newest is None:
                     return
-                newest, self._newest = self._newest, None
+                newest = self._newest
+                self._newest = None
             yield newest
 
     def close(self) -> None:
-        """End the reading; a source that hangs is left to its own time-out."""
+        """Stop reading; a source that hangs ends by its own time-out."""
         self._stopped.set()
         self._thread.join(timeout=1)

@@ -1,165 +1,111 @@
-"""A stream watched: faces found, followed, judged by votes, counted, drawn and written down, frame by frame."""
+"""Watch a video frame by frame: detect, track and count people, raise alerts, draw the result."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from utils.boxes import Detections, as_boxes
 from utils.classes import MASK_CLASSES
-from utils.cli import JsonStream, RecordError, Report, make_record, show_progress
 from utils.detect import Pipeline
-from utils.display import Window
 from utils.draw import blur_faces, draw_detections, draw_status
-from utils.files import SourceError, name_copies
-from utils.images import ImageError
 from utils.video.alerts import Alerts
-from utils.video.counts import Census
+from utils.video.counts import PeopleCounter
 from utils.video.distance import FIELD_OF_VIEW, find_close, locate_faces
-from utils.video.sources import Video
 from utils.video.tracker import Tracker
-from utils.video.writer import VideoCopy
 
-TOO_CLOSE = "too close"  # of a face that is nearer to another than the distance to keep
+TOO_CLOSE = "too close"  # in the caption of a face that is too close to another
+FPS_FRAMES = 26  # the fps shown is the mean over this many frames
 
 
 @dataclass
 class Monitor:
-    """Watches frames: who is there, what each wears, how many there have been.
+    """Finds out from the frames of a video who is there, and counts people by what they wear.
 
     Attributes:
-        judge: gives a frame's faces, also some that it is less sure of than ``tracker.sure``.
-        tracker: follows them.
-        census: counts them.
-        alerts: a command for each person without a mask, or None.
-        distance: metres to keep, or None; nearer faces are marked.
-        field_of_view: of the camera, degrees, for distances.
-        blur: whether faces are made unrecognisable before anything is shown or written.
-        private: (N, 4) what is blurred of the last frame, pixels: also what may be a face, and where one should be that
-            is not found for a moment.
+        pipeline: returns the classified faces of an image, such as a ``VideoPipeline``; may include
+            boxes under ``tracker.start_confidence``.
+        tracker: gives faces their tracks.
+        counter: counts the tracks.
+        alerts: runs a command for each person without a mask, or None.
+        min_distance: faces closer than this are marked and counted, metres; or None.
+        field_of_view: of the camera, degrees; needed for distances.
+        blur: whether ``draw`` makes faces unrecognisable.
+        blur_boxes: (N, 4) boxes to blur in the last frame, pixels: every detection, plus the
+            predicted box of each track missing in this frame.
     """
 
-    judge: Pipeline
+    pipeline: Pipeline
     tracker: Tracker = field(default_factory=Tracker)
-    census: Census = field(default_factory=Census)
+    counter: PeopleCounter = field(default_factory=PeopleCounter)
     alerts: Alerts | None = None
-    distance: float | None = None
+    min_distance: float | None = None
     field_of_view: float = FIELD_OF_VIEW
     blur: bool = False
-    private: np.ndarray = field(default_factory=lambda: as_boxes([]))
-    _moments: deque = field(
-        default_factory=lambda: deque(maxlen=26)
-    )  # when the last frames came, for their rate
+    blur_boxes: np.ndarray = field(init=False, default_factory=lambda: as_boxes([]))
+    _arrivals: deque[float] = field(init=False, default_factory=lambda: deque(maxlen=FPS_FRAMES))
 
-    def watch(self, image: np.ndarray, time_s: float) -> Detections:
-        """One frame's faces, with tracks and votes.
+    def update(self, image: np.ndarray, time_s: float) -> Detections:
+        """Detect, track and count the faces of one frame, and return them with their tracks.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            time_s: its moment, seconds.
+            time_s: time of the frame, seconds.
         """
-        self._moments.append(time.perf_counter())
-        found = self.judge(image)
-        tracks = self.tracker.update(found, time_s)
-        self.private = np.concatenate([found.xyxy, self.tracker.list_hidden()])
-        self.census.update(tracks, time_s, self.find_close(tracks, image.shape[1::-1]))
-        if self.alerts:
+        self._arrivals.append(time.perf_counter())
+        detections = self.pipeline(image)
+        tracks = self.tracker.update(detections, time_s)
+        self.blur_boxes = np.concatenate([detections.xyxy, self.tracker.predict_missing()])
+        too_close = self.find_close(tracks, (image.shape[1], image.shape[0]))
+        self.counter.update(tracks, time_s, too_close)
+        if self.alerts is not None:
             self.alerts.update(tracks, time_s)
         return tracks
 
     def find_close(self, tracks: Detections, resolution_wh: tuple[int, int]) -> np.ndarray:
-        """Which faces are nearer to another than ``distance``: (N,) bool, none where no distance is to be kept."""
-        if self.distance is None:
+        """Return which faces are closer than ``min_distance`` to another: (N,) bool.
+
+        Args:
+            tracks: the faces of a frame.
+            resolution_wh: width and height of the frame, pixels.
+        """
+        if self.min_distance is None:
             return np.zeros(len(tracks), bool)
-        return find_close(
-            locate_faces(tracks.xyxy, resolution_wh, self.field_of_view), self.distance
-        )
+        positions = locate_faces(tracks.xyxy, resolution_wh, self.field_of_view)
+        return find_close(positions, self.min_distance)
 
     def draw(self, image: np.ndarray, tracks: Detections) -> np.ndarray:
-        """A copy of the frame watched last with its faces and the counts drawn on it."""
-        near = self.find_close(tracks, image.shape[1::-1])
-        remarks = [TOO_CLOSE if one else "" for one in near]
-        annotated = draw_detections(
-            blur_faces(image, self.private) if self.blur else image, tracks, remarks
-        )
-        return draw_status(annotated, self.describe(int(near.sum())))
+        """Return a copy of the last frame with its faces and the counts drawn on it.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, the frame last passed to ``update``.
+            tracks: what ``update`` returned.
+        """
+        too_close = self.find_close(tracks, (image.shape[1], image.shape[0]))
+        remarks = [TOO_CLOSE if is_close else "" for is_close in too_close]
+        if self.blur:
+            image = blur_faces(image, self.blur_boxes)
+        annotated = draw_detections(image, tracks, remarks)
+        return draw_status(annotated, self.describe(int(too_close.sum())))
 
     def describe(self, close: int = 0) -> str:
-        """The line of counts, such as "31 frames/s, 3 people: 2 with_mask, 1 without_mask"."""
-        counts = self.census.counts
+        """Return the line of counts, such as "31 frames/s, 3 people: 2 with_mask, 1 without_mask".
+
+        Args:
+            close: number of faces that are too close to another in this frame.
+        """
+        counts = self.counter.counts
         people = sum(counts.values())
-        text = f"{people} {'person' if people == 1 else 'people'}"
+        text = "1 person" if people == 1 else f"{people} people"
         if people:
-            text += ": " + ", ".join(
-                f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name]
-            )
-        if len(self._moments) > 1:
-            text = f"{(len(self._moments) - 1) / (self._moments[-1] - self._moments[0]):.0f} frames/s, {text}"
-        return text + (f", {close} too close" if close else "")
-
-
-def watch_video(
-    video: Video,
-    monitor: Monitor,
-    output: str | Path | None,
-    report: Report,
-    window: Window | None = None,
-    stream: JsonStream | None = None,
-    on_frame: Callable[[Detections, float], None] = lambda tracks, time_s: None,
-) -> list[Path]:
-    """Watch a video to its end, and write an annotated MP4 of its rate and length. Ctrl-C ends it early.
-
-    Args:
-        video: a file, folder, stream or camera.
-        monitor: watches the frames.
-        output: the folder of the copy, None for none.
-        report: takes the records, one a frame, and the problem of a video or copy that fails.
-        window: shows each frame; closing it ends the run.
-        stream: takes the records one by one, and is closed at the end.
-        on_frame: takes each frame's tracks and its moment.
-
-    Returns:
-        The copy written, if any.
-    """
-    copy = None
-    if output is not None:
-        copy = VideoCopy(
-            name_copies([video.path], output, ".mp4")[0], video.rate, by_time=video.is_live
-        )
-    try:
-        for number, time_s, image in show_progress(
-            video, desc="detecting", unit="frame", total=video.frame_count
-        ):
-            tracks = monitor.watch(image, time_s)
-            annotated = monitor.draw(image, tracks)
-            report.add(
-                record := make_record(video.name, image.shape[1::-1], tracks, number, time_s)
-            )
-            on_frame(tracks, time_s)
-            try:
-                if stream:  # first, so that each frame of the copy has its record, wherever the run is ended
-                    stream.add(record)
-                if copy:
-                    copy.add(annotated, time_s)
-            except (ImageError, RecordError) as error:
-                report.fail(str(error))
-                break
-            if window and not window.show(annotated):
-                break
-    except KeyboardInterrupt:
-        report.interrupted = not video.is_live  # a camera has no other end
-    except (ImageError, SourceError) as error:
-        report.fail(str(error))
-    finally:
-        if copy:
-            copy.close()
-        if stream:
-            with suppress(OSError, RecordError):
-                stream.close()
-    return [copy.path] if copy and copy.frame_count else []
+            classes = [f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name]]
+            text += ": " + ", ".join(classes)
+        if len(self._arrivals) > 1:
+            fps = (len(self._arrivals) - 1) / (self._arrivals[-1] - self._arrivals[0])
+            text = f"{fps:.0f} frames/s, {text}"
+        if close:
+            text += f", {close} {TOO_CLOSE}"
+        return text

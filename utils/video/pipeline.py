@@ -1,8 +1,8 @@
-"""Faces of a film judged in turns: all are found in every frame, but whose class has settled is judged now and then."""
+"""Detect the faces of every frame, and classify each face only when its class may have changed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,76 +10,108 @@ from utils.boxes import Detections, as_boxes, box_iou
 from utils.classes import CLASS_NAMES, decide
 from utils.detect import Classifier, Detector, detect_masks
 
-SETTLED = 5  # judgements of one class in a row after which a face may wait ...
-EVERY = (
-    5  # ... so that at most every fifth of such faces is judged in a frame: a lone one is, always
-)
-SAME = 0.6  # overlap of two frames' boxes that are surely one face ...
-APART = 0.1  # ... where each overlaps no third by more
+SETTLED = 5  # a face is settled after this many classifications in a row with the same class
+EVERY = 5  # one in this many settled faces is classified per frame, rounded up
+SAME_IOU = 0.6  # two boxes of successive frames are the same face if they overlap by more ...
+OTHER_IOU = 0.1  # ... and neither overlaps a third box by more than this
 
 
-class JudgeInTurns:
-    """A judge of one film's or camera's frames, in their order; its answers are those of ``detect_masks``.
+@dataclass
+class _Faces:
+    """The faces of a frame, as parallel arrays.
 
-    A face that waits keeps its last judgement. It is judged at once where the detector's own opinion of it differs, and
-    as soon as one judgement differs it is judged in every frame again, so that a mask taken off is told as quickly.
+    Attributes:
+        xyxy: (N, 4) boxes, pixels.
+        y_prob: (N, C) the last classification; 0 if there is none.
+        streak: (N,) number of classifications in a row with the same class.
+        waited: (N,) number of frames since the last classification.
+    """
+
+    xyxy: np.ndarray = field(default_factory=lambda: as_boxes([]))
+    y_prob: np.ndarray = field(default_factory=lambda: np.zeros((0, len(CLASS_NAMES)), np.float32))
+    streak: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    waited: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+
+    def select(self, index: np.ndarray) -> _Faces:
+        """Return copies of the faces at some positions."""
+        return _Faces(
+            xyxy=self.xyxy[index],
+            y_prob=self.y_prob[index],
+            streak=self.streak[index],
+            waited=self.waited[index],
+        )
+
+
+class VideoPipeline:
+    """Detects and classifies the faces of successive frames; answers like ``detect_masks``.
+
+    A face that waits keeps its last classification. It is classified at once if the detector's own
+    prediction of its class differs, and in every frame again after a classification differs, so
+    that a change is reported as quickly as without waiting.
     """
 
     def __init__(self, detector: Detector, classifier: Classifier) -> None:
-        """Args: detector, classifier: as ``detect_masks`` takes them."""
-        self._detector, self._classifier = detector, classifier
-        self._xyxy, self._y_prob = as_boxes([]), np.zeros((0, len(CLASS_NAMES)), np.float32)
-        self._streak = self._waited = np.zeros(
-            0, int
-        )  # judgements of one class in a row; frames since the last
+        """Create a pipeline for the frames of one video.
+
+        Args:
+            detector: finds faces, as ``detect_masks`` takes it.
+            classifier: from ``load_classifier``.
+        """
+        self._detector = detector
+        self._classifier = classifier
+        self._last = _Faces()
 
     def __call__(self, image: np.ndarray) -> Detections:
+        """Return the classified faces of the next frame, the most confident first.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+        """
         found = self._detector(image)
         found = found[np.argsort(-found.confidence, kind="stable")]
-        known = self._recognise(found.xyxy)
-        y_prob, streak, waited = (
-            np.concatenate([rows, np.zeros_like(rows, shape=(1, *rows.shape[1:]))])[
-                known
-            ]  # those of nobody are 0
-            for rows in (self._y_prob, self._streak, self._waited)
-        )
-        settled = streak >= SETTLED
-        if found.y_prob is not None:
-            settled &= decide(found.y_prob) == decide(y_prob)
-        waiting = np.flatnonzero(settled)
-        first = waiting[np.argsort(-waited[waiting], kind="stable")][: -(-len(waiting) // EVERY)]
-        due = np.union1d(np.flatnonzero(~settled), first)
+        faces = self._recall(found.xyxy)
+        due = self._list_due(found, faces)
         numbered = replace(found, track_id=np.arange(len(found)))
-        judged = detect_masks(image, lambda image: numbered[due], self._classifier)
-        again = judged.track_id
-        streak[again] = (
-            np.where(decide(judged.y_prob) == decide(y_prob[again]), streak[again], 0) + 1
-        )
-        y_prob[again] = judged.y_prob
-        waited = waited + 1
-        waited[again] = 0
-        kept = np.setdiff1d(
-            np.arange(len(found)), np.setdiff1d(due, again)
-        )  # without what is no face
-        found = replace(found[kept], y_prob=y_prob[kept])
-        self._xyxy, self._y_prob, self._streak, self._waited = (
-            found.xyxy,
-            found.y_prob,
-            streak[kept],
-            waited[kept],
-        )
-        return found
+        classified = detect_masks(image, lambda _: numbered[due], self._classifier)
+        # ``detect_masks`` drops what is no face: the numbers tell which boxes are left.
+        done = np.asarray(classified.track_id)
+        y_prob = np.asarray(classified.y_prob)
+        is_same = decide(y_prob) == decide(faces.y_prob[done])
+        faces.streak[done] = np.where(is_same, faces.streak[done], 0) + 1
+        faces.y_prob[done] = y_prob
+        faces.waited += 1
+        faces.waited[done] = 0
+        rejected = np.setdiff1d(due, done)
+        kept = np.setdiff1d(np.arange(len(found)), rejected)
+        self._last = faces.select(kept)
+        return replace(found[kept], y_prob=faces.y_prob[kept])
 
-    def _recognise(self, xyxy: np.ndarray) -> np.ndarray:
-        """For each box the position of the last frame's that is surely the same face, else -1: (N,)."""
-        iou = box_iou(xyxy, self._xyxy)
-        alone = (
-            (iou > SAME)
-            & ((iou > APART).sum(axis=1, keepdims=True) == 1)
-            & ((iou > APART).sum(axis=0) == 1)
+    def _recall(self, xyxy: np.ndarray) -> _Faces:
+        """Return what is known of faces from the last frame; zeros for new faces."""
+        iou = box_iou(xyxy, self._last.xyxy)
+        overlaps = iou > OTHER_IOU
+        is_alone = (overlaps.sum(axis=1, keepdims=True) == 1) & (overlaps.sum(axis=0) == 1)
+        position, last_position = np.nonzero((iou > SAME_IOU) & is_alone)
+        faces = _Faces(
+            xyxy=xyxy,
+            y_prob=np.zeros((len(xyxy), len(CLASS_NAMES)), np.float32),
+            streak=np.zeros(len(xyxy), int),
+            waited=np.zeros(len(xyxy), int),
         )
-        return (
-            np.where(alone.any(axis=1), alone.argmax(axis=1), -1)
-            if iou.size
-            else np.full(len(xyxy), -1)
-        )
+        faces.y_prob[position] = self._last.y_prob[last_position]
+        faces.streak[position] = self._last.streak[last_position]
+        faces.waited[position] = self._last.waited[last_position]
+        return faces
+
+    def _list_due(self, found: Detections, faces: _Faces) -> np.ndarray:
+        """Return the positions of the faces to classify in this frame, in order.
+
+        These are all faces that are not settled, and those settled faces that waited longest.
+        """
+        is_settled = faces.streak >= SETTLED
+        if found.y_prob is not None:
+            is_settled &= decide(found.y_prob) == decide(faces.y_prob)
+        settled = np.flatnonzero(is_settled)
+        count = -(-len(settled) // EVERY)  # rounded up
+        longest = settled[np.argsort(-faces.waited[settled], kind="stable")][:count]
+        return np.union1d(np.flatnonzero(~is_settled), longest)

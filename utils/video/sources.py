@@ -1,4 +1,4 @@
-"""Moving pictures: the frames of a video file, a folder, a stream or a camera, through one iterator."""
+"""Read the frames of a video file, a folder of images, a stream or a camera."""
 
 from __future__ import annotations
 
@@ -16,141 +16,174 @@ from utils.files import SourceError, find_images, is_text
 from utils.images import ImageError, fit_image, read_image
 from utils.video.live import LiveReader
 
-# FFmpeg writes to the terminal about sources that it cannot read; what a person needs is the sentence of a SourceError.
+# FFmpeg would write its own messages to the terminal about a source that it cannot read.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-DEFAULT_RATE = 25.0  # frames a second, where a source does not tell
-KINDS = (
-    "rtsp",
-    "rtsps",
-    "rtmp",
-    "rtp",
-    "srt",
-    "tcp",
-    "udp",
-    "http",
-    "https",
-    "file",
-)  # of addresses
-TIMEOUT_MS = 10_000  # for an address to answer, and for its next frame
-CUT_OFF = 0.9  # a file that ends before this share of its frames is cut off; fewer are a matter of counting
+DEFAULT_FPS = 25.0  # frames per second of a folder, and of a source that does not say
+MAX_FPS = 1000.0  # a source that reports more is wrong
+SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "tcp", "udp", "http", "https", "file")
+TIMEOUT_MS = 10_000  # milliseconds for an address to answer, and for each further frame
+# A file with less than this share of the frames that it announces is cut off; a smaller difference
+# is an inexact count.
+MIN_COMPLETE = 0.9
 
 
 def hide_password(text: str) -> str:
-    """An address without the name and password in it; all before its last ``@`` goes, whatever a password holds."""
+    """Return an address without its name and password: without all before the last ``@``."""
     return re.sub(r"://.*@", "://", text)
 
 
 class Video:
-    """The frames of a source in order: iterate over it once.
+    """Iterates once over the frames of a source, in order.
 
-    No frame of a file or a folder is skipped. A stream or camera is read in a thread of its own, and who is slower
-    than it gets its newest frame; where it breaks, it is reopened (``utils.video.live``).
+    Of a file or a folder, every frame is read. A stream or camera is read in a thread of its own,
+    which keeps only the newest frame and reopens the source when it breaks off (``LiveReader``).
 
     Attributes:
-        name: what it is called in records, without the password of an address.
-        path: a path whose stem its annotated copy can have.
-        files: what it is read from on this machine: a video, or the images of a folder.
-        is_live: whether it has no end of its own.
-        rate: frames a second.
-        frame_count: how many, None where unknown.
-        reader: of a live source, once it is read; it counts the frames skipped and the times reopened.
+        name: name of the source in records, without the password of an address.
+        path: a path whose stem is the name of the annotated copy.
+        files: the files on this machine that are read: a video, or the images of a folder.
+        is_live: whether the source has no end.
+        fps: frames per second.
+        frame_count: number of frames, or None if unknown.
+        reader: of a live source, once its frames are read.
     """
 
     def __init__(
-        self, source: str | int | Path, tell: Callable[[str], None] = lambda sentence: None
+        self, source: str | int | Path, on_message: Callable[[str], None] = lambda message: None
     ) -> None:
-        """Open a file, a folder of images, an address such as ``rtsp://...``, or a camera by its number.
+        """Open a source.
 
         Args:
-            source: what to open.
-            tell: takes a sentence about each break of a live source, and about each image that cannot be read.
+            source: a file, a folder of images, an address such as ``rtsp://...``, or the number of
+                a camera.
+            on_message: called with a sentence about each break of a live source, and about each
+                image of a folder that cannot be read.
 
         Raises:
             SourceError: there is no such source, or it cannot be read.
         """
-        self._source, self._tell, self.reader, self._unread = str(source), tell, None, 0
+        self._source = str(source)
+        self._on_message = on_message
+        self._unread = 0  # images of a folder that cannot be read
+        self._capture: cv2.VideoCapture | None = None
         self.name = hide_password(self._source)
-        self._is_camera, is_address = self.name.isdecimal(), "://" in self.name
-        self.path, self.is_live = Path(self.name), self._is_camera
-        self.rate, self.frame_count, self._capture = DEFAULT_RATE, None, None
-        if not (self._is_camera or is_address) and Path(self.name).is_dir():
-            files, problems = find_images([self.name])
-            if problems:
-                raise SourceError(problems[0])
-            self.files, self.frame_count, self._is_folder = files, len(files), True
+        self.path = Path(self.name)
+        self.files: list[Path] = []
+        self.fps = DEFAULT_FPS
+        self.frame_count: int | None = None
+        self.reader: LiveReader | None = None
+        self._is_camera = self.name.isdecimal()
+        self._is_address = "://" in self.name
+        self._is_folder = not self._is_camera and not self._is_address and self.path.is_dir()
+        self.is_live = self._is_camera
+        if self._is_folder:
+            self._list_images()
             return
-        self.files, self._is_folder = [] if self._is_camera or is_address else [self.path], False
-        if self.files and not self.path.is_file():
+        if self._is_camera:
+            self.path = Path(f"camera_{self.name}")
+        elif self._is_address:
+            self.path = Path(re.sub(r"\W+", "_", self.name.split("://")[1]))
+        else:
+            self._check_file()
+        self._open_first()
+
+    def _list_images(self) -> None:
+        files, problems = find_images([self.name])
+        if problems:
+            raise SourceError(problems[0])
+        self.files = files
+        self.frame_count = len(files)
+
+    def _check_file(self) -> None:
+        if not self.path.is_file():
             raise SourceError(f"There is no video {self.name}: check the path.")
-        if self.files and not is_text(self.path):
+        if not is_text(self.path):
             raise SourceError(f"{self.name} has a name that is no text: rename it.")
+        self.files = [self.path]
+
+    def _open_first(self) -> None:
         self._capture = self._open()
         if not self._capture.isOpened():
-            raise SourceError(self._say_why())
+            raise SourceError(self._explain_failure())
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.frame_count = count if count > 0 and not self._is_camera else None
-        self.is_live = self._is_camera or (is_address and self.frame_count is None)
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate < 1000 else DEFAULT_RATE
-        if self._is_camera or is_address:
-            self.path = Path(
-                f"camera_{self.name}"
-                if self._is_camera
-                else re.sub(r"\W+", "_", self.name.split("://")[1])
-            )
+        if count > 0 and not self._is_camera:
+            self.frame_count = count
+        if self._is_address and self.frame_count is None:
+            self.is_live = True
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        if 0 < fps < MAX_FPS:
+            self.fps = fps
 
     def _open(self) -> cv2.VideoCapture:
         if self._is_camera:
             return cv2.VideoCapture(int(self._source))
-        if "://" not in self._source:
+        if not self._is_address:
             return cv2.VideoCapture(self._source)
-        waits = [
+        options = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
             TIMEOUT_MS,
             cv2.CAP_PROP_READ_TIMEOUT_MSEC,
             TIMEOUT_MS,
         ]
-        return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, waits)
+        return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, options)
 
-    def _say_why(self) -> str:
-        if "://" in self.name:
-            kind = self.name.split("://")[0].lower()
-            if kind not in KINDS:
-                return f"{self.name} is no address of a stream: such begin with rtsp:// or http://."
-            return f"{self.name} does not answer with a video: check the address, the network and the password."
-        if not self._is_camera and not self.path.stat().st_size:
-            return f"{self.name} is empty: fetch or save it again."
-        if not self._is_camera:
+    def _explain_failure(self) -> str:
+        """Return why the source cannot be opened, and what to do."""
+        if self._is_address:
+            scheme = self.name.split("://")[0].lower()
+            if scheme not in SCHEMES:
+                return (
+                    f"{self.name} is no address of a stream: use one that begins with rtsp:// or "
+                    "http://."
+                )
             return (
-                f"{self.name} is cut off or no video that can be read: check it, or save it as MP4."
+                f"{self.name} does not answer with a video: check the address, the network and the "
+                "password."
             )
-        if sys.platform.startswith("linux") and Path(f"/dev/video{self.name}").exists():
-            return f"Camera {self.name} cannot be opened: close the program that uses it, or allow this one to."
-        return f"Camera {self.name} cannot be opened: plug it in, or name a picture with --image."
+        if self._is_camera:
+            is_linux = sys.platform.startswith("linux")
+            if is_linux and Path(f"/dev/video{self.name}").exists():
+                return (
+                    f"Camera {self.name} cannot be opened: close the program that uses it, or "
+                    "allow this one to."
+                )
+            return (
+                f"Camera {self.name} cannot be opened: plug it in, or name a picture with --image."
+            )
+        if not self.path.stat().st_size:
+            return f"{self.name} is empty: fetch or save it again."
+        return f"{self.name} is cut off or no video that can be read: check it, or save it as MP4."
 
     def __iter__(self) -> Iterator[tuple[int, float, np.ndarray]]:
-        """(frame number from 0, seconds from the start, (H, W, 3) uint8 RGB image) of each frame.
+        """Yield the frames.
+
+        Yields:
+            The number of the frame from 0, its time in seconds from the start, and its (H, W, 3)
+            uint8 RGB image.
 
         Raises:
-            SourceError: not one frame can be read, a file ends long before it should, a stream stays away, or some
-                images of a folder cannot be read; the frames until then have come.
+            SourceError: after the last frame, if there was no frame, a file is cut off, a stream
+                was given up, or some images of a folder cannot be read.
         """
-        number = -1
-        frames = (
-            self._read_live
-            if self.is_live
-            else self._read_folder
-            if self._is_folder
-            else self._read_file
-        )
-        for number, (time_s, image) in enumerate(frames()):
-            yield number, time_s, image
-        if number < 0:
+        if self.is_live:
+            frames = self._read_live()
+        elif self._is_folder:
+            frames = self._read_folder()
+        else:
+            frames = self._read_file()
+        count = 0
+        for time_s, image in frames:
+            yield count, time_s, image
+            count += 1
+        self._check_complete(count)
+
+    def _check_complete(self, count: int) -> None:
+        if count == 0:
             raise SourceError(
                 f"{self.name} holds no frame that can be read: check it, or save it as MP4."
             )
-        if self.reader and self.reader.given_up:
+        if self.reader is not None and self.reader.given_up:
             raise SourceError(
                 f"{self.name} is given up: check that it is switched on and can be reached."
             )
@@ -158,41 +191,53 @@ class Video:
             raise SourceError(
                 f"{self.name}: {self._unread} of {self.frame_count} images could not be read."
             )
-        if not self.is_live and self._capture and number + 1 < CUT_OFF * (self.frame_count or 0):
+        if self.is_live or self._is_folder or self.frame_count is None:
+            return
+        if count < MIN_COMPLETE * self.frame_count:
             raise SourceError(
-                f"{self.name} ends after {number + 1} of {self.frame_count} frames: it is cut off."
+                f"{self.name} ends after {count} of {self.frame_count} frames: it is cut off."
             )
 
     def _read_file(self) -> Iterator[tuple[float, np.ndarray]]:
+        capture = self._capture or self._open()
         number = 0
         try:
             while True:
-                good, frame = self._capture.read()
-                if not good:
+                is_read, frame = capture.read()
+                if not is_read:
                     return
-                position = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                yield position or number / self.rate, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                if time_s == 0:  # not every format has times
+                    time_s = number / self.fps
+                yield time_s, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
                 number += 1
         finally:
-            self._capture.release()
+            capture.release()
 
     def _read_folder(self) -> Iterator[tuple[float, np.ndarray]]:
-        first = None
+        resolution_wh = None  # of the first image, and so of the video
         for number, file in enumerate(self.files):
             try:
                 image = read_image(file)
             except ImageError as error:
-                self._tell(str(error))
+                self._on_message(str(error))
                 self._unread += 1
                 continue
-            first = first or image.shape[1::-1]
-            yield number / self.rate, fit_image(image, first)
+            if resolution_wh is None:
+                resolution_wh = (image.shape[1], image.shape[0])
+            yield number / self.fps, fit_image(image, resolution_wh)
 
     def _read_live(self) -> Iterator[tuple[float, np.ndarray]]:
-        captures = iter([self._capture])  # the one that is open already comes first
-        self.reader = LiveReader(
-            lambda: next(captures, None) or self._open(), self._tell, self.name
-        )
+        first = self._capture
+
+        def open_capture() -> cv2.VideoCapture:
+            """Return the capture that is open already, and a new one after each break."""
+            nonlocal first
+            capture = first or self._open()
+            first = None
+            return capture
+
+        self.reader = LiveReader(open_capture, self._on_message, self.name)
         started = time.monotonic()
         try:
             for arrived, frame in self.reader:

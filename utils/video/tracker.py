@@ -1,8 +1,9 @@
-"""Who is who between the frames of a video, and what each one wears by the votes of the last second.
+"""Follow faces from frame to frame, and decide the class of each by a vote over the last second.
 
-ByteTrack's idea (Zhang et al., 2022) in a few lines: boxes that are sure find their tracks first, then boxes that are
-unsure find those that are left, so that a face turning away is not lost; and C-BIoU's (Yang et al., 2023): overlap is
-measured between enlarged boxes, so that a small face that moves quickly still meets its own.
+Matching follows ByteTrack (Zhang et al., 2022): confident boxes are matched to tracks first, then
+the remaining tracks are matched to the less confident boxes, so that a face that turns away keeps
+its track. As in C-BIoU (Yang et al., 2023), overlap is measured between enlarged boxes, so that a
+small face that moves quickly still overlaps the box predicted for it.
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ import numpy as np
 
 from utils.boxes import Detections, as_boxes, box_iou
 
-ENLARGED = 0.3  # of its size that a box grows by on each side before overlaps are measured
-MIN_IOU = 0.1  # of enlarged boxes, to be the same face
-MEMORY = 1.0  # seconds that a face may be hidden and still be the same, and over which it votes
-GAP = 0.4  # seconds between frames from which on nothing was watched: a stream that breaks ages nobody ...
-OUTAGE = 10.0  # ... but for one so long that people have moved on
-STEADY = 0.5  # seconds over which a track's velocity is averaged
-WHOLE = 3  # how quickly a box that changes its shape loses its say in that: behind somebody its middle jumps
-DOUBT = 0.4  # of overlap that each second out of sight costs: who was just seen is likelier than who is hidden there
-INERTIA = 0.12  # the share of all votes that the present label has besides, so that a tie does not flicker
-CONFIRMED = (
-    3  # times seen before a track counts: a detector's mistake is seldom made again and again ...
+BOX_MARGIN = 0.3  # share of its size added to each side of a box before overlaps are measured
+MIN_IOU = 0.1  # least overlap of two enlarged boxes of the same face
+MEMORY_S = 1.0  # seconds a face may stay hidden and keep its track; also the length of the vote
+# A pause of more than MAX_STEP_S seconds between two frames means that the stream broke off. It
+# counts as MAX_STEP_S only, so that tracks survive it. After MAX_PAUSE_S seconds people have moved
+# on.
+MAX_STEP_S = 0.4
+MAX_PAUSE_S = 10.0
+VELOCITY_TIME_S = 0.5  # seconds, time constant of the average of a track's velocity and size
+# The update of velocity and size is weighted by the similarity of the old and new shape to this
+# power: the centre of a face that is being hidden jumps.
+SHAPE_POWER = 3
+HIDDEN_PENALTY = 0.4  # overlap subtracted per second out of sight when candidates are ranked
+LABEL_BONUS = (
+    0.12  # added to the probability of a track's present label, so that it does not flicker
 )
-PROBATION = 2  # ... with no more frames missed in a row meanwhile
+MIN_HITS = 3  # confident boxes after which a track counts: a detector rarely repeats a mistake
+MAX_EARLY_MISSES = 2  # frames in a row that a track may be missing before it counts
 
 
 @dataclass(eq=False)
@@ -34,171 +40,233 @@ class Track:
     """One face over time.
 
     Attributes:
-        xyxy: (4,) where it was seen last, pixels.
-        time_s: when that was.
-        velocity: (2,) of its centre, pixels a second.
-        size: (2,) its width and height, whole also while it is half hidden, pixels.
+        xyxy: (4,) the last box, pixels.
+        time_s: the time of the last box, seconds.
+        velocity: (2,) of the centre, pixels per second.
+        size: (2,) width and height, averaged over time, pixels.
         votes: (seconds, weight, (C,) probabilities) of the last second.
-        hits: how often it was seen for sure.
-        missed: frames since it was seen at all.
-        track_id: its number from 1, 0 until it counts.
-        class_id: its present label.
+        hits: number of confident boxes so far.
+        missed: number of frames since the last box.
+        track_id: number from 1, or 0 until the track counts.
+        class_id: the present label, or None before the first vote.
     """
 
     xyxy: np.ndarray
     time_s: float
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     size: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    votes: deque = field(default_factory=deque)
+    votes: deque[tuple[float, float, np.ndarray]] = field(default_factory=deque)
     hits: int = 0
     missed: int = 0
     track_id: int = 0
     class_id: int | None = None
 
     def predict(self, time_s: float) -> np.ndarray:
-        """(4,) where it should be by now."""
+        """Return the box (4,) expected at a time, in pixels."""
         centre = (self.xyxy[:2] + self.xyxy[2:]) / 2 + self.velocity * (time_s - self.time_s)
         return np.concatenate([centre - self.size / 2, centre + self.size / 2])
 
     def is_alive(self, time_s: float) -> bool:
-        """Whether it may still be seen again."""
-        return time_s - self.time_s <= MEMORY and (
-            self.hits >= CONFIRMED or self.missed <= PROBATION
-        )
+        """Return whether the track may still get another box."""
+        if time_s - self.time_s > MEMORY_S:
+            return False
+        return self.hits >= MIN_HITS or self.missed <= MAX_EARLY_MISSES
 
-    def see(
-        self, xyxy: np.ndarray, time_s: float, weight: float, y_prob: np.ndarray, sure: bool = True
+    def add(
+        self,
+        xyxy: np.ndarray,
+        time_s: float,
+        weight: float,
+        y_prob: np.ndarray,
+        is_confident: bool = True,
     ) -> None:
-        """Take in a box that is this face, and is ``sure`` to be one."""
-        passed = time_s - self.time_s
-        if self.hits and passed > 0:
-            moved, size = (
-                (xyxy[:2] + xyxy[2:] - self.xyxy[:2] - self.xyxy[2:]) / 2,
-                xyxy[2:] - xyxy[:2],
-            )
-            whole = (
-                np.prod(np.minimum(size, self.size) / np.maximum(np.maximum(size, self.size), 1e-6))
-                ** WHOLE
-            )
-            share = (
-                (1 - np.exp(-passed / STEADY)) * whole if self.hits >= CONFIRMED else 1 / self.hits
-            )
-            self.velocity = (1 - share) * self.velocity + share * moved / passed
-            self.size = (1 - share) * self.size + share * size
-        if not self.hits:
+        """Add the box of a new frame.
+
+        Args:
+            xyxy: (4,) pixels.
+            time_s: time of the frame, seconds.
+            weight: weight of the frame in the vote.
+            y_prob: (C,) probabilities of the classes.
+            is_confident: whether the detector is confident enough to start a track.
+        """
+        if self.hits:
+            self._update_motion(xyxy, time_s)
+        else:
             self.size = xyxy[2:] - xyxy[:2]
-        self.xyxy, self.time_s, self.hits, self.missed = (
-            np.asarray(xyxy, float),
-            time_s,
-            self.hits + sure,
-            0,
-        )
+        self.xyxy = np.asarray(xyxy, float)
+        self.time_s = time_s
+        self.hits += int(is_confident)
+        self.missed = 0
         self.votes.append((time_s, weight, y_prob))
-        while self.votes[0][0] < time_s - MEMORY:
+        while self.votes[0][0] < time_s - MEMORY_S:
             self.votes.popleft()
 
+    def _update_motion(self, xyxy: np.ndarray, time_s: float) -> None:
+        passed = time_s - self.time_s
+        if passed <= 0:
+            return
+        moved = (xyxy[:2] + xyxy[2:] - self.xyxy[:2] - self.xyxy[2:]) / 2
+        size = xyxy[2:] - xyxy[:2]
+        if self.hits >= MIN_HITS:
+            smaller = np.minimum(size, self.size)
+            larger = np.maximum(np.maximum(size, self.size), 1e-6)
+            similarity = np.prod(smaller / larger) ** SHAPE_POWER
+            share = (1 - np.exp(-passed / VELOCITY_TIME_S)) * similarity
+        else:
+            share = 1 / self.hits
+        self.velocity = (1 - share) * self.velocity + share * moved / passed
+        self.size = (1 - share) * self.size + share * size
+
     def vote(self) -> np.ndarray:
-        """(C,) the mean of its probabilities, each weighted with its detection's confidence."""
-        _, weights, probabilities = zip(*self.votes, strict=True)
-        y_prob = np.average(probabilities, axis=0, weights=weights)
+        """Update the label, and return the weighted mean of the probabilities (C,) in memory."""
+        weights = [weight for _, weight, _ in self.votes]
+        probabilities = [y_prob for _, _, y_prob in self.votes]
+        mean = np.average(probabilities, axis=0, weights=weights)
         if self.class_id is not None:
-            y_prob[self.class_id] += INERTIA
-            y_prob /= 1 + INERTIA
-        self.class_id = int(y_prob.argmax())
-        return y_prob
+            mean[self.class_id] += LABEL_BONUS
+            mean /= 1 + LABEL_BONUS
+        self.class_id = int(mean.argmax())
+        return mean
 
 
 def _enlarge(xyxy: np.ndarray) -> np.ndarray:
-    size = xyxy[:, 2:] - xyxy[:, :2]
-    return np.concatenate([xyxy[:, :2] - ENLARGED * size, xyxy[:, 2:] + ENLARGED * size], axis=1)
+    margin = BOX_MARGIN * (xyxy[:, 2:] - xyxy[:, :2])
+    return np.concatenate([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], axis=1)
 
 
 def match_greedily(
-    first: np.ndarray, second: np.ndarray, doubt: np.ndarray | float = 0.0, min_iou: float = MIN_IOU
+    first: np.ndarray,
+    second: np.ndarray,
+    penalty: np.ndarray | float = 0.0,
+    min_iou: float = MIN_IOU,
 ) -> list[tuple[int, int]]:
-    """Pairs of boxes that overlap most, best first, each box in one pair at most.
+    """Return pairs of positions of overlapping boxes, the largest overlap first.
 
     Args:
-        first, second: (N, 4) and (M, 4) boxes, compared enlarged.
-        doubt: (N,) overlap that is taken off for the order alone.
-        min_iou: pairs that overlap less are none.
+        first: (N, 4) boxes, compared enlarged.
+        second: (M, 4) boxes, compared enlarged.
+        penalty: (N,) subtracted from the overlap to rank the pairs.
+        min_iou: pairs with less overlap are ignored.
+
+    Returns:
+        (position in ``first``, position in ``second``); a box is in one pair at most.
     """
     iou = box_iou(_enlarge(as_boxes(first)), _enlarge(as_boxes(second)))
-    worth = iou - np.reshape(doubt, (-1, 1))
-    pairs, order = [], np.argsort(-worth, axis=None, kind="stable")
-    rows, columns = set(), set()
-    for row, column in zip(*np.unravel_index(order, iou.shape), strict=True):
-        if iou[row, column] >= min_iou and row not in rows and column not in columns:
-            pairs.append((int(row), int(column)))
-            rows.add(row)
-            columns.add(column)
+    score = iou - np.reshape(penalty, (-1, 1))
+    order = np.argsort(-score, axis=None, kind="stable")
+    rows, columns = np.unravel_index(order, iou.shape)
+    used_rows: set[int] = set()
+    used_columns: set[int] = set()
+    pairs = []
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        if iou[row, column] < min_iou or row in used_rows or column in used_columns:
+            continue
+        pairs.append((row, column))
+        used_rows.add(row)
+        used_columns.add(column)
     return pairs
 
 
 class Tracker:
-    """Follows faces from frame to frame.
+    """Gives each face a track that it keeps from frame to frame.
 
     Attributes:
-        count: how many faces there have been.
+        count: number of tracks that count so far.
     """
 
-    def __init__(self, sure: float = 0.5) -> None:
-        """Args: sure: the confidence from which on a box may begin a track; what is less sure only keeps one alive."""
-        self.sure, self.count = sure, 0
-        self._tracks: list[Track] = []
-        self._last_s, self._clock_s = None, 0.0  # of the last frame, and of what was watched
-
-    def update(self, detections: Detections, time_s: float) -> Detections:
-        """One frame's faces, each with the votes of its last second, and with ``track_id``, 0 until it counts.
-
-        Boxes under ``sure`` are left out where they are no face that is known.
+    def __init__(self, start_confidence: float = 0.5) -> None:
+        """Create a tracker.
 
         Args:
-            detections: with ``y_prob`` (N, C); also boxes under ``sure``, where the detector gives them.
-            time_s: the frame's moment, seconds; frames may be dropped between two calls.
+            start_confidence: confidence a box needs to start a track; a less confident box can only
+                continue one.
         """
-        passed = 0.0 if self._last_s is None else time_s - self._last_s
-        self._last_s, self._clock_s = (
-            time_s,
-            self._clock_s + (passed if passed > OUTAGE else min(passed, GAP)),
-        )
-        time_s = self._clock_s
-        self._tracks = [track for track in self._tracks if track.is_alive(time_s)]
-        seen: dict[int, Track] = {}
-        sure = detections.confidence >= self.sure
-        for part in (np.flatnonzero(sure), np.flatnonzero(~sure)):
-            idle = [track for track in self._tracks if track not in seen.values()]
-            predicted = as_boxes([track.predict(time_s) for track in idle])
-            doubt = np.array([DOUBT * (time_s - track.time_s) for track in idle])
-            seen |= {
-                part[j]: idle[i] for i, j in match_greedily(predicted, detections.xyxy[part], doubt)
-            }
-        for index in np.flatnonzero(sure):
-            if index not in seen:
-                seen[index] = Track(detections.xyxy[index], time_s)
-                self._tracks.append(seen[index])
+        self.start_confidence = start_confidence
+        self.count = 0
+        self._tracks: list[Track] = []
+        self._last_s: float | None = None  # time of the last frame
+        self._clock_s = 0.0  # time watched, without long pauses
+
+    def update(self, detections: Detections, time_s: float) -> Detections:
+        """Match the faces of one frame to tracks, and return them with the votes of their tracks.
+
+        Args:
+            detections: with ``y_prob`` (N, C); may include boxes under ``start_confidence``.
+            time_s: time of the frame, seconds; frames may be dropped between two calls.
+
+        Returns:
+            The faces that have a track, with the voted ``y_prob`` and with ``track_id``, which is 0
+            until the track counts.
+        """
+        if detections.y_prob is None:
+            raise ValueError("The tracker needs classified faces: detections with y_prob.")
+        clock_s = self._advance_clock(time_s)
+        self._tracks = [track for track in self._tracks if track.is_alive(clock_s)]
+        is_confident = detections.confidence >= self.start_confidence
+        matched = self._match(detections, is_confident)
         for track in self._tracks:
             track.missed += 1
-        for index, track in seen.items():
-            y_prob = detections.y_prob[index]
-            track.see(
-                detections.xyxy[index],
-                time_s,
-                float(detections.confidence[index]),
-                y_prob,
-                bool(sure[index]),
+        for index, track in matched.items():
+            track.add(
+                xyxy=detections.xyxy[index],
+                time_s=clock_s,
+                weight=float(detections.confidence[index]),
+                y_prob=detections.y_prob[index],
+                is_confident=bool(is_confident[index]),
             )
-            if track.hits == CONFIRMED and not track.track_id:
+            if track.hits == MIN_HITS and not track.track_id:
                 self.count += 1
                 track.track_id = self.count
-        shown = sorted(seen)
-        y_prob = np.array([seen[index].vote() for index in shown], np.float32)
-        track_id = np.array([seen[index].track_id for index in shown], np.int64)
-        chosen = detections[shown]
-        y_prob = y_prob.reshape(len(shown), detections.y_prob.shape[1])
-        return Detections(chosen.xyxy, chosen.confidence, y_prob, track_id)
+        shown = sorted(matched)
+        y_prob = np.array([matched[index].vote() for index in shown], np.float32)
+        track_id = np.array([matched[index].track_id for index in shown], np.int64)
+        return Detections(
+            xyxy=detections.xyxy[shown],
+            confidence=detections.confidence[shown],
+            y_prob=y_prob.reshape(len(shown), detections.y_prob.shape[1]),
+            track_id=track_id,
+        )
 
-    def list_hidden(self) -> np.ndarray:
-        """(N, 4) where faces should be that were seen in the last second and are not in this frame, pixels."""
-        hidden = [track for track in self._tracks if track.missed and track.is_alive(self._clock_s)]
-        return as_boxes([track.predict(self._clock_s) for track in hidden])
+    def _advance_clock(self, time_s: float) -> float:
+        if self._last_s is not None:
+            passed = time_s - self._last_s
+            if passed <= MAX_PAUSE_S:
+                passed = min(passed, MAX_STEP_S)
+            self._clock_s += passed
+        self._last_s = time_s
+        return self._clock_s
+
+    def _match(self, detections: Detections, is_confident: np.ndarray) -> dict[int, Track]:
+        """Return the track of each face by its position; start tracks for new confident faces."""
+        matched: dict[int, Track] = {}
+        for positions in (np.flatnonzero(is_confident), np.flatnonzero(~is_confident)):
+            taken = list(matched.values())
+            free = [track for track in self._tracks if track not in taken]
+            predicted = as_boxes([track.predict(self._clock_s) for track in free])
+            penalty = [HIDDEN_PENALTY * (self._clock_s - track.time_s) for track in free]
+            boxes = detections.xyxy[positions]
+            for row, column in match_greedily(predicted, boxes, np.array(penalty)):
+                matched[int(positions[column])] = free[row]
+        for index in np.flatnonzero(is_confident).tolist():
+            if index not in matched:
+                matched[index] = Track(detections.xyxy[index], self._clock_s)
+                self._tracks.append(matched[index])
+        return matched
+
+    def predict_missing(self) -> np.ndarray:
+        """Return the predicted boxes (N, 4) of the tracks that have no box in the last frame."""
+        missing = [
+            track for track in self._tracks if track.missed and track.is_alive(self._clock_s)
+        ]
+        return as_boxes([track.predict(self._clock_s) for track in missing])
+
+
+def split_tracks(tracks: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``track_id`` (N,) and ``y_prob`` (N, C) of the faces of ``Tracker.update``.
+
+    Raises:
+        ValueError: the faces have no tracks or no probabilities.
+    """
+    if tracks.track_id is None or tracks.y_prob is None:
+        raise ValueError("The faces have no tracks: pass what Tracker.update returns.")
+    return tracks.track_id, tracks.y_prob

@@ -1,6 +1,6 @@
-"""The browser's camera in a notebook: its frames come to the kernel, boxes and counts go back (anywidget).
+"""Show the browser's camera in a notebook: frames go to the kernel, boxes and counts come back.
 
-The camera is that of the machine with the browser, wherever the kernel runs. No frame is kept.
+The camera belongs to the machine with the browser, wherever the kernel runs. No frame is stored.
 """
 
 from __future__ import annotations
@@ -13,34 +13,44 @@ import anywidget
 import numpy as np
 import traitlets
 
-from utils.boxes import as_boxes, clip_boxes
+from utils.boxes import clip_boxes
 from utils.classes import CLASS_COLORS, MASK_CLASSES, decide
 from utils.draw import list_texts
 from utils.images import ImageError, decode_image
 from utils.video.monitor import TOO_CLOSE, Monitor
+from utils.video.tracker import split_tracks
 
 
 class Webcam(anywidget.AnyWidget):
-    """Shows the camera with a box around each face, the counts, and the people of each second by class.
+    """A widget that shows the camera, a box around each face, the counts, and a chart of each
+    second.
 
     Attributes:
-        monitor: watches the frames; its ``census`` has the tables when the camera is stopped.
-        frame_count: frames watched so far.
-        problem: a sentence, where the camera or a frame could not be used.
+        monitor: tracks and counts; ``monitor.counter`` has the tables when the camera is stopped.
+        frame_count: number of frames processed so far.
+        problem: a sentence if the camera or a frame could not be used, else empty.
     """
 
     _esm = Path(__file__).with_name("webcam.js")
     width = traitlets.Int(640).tag(sync=True)
     height = traitlets.Int(480).tag(sync=True)
-    classes = traitlets.List().tag(sync=True)
+    classes: traitlets.List = traitlets.List().tag(sync=True)
 
     def __init__(self, monitor: Monitor, **options: object) -> None:
-        """Args: monitor: watches the frames; options: ``width`` and ``height`` of them, pixels."""
-        self.monitor, self.frame_count, self.problem = monitor, 0, ""
-        self._started, self._second, self._seen = None, -1, {}
-        super().__init__(
-            classes=[[name, _to_hex(CLASS_COLORS[name])] for name in MASK_CLASSES], **options
-        )
+        """Create the widget.
+
+        Args:
+            monitor: processes the frames.
+            options: ``width`` and ``height`` of the frames, pixels.
+        """
+        self.monitor = monitor
+        self.frame_count = 0
+        self.problem = ""
+        self._started: float | None = None  # time of the first frame
+        self._second = -1  # the second of the last frame, and the class of each track in it
+        self._labels: dict[int, int] = {}
+        classes = [[name, _to_hex(CLASS_COLORS[name])] for name in MASK_CLASSES]
+        super().__init__(classes=classes, **options)
         self.on_msg(self._receive)
 
     def _receive(self, _: object, content: dict, buffers: list[memoryview]) -> None:
@@ -48,46 +58,51 @@ class Webcam(anywidget.AnyWidget):
             self.problem = content["text"]
         if content["kind"] == "frame":
             try:
-                self.send(
-                    self._watch(
-                        decode_image(b64decode(content["jpeg"]), "The camera's frame"),
-                        content["sent"],
-                    )
-                )
+                image = decode_image(b64decode(content["jpeg"]), "The camera's frame")
             except ImageError as error:
                 self.problem = str(error)
                 self.send({"problem": self.problem})
+                return
+            self.send(self._process(image, content["sent"]))
 
-    def _watch(self, image: np.ndarray, sent: float) -> dict:
+    def _process(self, image: np.ndarray, sent: float) -> dict:
+        """Return the message about one frame: what the page draws and writes."""
         now = time.monotonic()
-        self._started = now if self._started is None else self._started
+        if self._started is None:
+            self._started = now
         time_s = now - self._started
-        tracks = self.monitor.watch(image, time_s)
+        resolution_wh = (image.shape[1], image.shape[0])
+        tracks = self.monitor.update(image, time_s)
         self.frame_count += 1
-        class_ids = decide(tracks.y_prob).tolist()
-        near = self.monitor.find_close(tracks, image.shape[1::-1])
-        texts = list_texts(tracks, [TOO_CLOSE if one else "" for one in near])
-        faces = [
-            [*box[:2], *np.subtract(box[2:], box[:2]).tolist(), text[0], self.classes[class_id][1]]
-            for box, text, class_id in zip(
-                tracks.xyxy.astype(float).tolist(), texts, class_ids, strict=True
-            )
-        ]
+        too_close = self.monitor.find_close(tracks, resolution_wh)
+        remarks = [TOO_CLOSE if is_close else "" for is_close in too_close]
+        track_ids, y_prob = split_tracks(tracks)
+        class_ids = decide(y_prob).tolist()
+        faces = []
+        for box, texts, class_id in zip(
+            tracks.xyxy.astype(float).tolist(), list_texts(tracks, remarks), class_ids, strict=True
+        ):
+            x_min, y_min, x_max, y_max = box
+            color = self.classes[class_id][1]
+            faces.append([x_min, y_min, x_max - x_min, y_max - y_min, texts[0], color])
         if int(time_s) != self._second:
-            self._second, self._seen = int(time_s), {}
-        seen = [pair for pair in zip(tracks.track_id.tolist(), class_ids, strict=True) if pair[0]]
-        self._seen |= dict(seen)
-        counts = [
-            list(self._seen.values()).count(class_id) for class_id in range(len(MASK_CLASSES))
-        ]
-        answer = {"faces": faces, "status": self.monitor.describe(int(near.sum())), "sent": sent}
-        blurred = (
-            clip_boxes(self.monitor.private, image.shape[1::-1])
-            if self.monitor.blur
-            else as_boxes([])
-        )
-        answer |= {"blurred": blurred.tolist()}
-        return answer | {"second": self._second, "counts": counts}
+            self._second = int(time_s)
+            self._labels = {}
+        for track_id, class_id in zip(track_ids.tolist(), class_ids, strict=True):
+            if track_id:
+                self._labels[track_id] = class_id
+        labels = list(self._labels.values())
+        blurred = []
+        if self.monitor.blur:
+            blurred = clip_boxes(self.monitor.blur_boxes, resolution_wh).tolist()
+        return {
+            "faces": faces,
+            "status": self.monitor.describe(int(too_close.sum())),
+            "sent": sent,
+            "blurred": blurred,
+            "second": self._second,
+            "counts": [labels.count(class_id) for class_id in range(len(MASK_CLASSES))],
+        }
 
 
 def _to_hex(color: tuple[int, int, int]) -> str:

@@ -1,4 +1,4 @@
-"""The annotated copy of a video: an MP4 of its rate and length, also from a camera whose frames come as they please."""
+"""Write frames as an MP4 file that has the frame rate and the length of its source."""
 
 from __future__ import annotations
 
@@ -11,66 +11,83 @@ import numpy as np
 from utils.files import is_text
 from utils.images import ImageError, fit_image
 
-MIN_FREE = (
-    64 * 2**20
-)  # bytes left on the disk at which a copy is closed, while it can still be: an index must fit
+MIN_FREE = 64 * 2**20  # bytes; the file is closed before the disk has less, so that its index fits
+CHECK_EVERY = 25  # frames between two looks at the free space
 
 
-class VideoCopy:
-    """Frames written as MP4. Close it, or use it in a ``with`` statement: only then can it be played.
+class VideoWriter:
+    """Writes frames as MP4. A file can be played only after ``close``, or after the ``with`` block.
 
     Attributes:
-        frame_count: frames written so far.
+        path: the file.
+        fps: frames per second.
+        frame_count: number of frames written so far.
     """
 
-    def __init__(self, path: str | Path, rate: float, by_time: bool = False) -> None:
-        """Begin a copy; the file is made with its first frame.
+    def __init__(self, path: str | Path, fps: float, real_time: bool = False) -> None:
+        """Prepare a file; it is created with its first frame.
 
         Args:
-            path: where to.
-            rate: frames a second.
-            by_time: whether frames are repeated or left out so that the copy runs as time did; else each has its turn.
+            path: the file to write.
+            fps: frames per second.
+            real_time: whether to repeat or drop frames so that the video is as fast as its source,
+                for sources whose frames come irregularly. Otherwise each frame is written once.
         """
-        self.path, self.rate, self.frame_count = Path(path), rate, 0
-        self._by_time, self._writer, self._resolution_wh = by_time, None, (0, 0)
+        self.path = Path(path)
+        self.fps = fps
+        self.frame_count = 0
+        self._real_time = real_time
+        self._writer: cv2.VideoWriter | None = None
+        self._resolution_wh = (0, 0)
 
     def add(self, image: np.ndarray, time_s: float) -> None:
-        """Write one (H, W, 3) uint8 RGB frame of the moment ``time_s``.
+        """Write one frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            time_s: time of the frame, seconds.
 
         Raises:
-            ImageError: the file cannot be written, or the disk is nearly full; what was written can be played.
+            ImageError: the file cannot be written, or the disk is nearly full; the frames written
+                until then can be played.
         """
         if self._writer is None:
-            self._begin(image.shape[1::-1])
-        if self.frame_count % 25 == 0 and shutil.disk_usage(self.path.parent).free < MIN_FREE:
-            length = self.frame_count / self.rate
-            self.close()
-            raise ImageError(f"{self.path} ends after {length:.1f} s: the disk is full.")
+            self._writer = self._open((image.shape[1], image.shape[0]))
+        if self.frame_count % CHECK_EVERY == 0:
+            self._check_free_space()
         if image.shape[1::-1] != self._resolution_wh:
             image = fit_image(image, self._resolution_wh)
         frame = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        due = int(time_s * self.rate) + 1 if self._by_time else self.frame_count + 1
-        while self.frame_count < due:
+        count = int(time_s * self.fps) + 1 if self._real_time else self.frame_count + 1
+        while self.frame_count < count:
             self._writer.write(frame)
             self.frame_count += 1
 
-    def _begin(self, resolution_wh: tuple[int, int]) -> None:
+    def _check_free_space(self) -> None:
+        if shutil.disk_usage(self.path.parent).free < MIN_FREE:
+            length = self.frame_count / self.fps
+            self.close()
+            raise ImageError(
+                f"{self.path} ends after {length:.1f} s: the disk is full. Make room on the disk."
+            )
+
+    def _open(self, resolution_wh: tuple[int, int]) -> cv2.VideoWriter:
         if not is_text(self.path):
             raise ImageError(f"{self.path} has a name that is no text: choose another folder.")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._resolution_wh = resolution_wh
-        self._writer = cv2.VideoWriter(
-            str(self.path), cv2.VideoWriter_fourcc(*"mp4v"), self.rate, resolution_wh
-        )
-        if not self._writer.isOpened():
+        codec = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(self.path), codec, self.fps, resolution_wh)
+        if not writer.isOpened():
             raise ImageError(f"{self.path} cannot be written: choose another folder.")
+        return writer
 
     def close(self) -> None:
-        """End the file so that it can be played."""
+        """Complete the file so that it can be played."""
         if self._writer is not None:
             self._writer.release()
 
-    def __enter__(self) -> VideoCopy:
+    def __enter__(self) -> VideoWriter:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.conftest import draw_blocks, find_blocks
+from tests.films import write_video
 from tests.test_ground import HEAVY
-from tests.video.test_sources import write_video
 from utils import paths
 from utils.boxes import Detections, box_iou
+from utils.cli import run as run_module
 from utils.detect import DETECTOR_FILE, RES10_FILES, YUNET_FILE
 from utils.detect import pipeline as detect
 from utils.formats import read_voc
@@ -33,9 +34,9 @@ IMAGE = draw_blocks(BLOCK)
 def run(script, fake_classifier, monkeypatch, tmp_path, capsys):
     """Call the script in a folder of its own with the stand-ins: (exit code, its images or None, stdout, stderr)."""
     monkeypatch.setattr(
-        script, "load_models", lambda *asked, **options: (find_blocks, fake_classifier)
+        run_module, "load_models", lambda *asked, **options: (find_blocks, fake_classifier)
     )
-    monkeypatch.setattr(script, "has_display", lambda: False)
+    monkeypatch.setattr(run_module, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
 
     def call(
@@ -93,7 +94,7 @@ def test_the_defaults_are_those_of_the_contract(script):
     assert set(detect.DETECTORS) == {"fcos", "yunet", "res10"}
 
 
-def test_the_earlier_name_of_the_detector_still_works_and_is_hidden(script, capsys):
+def test_earlier_name_of_the_detector_works_and_is_hidden(script, capsys):
     args = script.parse_arguments(["--image", "a.jpg", "--detector", "ssd"])
     assert args.detector == "fcos"
     with pytest.raises(SystemExit):
@@ -107,7 +108,7 @@ def test_without_output_copies_go_to_output_and_nothing_else_is_written(
 ):
     asked = []
     monkeypatch.setattr(
-        script,
+        run_module,
         "load_models",
         lambda *given, **options: asked.append(given) or (find_blocks, fake_classifier),
     )
@@ -261,7 +262,7 @@ def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(
 ):
     save(tmp_path / "good.png")
     (tmp_path / "table").mkdir()
-    monkeypatch.setattr(script, "check_targets", lambda *asked: None)
+    monkeypatch.setattr(run_module, "check_outputs", lambda **outputs: None)
     code, images, out, err = run("--image", "good.png", "--csv", "table")
     assert (code, len(images)) == (1, 1)
     assert err.startswith("table cannot be written (") and "annotated copy" in out
@@ -308,7 +309,7 @@ def test_a_face_that_is_doubtful_is_hidden_too_and_not_told(
             confidence >= min_confidence
         ], fake_classifier
 
-    monkeypatch.setattr(script, "load_models", load)
+    monkeypatch.setattr(run_module, "load_models", load)
     changed = []
     for options in ([], ["--blur-faces"]):
         code, (record,), _, _ = run("--image", "a.png", *options)
@@ -484,7 +485,7 @@ ARGUMENTS = {
 def test_wrong_arguments_are_told_in_one_sentence(
     script, tmp_path, monkeypatch, capfd, argv, sentence
 ):
-    monkeypatch.setattr(script, "has_display", lambda: False)
+    monkeypatch.setattr(run_module, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
     try:
         code = script.main(argv)
@@ -508,12 +509,14 @@ def test_without_a_source_the_webcam_is_watched_but_not_filmed(
         return video
 
     monkeypatch.setattr(
-        script, "load_models", lambda *given, **options: (find_blocks, fake_classifier)
+        run_module, "load_models", lambda *given, **options: (find_blocks, fake_classifier)
     )
-    monkeypatch.setattr(script, "has_display", lambda: True)
-    monkeypatch.setattr(script, "Video", open_video)
+    monkeypatch.setattr(run_module, "has_display", lambda: True)
+    monkeypatch.setattr(run_module, "Video", open_video)
     monkeypatch.setattr(
-        script.Window, "show", lambda self, image, wait=False: shown.append(image) or len(shown) < 3
+        run_module.Window,
+        "show",
+        lambda self, image, wait=False: shown.append(image) or len(shown) < 3,
     )
     monkeypatch.chdir(tmp_path)
     assert script.main([]) == 0
@@ -524,7 +527,7 @@ def test_without_a_source_the_webcam_is_watched_but_not_filmed(
 
 def test_a_video_gives_frames_with_their_moments_and_an_annotated_copy(run, tmp_path):
     names = ["with_mask"] * 12 + ["no_face"] * 2
-    write_video(tmp_path / "film é.mp4", rate=10, names=names)
+    write_video(tmp_path / "film é.mp4", fps=10, names=names)
     code, frames, out, _ = run("--video", "film é.mp4", "--csv", "people.csv", "--interval", "1")
     assert code == 0
     assert out.startswith("14 frames, 1 person: 1 with_mask; annotated copy copies")
@@ -552,7 +555,9 @@ def test_ctrl_c_writes_what_was_done(run, script, fake_classifier, tmp_path, mon
         return find_blocks(image)
 
     monkeypatch.setattr(
-        script, "load_models", lambda *asked, **options: (find_until_the_second, fake_classifier)
+        run_module,
+        "load_models",
+        lambda *asked, **options: (find_until_the_second, fake_classifier),
     )
     code, images, out, _ = run("--image", *pictures)
     assert (code, len(images)) == (1, 1)

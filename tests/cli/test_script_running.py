@@ -14,12 +14,12 @@ import pytest
 
 from tests.annotate.test_regions import PATIENCE, Display, Person
 from tests.annotate.test_regions import display as display  # the fixture
-from tests.films import FILMS, RATE, draw_film
+from tests.films import FILMS, FPS, draw_film
 from utils.classes import CLASS_COLORS, MASK_CLASSES
 from utils.display import Window
 from utils.images import read_image
 from utils.paths import ROOT
-from utils.video import Video, VideoCopy
+from utils.video import Video, VideoWriter
 
 SCRIPT = ROOT / "03-detect_face_using_mask.py"
 
@@ -28,9 +28,9 @@ SCRIPT = ROOT / "03-detect_face_using_mask.py"
 def film(tmp_path_factory):
     """Four people who stand, for four minutes: nobody waits for its end."""
     frames = [image for image, _ in draw_film(FILMS["four stand"], 1.0)]
-    with VideoCopy(tmp_path_factory.mktemp("film") / "film.mp4", RATE) as copy:
+    with VideoWriter(tmp_path_factory.mktemp("film") / "film.mp4", FPS) as copy:
         for number in range(6000):
-            copy.add(frames[number % len(frames)], number / RATE)
+            copy.add(frames[number % len(frames)], number / FPS)
     return copy.path
 
 

@@ -1,0 +1,223 @@
+"""Run the script: check the outputs, load the models, process the inputs, write the results."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_stdout
+from utils.cli.process import process_images, process_video
+from utils.cli.records import JsonStream, write_csv, write_json, write_table
+from utils.cli.report import Report
+from utils.detect import detect_masks, load_models
+from utils.display import Window, has_display
+from utils.files import SourceError, find_images, name_copies
+from utils.images import ImageError, write_image
+from utils.video import (
+    INTERVAL_COLUMNS,
+    TRACK_COLUMNS,
+    Alerts,
+    Monitor,
+    PeopleCounter,
+    Tracker,
+    Video,
+    VideoPipeline,
+)
+
+DEFAULT_OUTPUT = Path("output")
+# Boxes from this share of --min-confidence on are possible faces: they continue a track, and
+# --blur-faces hides them.
+POSSIBLE_SHARE = 0.5
+
+
+def run_as_program(main: Callable[[], int]) -> NoReturn:
+    """Run ``main`` in the terminal, and exit with its exit code."""
+    _prepare_terminal()
+    _treat_signals_as_ctrl_c()
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
+
+
+def _prepare_terminal() -> None:
+    """Set the encodings, and keep the messages of C libraries out of the terminal.
+
+    libpng and libjpeg write warnings to standard error about files that they read all the same. So
+    Python gets its own copy of standard error, and theirs goes nowhere. Standard output is UTF-8 on
+    every system, as JSON must be, and any file name can be written to both.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if sys.stderr is not None:
+        encoding = sys.stderr.encoding
+        copy = os.dup(2)
+        sys.stderr = os.fdopen(copy, "w", buffering=1, encoding=encoding, errors="backslashreplace")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _treat_signals_as_ctrl_c() -> None:
+    """Let a service manager that stops the program, or a terminal that closes, end it like Ctrl-C.
+
+    Then the files written so far are complete.
+    """
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # Unix has the first two, Windows the last
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+
+
+def run_script(args: Namespace) -> int:
+    """Process the images or the video that the arguments name, and print a summary.
+
+    Args:
+        args: the arguments of the script.
+
+    Returns:
+        The exit code: 0 if all was done, 1 if some inputs failed or the run was interrupted, 2 if
+        the arguments are wrong or all inputs failed.
+    """
+    report = Report(keep_records=bool(args.image and (args.json or args.csv)))
+    window = None
+    if has_display() and not args.no_show:
+        window = Window(partial(_save_snapshot, args.output or DEFAULT_OUTPUT, report))
+    copies: list[Path] = []
+    try:
+        if args.image:
+            copies = _run_images(args, report, window)
+        elif args.video or window:
+            copies = _run_video(args, report, window)
+        else:
+            raise SourceError(
+                "There is no display for the webcam's window: name images with --image, or a video "
+                "with --video."
+            )
+    except (FileNotFoundError, ValueError) as error:  # the message says what to do
+        report.fail(str(error))
+    if report.counts["images"]:
+        summary = report.summary("image" if args.image else "frame", copies)
+        _print_summary(summary, to_stderr=STDOUT in (args.json, args.csv))
+    return report.exit_code
+
+
+def _run_images(args: Namespace, report: Report, window: Window | None) -> list[Path]:
+    """Process images, write their JSON and CSV, and return the annotated copies."""
+    output = args.output or DEFAULT_OUTPUT
+    files, problems = find_images(args.image, output)
+    for problem in problems:
+        report.fail(problem)
+    if not files:
+        return []
+    check_outputs(
+        outputs=[args.json, args.csv],
+        folder=output,
+        sources=files,
+        copies=name_copies(files, output),
+    )
+    min_confidence = args.min_confidence
+    if args.blur_faces:
+        min_confidence *= POSSIBLE_SHARE
+    detector, classifier = load_models(args.detector, min_confidence, args.model)
+    copies = process_images(
+        files=files,
+        pipeline=partial(detect_masks, detector=detector, classifier=classifier),
+        output=output,
+        report=report,
+        window=window,
+        blur=args.blur_faces,
+        min_confidence=args.min_confidence,
+    )
+    _write(report, write_json, args.json, records=report.records)
+    _write(report, write_csv, args.csv, records=report.records)
+    return copies
+
+
+def _run_video(args: Namespace, report: Report, window: Window | None) -> list[Path]:
+    """Process a video or a camera, write its JSON and CSV, and return the annotated copy."""
+    video = Video(args.video or 0, report.warn)
+    output = args.output
+    if output is None and not video.is_live:  # a camera is recorded only if --output asks for it
+        output = DEFAULT_OUTPUT
+    intervals_csv = None
+    if args.csv and args.csv != STDOUT:
+        intervals_csv = Path(args.csv).parent / f"{Path(args.csv).stem}-intervals.csv"
+    check_outputs(
+        outputs=[args.json, args.csv, intervals_csv],
+        folder=output,
+        sources=video.files,
+        copies=name_copies([video.path], output, ".mp4") if output else [],
+    )
+    monitor = _make_monitor(args, report)
+    copies = process_video(
+        video=video,
+        monitor=monitor,
+        output=output,
+        report=report,
+        window=window,
+        stream=JsonStream(args.json) if args.json else None,
+    )
+    counter = monitor.counter
+    report.people = counter.counts
+    _write(report, write_table, args.csv, rows=counter.list_tracks(), columns=TRACK_COLUMNS)
+    _write(
+        report, write_table, intervals_csv, rows=counter.list_intervals(), columns=INTERVAL_COLUMNS
+    )
+    return copies
+
+
+def _make_monitor(args: Namespace, report: Report) -> Monitor:
+    """Return the monitor of a video that the arguments describe."""
+    # Without tiles, because a video must keep up with its source.
+    options = {"tiled": False} if args.detector == "fcos" else {}
+    detector, classifier = load_models(
+        args.detector, POSSIBLE_SHARE * args.min_confidence, args.model, **options
+    )
+    return Monitor(
+        pipeline=VideoPipeline(detector, classifier),
+        tracker=Tracker(args.min_confidence),
+        counter=PeopleCounter(args.interval),
+        alerts=None if args.alert is None else Alerts(args.alert, report.warn),
+        min_distance=args.distance,
+        field_of_view=args.field_of_view,
+        blur=args.blur_faces,
+    )
+
+
+def _write(
+    report: Report, write: Callable[..., None], output: str | Path | None, **content: Any
+) -> None:
+    """Write one output if it is asked for; a failure is reported, and the run goes on."""
+    if not output:
+        return
+    try:
+        write(output, **content)
+    except OutputError as error:
+        report.fail(str(error))
+
+
+def _save_snapshot(folder: Path, report: Report, image: np.ndarray) -> None:
+    """Save the image that the window shows."""
+    file = folder / f"snapshot_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}.jpg"
+    try:
+        report.warn(f"Kept {write_image(file, image)}.")
+    except ImageError as error:
+        report.warn(str(error))
+
+
+def _print_summary(summary: str, to_stderr: bool) -> None:
+    """Print the summary, to standard error if standard output carries JSON or CSV."""
+    if to_stderr:
+        print(summary, file=sys.stderr)
+    elif sys.stdout is not None:
+        with suppress(OSError), open_stdout() as file:  # its reader may have closed it
+            print(summary, file=file)
