@@ -1,4 +1,4 @@
-"""The ground the project stands on: its files agree with each other, and detection stays light."""
+"""The repository as a whole: dependencies, imports, Makefile and pages agree with each other."""
 
 import ast
 import json
@@ -18,16 +18,19 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import utils
+from utils.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = {
     name: [Requirement(line) for line in lines]
     for name, lines in PROJECT["optional-dependencies"].items()
 }
+DIRECT = RUNTIME + [requirement for extra in EXTRAS.values() for requirement in extra]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PINS = [Requirement(line.split("#")[0]) for line in LOCK.splitlines() if not line.startswith("#")]
+PYTHONS = [f"3.{minor}" for minor in range(30)]
+PYTHONS = [version for version in PYTHONS if version in SpecifierSet(PROJECT["requires-python"])]
 PLATFORMS = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")]
 HEAVY = {
     "tensorflow",
@@ -43,57 +46,55 @@ HEAVY = {
 }
 
 
-def tracked_files(*patterns: str) -> list[Path]:
-    """Files that git keeps, or would keep once added."""
-    command = [
-        "git",
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "-z",
-        "--",
-        *patterns,
-    ]
+def list_tracked_files(*patterns: str) -> list[Path]:
+    """Return the files that git tracks, or would track once they are added."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--"]
+    command += patterns
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
-    return sorted({path for name in listed.split("\0") if name and (path := ROOT / name).is_file()})
+    paths = {ROOT / name for name in listed.split("\0") if name}
+    return sorted(path for path in paths if path.is_file())
 
 
-def python_sources() -> dict[str, str]:
-    """Code of every Python file and notebook that git keeps, by its path."""
+def name_in_repository(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def read_python_sources() -> dict[str, str]:
+    """Return the code of every tracked Python file and notebook, by its path."""
     sources = {}
-    for path in tracked_files("*.py", "*.ipynb"):
+    for path in list_tracked_files("*.py", "*.ipynb"):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
             cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-            text = "\n".join(
-                re.sub(r"(?m)^\s*[%!].*$", "", "".join(cell["source"])) for cell in cells
-            )
-        sources[path.relative_to(ROOT).as_posix()] = text
+            code = "\n".join("".join(cell["source"]) for cell in cells)
+            text = re.sub(r"(?m)^\s*[%!].*$", "", code)  # shell and magic lines
+        sources[name_in_repository(path)] = text
     return sources
 
 
-def imported_libraries(source: str) -> set[str]:
-    """Top-level names of what a source imports from outside the standard library and this repository."""
+def find_imported_libraries(source: str) -> set[str]:
+    """Return the top-level names that a source imports from outside this repository."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module.split(".")[0])
-    ours = {"utils"} | {path.stem for path in tracked_files("tests/*.py")}
-    return names - set(sys.stdlib_module_names) - ours
+    return names - set(sys.stdlib_module_names) - {"utils", "tests"}
 
 
-@pytest.mark.parametrize("requirement", RUNTIME + sum(EXTRAS.values(), []), ids=str)
+def read_make_targets() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"(?m)^([a-z]+):", makefile))
+
+
+def test_some_python_is_supported():
+    assert PYTHONS
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=str)
 def test_lock_pins_every_direct_dependency_once_on_every_platform(requirement):
-    python_versions = [
-        f"3.{minor}"
-        for minor in range(30)
-        if f"3.{minor}" in SpecifierSet(PROJECT["requires-python"])
-    ]
-    assert python_versions
-    for version, (system, machine) in product(python_versions, PLATFORMS):
+    for version, (system, machine) in product(PYTHONS, PLATFORMS):
         environment = default_environment() | {
             "python_version": version,
             "python_full_version": f"{version}.0",
@@ -103,15 +104,13 @@ def test_lock_pins_every_direct_dependency_once_on_every_platform(requirement):
         }
         if requirement.marker and not requirement.marker.evaluate(environment):
             continue
-        pins = [
-            pin
-            for pin in PINS
-            if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
-            and (pin.marker is None or pin.marker.evaluate(environment))
-        ]
+        name = canonicalize_name(requirement.name)
+        pins = [pin for pin in PINS if canonicalize_name(pin.name) == name]
+        pins = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(environment)]
         assert len(pins) == 1
         (pinned,) = pins[0].specifier
-        assert pinned.operator == "==" and pinned.version in requirement.specifier
+        assert pinned.operator == "=="
+        assert pinned.version in requirement.specifier
 
 
 def test_lock_names_no_index_and_no_path():
@@ -127,17 +126,14 @@ def test_conda_environment_installs_the_lock_and_this_project():
 
 
 def test_every_import_is_a_declared_dependency():
-    runtime = {canonicalize_name(requirement.name) for requirement in RUNTIME}
-    declared = runtime.union(
-        *({canonicalize_name(entry.name) for entry in extra} for extra in EXTRAS.values())
-    )
+    declared = {canonicalize_name(requirement.name) for requirement in DIRECT}
     distributions = packages_distributions()
-    undeclared = {
-        (path, library)
-        for path, source in python_sources().items()
-        for library in imported_libraries(source)
-        if not declared & {canonicalize_name(name) for name in distributions.get(library, [])}
-    }
+    undeclared = set()
+    for path, source in read_python_sources().items():
+        for library in find_imported_libraries(source):
+            providers = {canonicalize_name(name) for name in distributions.get(library, [])}
+            if not declared & providers:
+                undeclared.add((path, library))
     assert undeclared == set()
 
 
@@ -145,13 +141,16 @@ def test_the_imported_utils_is_ours():
     assert Path(utils.__file__).parent == ROOT / "utils"
 
 
-def test_detection_imports_nothing_heavy():
-    code = "import sys, utils.detect.pipeline, utils.draw; print(*sys.modules)"
+@pytest.mark.parametrize(
+    "module", ["utils.detect", "utils.draw", "utils.files", "utils.video", "utils.cli"]
+)
+def test_detection_and_the_script_import_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
     ).stdout
     loaded = {name.split(".")[0] for name in modules.split()}
-    assert "cv2" in loaded  # the modules were really imported
+    assert "cv2" in loaded  # the module was really imported
     assert loaded & HEAVY == set()
 
 
@@ -162,26 +161,27 @@ def test_make_lists_every_target():
         ["make", "-s"], cwd=ROOT, capture_output=True, check=True, text=True
     ).stdout
     assert sorted(re.findall(r"(?m)^make (\w+) +\S", listed)) == sorted(phony)
-    assert set(re.findall(r"(?m)^([a-z]+):", makefile)) == set(phony)
+    assert read_make_targets() == set(phony)
 
 
-@pytest.mark.parametrize(
-    "page", tracked_files("*.md"), ids=lambda path: path.relative_to(ROOT).as_posix()
-)
+@pytest.mark.parametrize("page", list_tracked_files("*.md"), ids=name_in_repository)
 def test_pages_point_to_files_and_targets_that_exist(page):
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)\s#]+)", text) + re.findall(r'(?:src|href)="([^"#]+)', text)
-    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
-    targets = re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"))
-    assert [name for name in re.findall(r"`make ([a-z]+)", text) if name not in targets] == []
+    local_links = [link for link in links if "://" not in link]
+    assert [link for link in local_links if not (page.parent / link).exists()] == []
+    targets = set(re.findall(r"`make ([a-z]+)", text))
+    assert targets - read_make_targets() == set()
 
 
 def test_no_file_names_a_place_on_one_machine():
+    pattern = r"(?<![\w.~-])/(?:work|root|home|Users|tmp|opt)/\S*"
     found = {}
-    for path in tracked_files():
-        if b"\0" not in (content := path.read_bytes()):
-            places = re.findall(
-                r"(?<![\w.~-])/(?:work|root|home|Users|tmp|opt)/\S*", content.decode("utf-8")
-            )
-            found |= {path.relative_to(ROOT).as_posix(): places} if places else {}
+    for path in list_tracked_files():
+        content = path.read_bytes()
+        if b"\0" in content:
+            continue
+        places = re.findall(pattern, content.decode("utf-8"))
+        if places:
+            found[name_in_repository(path)] = places
     assert found == {}
