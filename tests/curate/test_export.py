@@ -9,7 +9,8 @@ import pytest
 from tests.conftest import BLOCK_COLORS, draw_blocks
 from utils.classes import CLASS_NAMES, LabelError
 from utils.collect import SOURCE_COLUMNS, SOURCES, remove_source
-from utils.curate.export import EXPORTED, SPLITS, export_faces, name_face
+from utils.curate.export import EXPORTED, export_faces, name_face
+from utils.curate.split import SIDES
 from utils.detect import crop_faces
 from utils.images import list_images, read_image, write_image
 from utils.labels import BOX_COLUMNS, make_label_table, read_class_folders
@@ -210,7 +211,7 @@ WRONG = {
 def test_a_table_that_cannot_be_exported_is_refused(root, tmp_path, spoil, sentence):
     with pytest.raises(LabelError, match=sentence):
         export_faces(spoil(make_table(*ROWS)), root, tmp_path / "out")
-    assert not any((tmp_path / "out" / split).exists() for split in SPLITS)
+    assert not any((tmp_path / "out" / split).exists() for split in SIDES)
 
 
 def test_a_take_down_finds_the_exported_faces(root, tmp_path):

@@ -1,162 +1,242 @@
-"""All pairs of binary hashes within a Hamming distance: exact, and without comparing each with each.
+"""Search for all pairs of binary hashes within a Hamming distance: exact, without comparing all
+pairs.
 
-Two ideas in turn. A hash is cut into parts: where two differ in at most ``limit`` bits, they differ in few bits of some
-part (pigeonhole: Norouzi et al., "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012). And of a part,
-keys are made that each leave out about half of its bits, so that whatever few bits differ, some key leaves out all of
-them (R. Pagh, "Locality-Sensitive Hashing without False Negatives", SODA 2016). Only hashes that share a key are
-compared, and the number of keys does not depend on how many hashes there are.
+The search has two steps:
+
+1. Each hash is cut into parts. If two hashes differ in at most ``limit`` bits, they differ in only
+   a few bits in at least one part (pigeonhole principle: Norouzi et al., "Fast Search in Hamming
+   Space with Multi-Index Hashing", CVPR 2012).
+2. Several keys are made of each part. Each key leaves out about half of the part's bits. Whichever
+   few bits differ, at least one key leaves out all of them (R. Pagh, "Locality-Sensitive Hashing
+   without False Negatives", SODA 2016).
+
+Only hashes that share a key are compared. The number of keys of a hash does not depend on the
+number of hashes.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-PARTS = 7  # of 256 bits this gives keys of about 18, which few strangers among 100,000 photographs share
-MAX_RADIUS = 6  # bits that may differ in a part: one more doubles its keys, so that a large limit takes more parts
-CHUNK = (
-    1 << 18
-)  # comparisons at a time, or those of one item: memory does not grow with their number
-ODD = np.uint64(
-    0x9E3779B97F4A7C15
-)  # 2**64 / golden ratio: the upper bits of a product depend on all bits of a key
+# Smallest number of parts. With 256 bits, keys then have about 18 bits, and few unrelated images
+# among 100,000 photographs share one.
+PARTS = 7
+# Largest number of bits that may differ in a part. One more doubles the number of keys, so a large
+# limit gets more parts instead.
+MAX_RADIUS = 6
+# Number of comparisons that are made at once, or those of one item if it has more. It bounds the
+# memory.
+CHUNK = 1 << 18
+# 2**64 / golden ratio (Fibonacci hashing): the upper bits of a product depend on all bits of the
+# key.
+HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """All hashes of all items, and the distance to search for.
+
+    Entry ``e`` is a hash of item ``e % count``. The entries below ``count`` are the items' hashes
+    0.
+    """
+
+    columns: np.ndarray  # (W, V * count) uint64: the words of each entry
+    count: int  # number of items
+    limit: int  # largest Hamming distance
 
 
 def find_close_pairs(hashes: np.ndarray, limit: int) -> np.ndarray:
-    """Find the pairs of items i < j where hash 0 of i is within ``limit`` bits of any hash of j.
+    """Find all pairs of items i < j where hash 0 of i is within ``limit`` bits of any hash of j.
 
-    An item that shares keys with more others than there are is compared with all of them instead, so that a crowd of
-    like hashes costs no more than comparing each with each.
+    An item that shares keys with very many entries is compared with all items instead. So a large
+    number of similar hashes costs no more than comparing all pairs.
 
     Args:
-        hashes: (N, V, W) uint64, V hashes an item, such as of an image and of its mirror.
-        limit: the largest Hamming distance.
+        hashes: (N, V, W) uint64: N items, V hashes per item (for example of an image and of its
+            mirror image), W words per hash.
+        limit: the largest Hamming distance in bits.
 
     Returns:
         (P, 2) int64, sorted.
     """
     count, versions, words = hashes.shape
-    entries = hashes.transpose(1, 0, 2).reshape(
-        versions * count, words
-    )  # entry e is of item e % count
-    columns = np.ascontiguousarray(entries.T)
-    bits = np.unpackbits(np.ascontiguousarray(entries).view(np.uint8), axis=1)
-    order = np.random.default_rng(0).permutation(
-        bits.shape[1]
-    )  # neighbouring bits are alike: each part gets some
-    parts = max(PARTS, -(-(limit + 1) // (MAX_RADIUS + 1)))
-    jobs = []
-    for number, chosen in enumerate(np.array_split(order, parts)):
-        radius = (
-            limit + 1 + number
-        ) // parts - 1  # limit + 1 faults cannot be spread without one part at its radius
-        jobs.append((bits[:, chosen], radius, limit, columns, count, max(1, count // parts)))
-    with ThreadPoolExecutor(
-        os.cpu_count()
-    ) as pool:  # threads: NumPy lets others run while it sorts
-        found, crowds = zip(*pool.map(_search_part, *zip(*jobs, strict=True)), strict=True)
-        crowd = np.flatnonzero(np.any(crowds, axis=0))
-        found += tuple(
-            pool.map(lambda item: _compare_with_later(item, limit, columns, count), crowd)
-        )
+    by_entry = hashes.transpose(1, 0, 2).reshape(versions * count, words)
+    entries = _Entries(np.ascontiguousarray(by_entry.T), count, limit)
+    bits = np.unpackbits(np.ascontiguousarray(by_entry).view(np.uint8), axis=1)
+    parts = _choose_parts(bits.shape[1], limit)
+    patience = max(1, count // len(parts))
+
+    def search(part: tuple[np.ndarray, int]) -> tuple[np.ndarray, np.ndarray]:
+        positions, radius = part
+        return _search_part(entries, bits[:, positions], radius, patience)
+
+    def compare(item: int) -> np.ndarray:
+        return _compare_with_later(entries, item)
+
+    # Threads are enough: NumPy releases Python's global lock while it sorts.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(search, parts))
+        is_crowded = np.any([crowded for _, crowded in results], axis=0)
+        found = [pairs for pairs, _ in results]
+        found += pool.map(compare, np.flatnonzero(is_crowded).tolist())
     pairs = _drop_repeats(found)
     return np.stack(np.divmod(pairs, max(1, count)), axis=1)
 
 
+def _choose_parts(bit_count: int, limit: int) -> list[tuple[np.ndarray, int]]:
+    """Return each part's bit positions and its radius, the number of bits that may differ in it."""
+    # Neighbouring bits are similar: a random order spreads them over the parts.
+    order = np.random.default_rng(0).permutation(bit_count)
+    part_count = max(PARTS, math.ceil((limit + 1) / (MAX_RADIUS + 1)))
+    parts = []
+    for number, positions in enumerate(np.array_split(order, part_count)):
+        # The radii plus one add up to limit + 1. If every part had more differing bits than its
+        # radius, the hashes would differ in at least limit + 1 bits.
+        radius = (limit + 1 + number) // part_count - 1
+        parts.append((positions, radius))
+    return parts
+
+
 @cache
 def covering_masks(bits: int, radius: int) -> np.ndarray:
-    """Subsets of bits such that any ``radius`` bits are missing together from one: (2^(radius + 1) - 1, bits) bool.
+    """Return masks of a part's bits such that any ``radius`` bits are all left out by at least one
+    mask.
 
-    Each bit has a code of radius + 1 binary digits, and each mask a pattern of as many: it holds the bits whose code
-    shares an odd number of ones with the pattern. To fewer codes than digits, some pattern is orthogonal.
+    Each bit has a code of ``radius + 1`` binary digits, and each mask has a pattern of as many
+    digits. A mask holds the bits whose code has an odd number of ones in common with its pattern.
+    For ``radius`` codes, there is always a pattern that is orthogonal to all of them.
+
+    Args:
+        bits: number of bits of the part.
+        radius: number of bits that may differ.
+
+    Returns:
+        (2^(radius + 1) - 1, bits) bool.
     """
     patterns = np.arange(1, 2 ** (radius + 1)) if radius >= 0 else np.zeros(0, int)
     rng = np.random.default_rng(0)
-    # Any codes will do. Those are best whose smallest mask is large: strangers share the key of a small one.
-    choices = [np.resize(rng.permutation(patterns), bits) for _ in range(100)]
-    masks = [np.bitwise_count(patterns[:, None] & codes) % 2 == 1 for codes in choices]
-    return max(masks, key=lambda mask: mask.sum(axis=1).min(initial=bits))
+    best = np.zeros((len(patterns), bits), bool)
+    best_size = -1
+    # All codes are valid. The best ones have the largest smallest mask, because many unrelated
+    # hashes share the key of a small mask.
+    for _ in range(100):
+        codes = np.resize(rng.permutation(patterns), bits)
+        masks = np.bitwise_count(patterns[:, None] & codes) % 2 == 1
+        smallest = masks.sum(axis=1).min(initial=bits)
+        if smallest > best_size:
+            best = masks
+            best_size = smallest
+    return best
 
 
 def _as_words(bits: np.ndarray) -> np.ndarray:
-    """Rows of at most 64 bits as (N,) uint64."""
+    """Return rows of at most 64 bits as (N,) uint64."""
     padded = np.zeros((len(bits), 64), np.uint8)
     padded[:, : bits.shape[1]] = bits
     return np.packbits(padded, axis=1).view(np.uint64)[:, 0]
 
 
 def _search_part(
-    bits: np.ndarray, radius: int, limit: int, columns: np.ndarray, count: int, patience: int
+    entries: _Entries, bits: np.ndarray, radius: int, patience: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Close pairs among the entries that agree in one part but for ``radius`` bits, and who met too many others."""
-    words, number = _as_words(bits), np.arange(len(bits), dtype=np.uint64)
+    """Find close pairs among the entries that differ in at most ``radius`` bits of one part.
+
+    Args:
+        entries: all entries.
+        bits: (E, B) uint8: the part's bits of each entry.
+        radius: number of bits that may differ in the part.
+        patience: number of entries with a common key after which an item is crowded. A crowded item
+            is not compared any further.
+
+    Returns:
+        The pairs as from ``_keep_close``, and (count,) bool: which items are crowded.
+    """
+    words = _as_words(bits)
+    number = np.arange(len(bits), dtype=np.uint64)
     shift = np.uint64(len(bits).bit_length())
-    low = (np.uint64(1) << shift) - np.uint64(1)
-    met, found = np.zeros(count, np.int64), [np.zeros(0, np.int64)]
+    low_bits = (np.uint64(1) << shift) - np.uint64(1)
+    met = np.zeros(entries.count, np.int64)
+    found = [np.zeros(0, np.int64)]
     for mask in _as_words(covering_masks(bits.shape[1], radius)):
-        # Key and number in one word: sorted faster than by an argsort, and a collision by chance costs a comparison.
-        packed = np.sort(((words & mask) * ODD & ~low) | number)
-        entry = (packed & low).astype(np.int64)
-        ends = np.flatnonzero(
-            np.diff(packed >> shift, append=~np.uint64(0))
-        )  # the last of each run of equal keys
-        if len(ends) == len(entry):
-            continue
-        place = np.flatnonzero(
-            entry < count
-        )  # hash 0 of an item, which in its run comes before the others
-        followers = np.repeat(ends, np.diff(ends, prepend=-1))[place] - place
+        # A word holds the hashed key above the entry's number, which is faster to sort than an
+        # argsort. Two keys that collide by chance cost one comparison.
+        packed = np.sort(((words & mask) * HASH_FACTOR & ~low_bits) | number)
+        entry = (packed & low_bits).astype(np.int64)
+        key = packed >> shift
+        run_ends = np.flatnonzero(np.diff(key, append=~np.uint64(0)))
+        if len(run_ends) == len(entry):
+            continue  # no two entries have the same key
+        # Hashes 0 have the smallest numbers, so in a run of equal keys they come before the others.
+        place = np.flatnonzero(entry < entries.count)
+        run_lengths = np.diff(run_ends, prepend=-1)
+        followers = np.repeat(run_ends, run_lengths)[place] - place
         met[entry[place]] += followers
         kept = (followers > 0) & (met[entry[place]] <= patience)
-        found += _compare_followers(entry, place[kept], followers[kept], limit, columns, count)
+        found += _compare_followers(entries, entry, place[kept], followers[kept])
     return _drop_repeats(found), met > patience
 
 
 def _compare_followers(
-    entry: np.ndarray,
-    place: np.ndarray,
-    followers: np.ndarray,
-    limit: int,
-    columns: np.ndarray,
-    count: int,
+    entries: _Entries, entry: np.ndarray, place: np.ndarray, followers: np.ndarray
 ) -> list[np.ndarray]:
-    """Close pairs of the entry at each place and so many that follow it."""
-    ends, found = np.cumsum(followers), []
-    cuts = np.searchsorted(ends, np.arange(CHUNK, followers.sum(), CHUNK))
-    for own, more in zip(np.split(place, cuts), np.split(followers, cuts), strict=True):
-        first = np.repeat(own, more)
-        step = np.arange(1, len(first) + 1) - np.repeat(np.cumsum(more) - more, more)
-        first, second = entry[first], entry[first + step]
-        ahead = first < second % count
-        found.append(_keep_close(first[ahead], second[ahead], limit, columns, count))
-    return [pairs for pairs in found if len(pairs)]
+    """Compare the entry at each place with the entries that follow it in its run of equal keys.
+
+    Args:
+        entries: all entries.
+        entry: (E,) int64: entries, sorted by key.
+        place: (K,) int64: positions in ``entry``.
+        followers: (K,) int64: number of entries to compare with, for each place.
+
+    Returns:
+        The close pairs as from ``_keep_close``.
+    """
+    found = []
+    cuts = np.searchsorted(np.cumsum(followers), np.arange(CHUNK, followers.sum(), CHUNK))
+    chunks = zip(np.split(place, cuts), np.split(followers, cuts), strict=True)
+    for chunk_place, chunk_followers in chunks:
+        first = np.repeat(chunk_place, chunk_followers)
+        starts = np.cumsum(chunk_followers) - chunk_followers
+        step = np.arange(1, len(first) + 1) - np.repeat(starts, chunk_followers)
+        second = entry[first + step]
+        first = entry[first]
+        is_later = first < second % entries.count
+        pairs = _keep_close(entries, first[is_later], second[is_later])
+        if len(pairs):
+            found.append(pairs)
+    return found
 
 
-def _compare_with_later(item: int, limit: int, columns: np.ndarray, count: int) -> np.ndarray:
-    """Close pairs of an item and all items after it."""
-    second = np.concatenate(
-        [np.arange(item + 1 + start, start + count) for start in range(0, columns.shape[1], count)]
-    )
-    return _keep_close(np.full(len(second), item), second, limit, columns, count)
+def _compare_with_later(entries: _Entries, item: int) -> np.ndarray:
+    """Compare an item with all items after it, and return the close pairs."""
+    starts = range(0, entries.columns.shape[1], entries.count)
+    later = [np.arange(start + item + 1, start + entries.count) for start in starts]
+    second = np.concatenate(later)
+    return _keep_close(entries, np.full(len(second), item), second)
 
 
-def _keep_close(
-    first: np.ndarray, second: np.ndarray, limit: int, columns: np.ndarray, count: int
-) -> np.ndarray:
-    """Those pairs of entries that are within the limit, each as first * count + the second's item."""
+def _keep_close(entries: _Entries, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the pairs of entries within the limit, each as first item * count + second item."""
     distance = np.zeros(len(first), np.uint16)
-    for column in columns:
+    for column in entries.columns:
         distance = distance + np.bitwise_count(column[first] ^ column[second])
-        close = distance <= limit
-        first, second, distance = first[close], second[close], distance[close]
-    return first * count + second % count
+        close = distance <= entries.limit
+        first = first[close]
+        second = second[close]
+        distance = distance[close]
+    return first * entries.count + second % entries.count
 
 
 def _drop_repeats(pairs: Sequence[np.ndarray]) -> np.ndarray:
-    """All pairs sorted, each once; ``np.unique`` takes ten times as long over millions of whole numbers."""
+    """Return all pairs sorted, each once.
+
+    On millions of integers this takes a tenth of the time of ``np.unique``.
+    """
     merged = np.sort(np.concatenate(pairs))
     return merged[np.diff(merged, prepend=-1) > 0]

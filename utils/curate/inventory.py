@@ -1,4 +1,4 @@
-"""Counts of a data set, from its tables: phrases, sites, refusals, sizes, classes and annotators."""
+"""Counts of a data set, from its tables: phrases, sites, refusals, sizes, classes, annotators."""
 
 from __future__ import annotations
 

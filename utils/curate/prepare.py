@@ -1,4 +1,8 @@
-"""A folder of labelled photographs to the label table that training reads: corrected, completed, grouped and split."""
+"""Preparation of a data set: a data root becomes the label table that training reads.
+
+``prepare_labels`` does all steps: it reads the labels, corrects them, adds background, groups
+near-duplicates, and makes the split (``group_and_split``, with ``utils/curate/split.py``).
+"""
 
 from __future__ import annotations
 
@@ -22,115 +26,33 @@ from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_tab
 from utils.paths import DATA_DIR
 from utils.tables import read_rows
 
-CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"
-MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"
-SPLIT_FILE = DATA_DIR / "split.csv"
-BACKGROUND_SIZES = (12, 120)  # pixels: what detectors mistake for a face is as small as faces are
-
-
-def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``labels.read_labels``, with crawl folders, labelled by hand or rebuilt with labels, as a third kind.
-
-    A face that ``hand_labels.csv`` has keeps no label of ``labels.csv``. What is crawled and not labelled yet has no
-    rows, whatever its folders are called: a phrase is no label.
-    """
-    return read_labels(root, dict.fromkeys([JOURNAL_NAME, REBUILT_LABELS, SOURCES], _read_crawl))
-
-
-def _read_crawl(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    table, problems = read_hand_folder(folder, root)
-    try:
-        rebuilt = read_rows(folder / REBUILT_LABELS, COLUMNS)[COLUMNS]
-        names = {
-            name: to_class_name(name, folder / REBUILT_LABELS)
-            for name in rebuilt.class_name.unique()
-        }
-        rebuilt = rebuilt.replace({"class_name": names}).replace(
-            dict.fromkeys(BOX_COLUMNS, ""), np.nan
-        )
-        rebuilt = make_label_table(rebuilt.to_dict("records"))
-        table = pd.concat([table, rebuilt]).drop_duplicates(
-            ["file", *BOX_COLUMNS], ignore_index=True
-        )
-    except ValueError as error:  # a LabelError or a TableError, or a box that is no number
-        problems.loc[len(problems)] = [f"{folder.name}/{REBUILT_LABELS}", str(error)]
-    if table.empty and problems.empty:
-        count = len(read_sources(folder))
-        problems.loc[0] = [
-            folder.name,
-            f"{folder} holds {count} photographs, and none of them is labelled yet.",
-        ]
-    return table, problems
-
-
-def find_background(
-    table: pd.DataFrame, root: str | Path, detector: Detector, seed: int = 0
-) -> pd.DataFrame:
-    """Where whole images hold one clear face, and where photographs hold none.
-
-    Two kinds of rows: a box about the face of a whole-image row, with its class, so that the classifier sees it as
-    close as inference does; and ``no_face`` boxes that touch neither a labelled face nor what a detector takes for one.
-
-    Args:
-        table: a label table.
-        root: the data root.
-        detector: at a low confidence, so that unlabelled faces are not taken for background.
-        seed: of the choice.
-
-    Returns:
-        A label table of the new rows.
-    """
-    rng = np.random.default_rng(seed)
-    whole = table[table.x_min.isna()].set_index("file")
-    boxes = dict(tuple(table.dropna(subset=BOX_COLUMNS).groupby("file")))
-    rows: list[dict] = []
-    for path, image, found in find_faces(
-        [Path(root) / file for file in table.file.unique()], detector
-    ):
-        file, resolution_wh = path.relative_to(root).as_posix(), image.shape[1::-1]
-        if file in boxes:
-            known, source, count = (
-                boxes[file][BOX_COLUMNS].to_numpy(),
-                boxes[file].source.iloc[0],
-                2,
-            )
-        elif len(found) == 1 and found.confidence[0] > 0.7:
-            row = whole.loc[file]
-            known, source, count = found.xyxy, row.source, 1
-            box = dict(zip(BOX_COLUMNS, found.xyxy[0].round(), strict=True))
-            rows.append({"file": file, "source": source, "class_name": row.class_name, **box})
-        else:
-            continue
-        taken = np.concatenate([known, found.xyxy])
-        for box in sample_background(taken, resolution_wh, count, rng, BACKGROUND_SIZES):
-            box = dict(zip(BOX_COLUMNS, box, strict=True))
-            rows.append({"file": file, "source": source, "class_name": "no_face", **box})
-    return make_label_table(rows)
-
-
-def group_and_split(table: pd.DataFrame, root: str | Path, seed: int = 0) -> pd.DataFrame:
-    """The label table with ``group`` and ``split``: near-duplicates together, 80/10/10 by group.
-
-    Photographs of the public sets stay where they were drawn once (``data/split.csv``), as do their near-duplicates.
-    """
-    files = sorted(table.file.unique())
-    group = group_near_duplicates(
-        find_near_duplicates(hash_images([Path(root) / file for file in files])), len(files)
-    )
-    table = table.assign(group=table.file.map(dict(zip(files, group, strict=True))))
-    known = keep_sides(table, pd.read_csv(SPLIT_FILE))
-    return table.assign(split=known.fillna(split_by_group(table, seed=seed)))
+CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"  # wrong labels of the public sets
+MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"  # things that a detector took for a face
+SPLIT_FILE = DATA_DIR / "split.csv"  # the split that the shipped models were trained on
+# Smallest and largest side of background boxes, in pixels. Things that detectors take for a face
+# are as small as faces.
+BACKGROUND_SIZES = (12, 120)
+CLEAR_CONFIDENCE = 0.7  # a face found with more confidence is the face of a whole-image label
+BACKGROUND_PER_PHOTOGRAPH = 2  # background boxes in a photograph with labelled boxes
+BACKGROUND_PER_WHOLE_IMAGE = 1  # background boxes in an image that has one label as a whole
 
 
 def prepare_labels(
     root: str | Path, detector: Detector, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read a data root whole: labels, their corrections, a detector's known mistakes, background, groups, the split.
+    """Read a data root into a label table that is corrected, grouped and split.
 
-    Images that cannot be read are left out and reported.
+    Known mistakes of detectors and background are added as ``no_face`` rows. Images that cannot be
+    read are left out and reported.
+
+    Args:
+        root: the data root.
+        detector: finds faces at a low confidence, see ``find_background``.
+        seed: seed of the background boxes and of the split.
 
     Returns:
-        The label table, and the table of problems (``file``, ``problem``).
+        The label table with ``group`` and ``split``, and a table of problems (``file``,
+        ``problem``).
 
     Raises:
         LabelError: nothing is labelled.
@@ -142,18 +64,135 @@ def prepare_labels(
         )
     broken = find_broken_images(Path(root) / file for file in table.file.unique())
     broken["file"] = [Path(file).relative_to(root).as_posix() for file in broken.file]
-    table, problems = (
-        table[~table.file.isin(broken.file)],
-        pd.concat([problems, broken], ignore_index=True),
-    )
+    problems = pd.concat([problems, broken], ignore_index=True)
+    table = table[~table.file.isin(broken.file)]
     table = apply_corrections(table, pd.read_csv(CORRECTIONS_FILE))
-    mistakes = pd.read_csv(MISTAKES_FILE)
-    source = table.drop_duplicates("file").set_index("file").source
-    mistakes = mistakes[mistakes.file.isin(table.file)].assign(
-        source=lambda rows: rows.file.map(source)
-    )
-    more = find_background(table, root, detector, seed)
-    table = pd.concat(
-        [table, make_label_table(mistakes.to_dict("records")), more], ignore_index=True
-    )
+    mistakes = _read_mistakes(table)
+    background = find_background(table, root, detector, seed)
+    table = pd.concat([table, mistakes, background], ignore_index=True)
     return group_and_split(table, root, seed), problems
+
+
+def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the labels of a data root: class folders, Pascal VOC folders and crawl folders.
+
+    The labels of a crawl folder are in ``hand_labels.csv`` and, if it was rebuilt from a shared
+    list, in ``labels.csv``. A hand label replaces the face's label from ``labels.csv``. A crawl
+    folder that is not labelled yet has no rows: its folders are named after search phrases, not
+    after classes.
+
+    Returns:
+        The label table and a table of problems (``file``, ``problem``), as ``labels.read_labels``.
+    """
+    readers = {
+        JOURNAL_NAME: _read_crawl_folder,
+        REBUILT_LABELS: _read_crawl_folder,
+        SOURCES: _read_crawl_folder,
+    }
+    return read_labels(root, readers)
+
+
+def _read_crawl_folder(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    table, problems = read_hand_folder(folder, root)
+    try:
+        rebuilt = _read_rebuilt_labels(folder / REBUILT_LABELS)
+    except ValueError as error:  # an unknown class, a damaged table, or a box that is not a number
+        problems.loc[len(problems)] = [f"{folder.name}/{REBUILT_LABELS}", str(error)]
+    else:
+        table = pd.concat([table, rebuilt])
+        table = table.drop_duplicates(["file", *BOX_COLUMNS], ignore_index=True)
+    if table.empty and problems.empty:
+        count = len(read_sources(folder))
+        problem = f"{folder} holds {count} photographs, and none of them is labelled yet."
+        problems.loc[0] = [folder.name, problem]
+    return table, problems
+
+
+def _read_rebuilt_labels(path: Path) -> pd.DataFrame:
+    """Read the labels of a rebuilt folder. There are none if the file does not exist."""
+    rows = read_rows(path, COLUMNS)[COLUMNS]
+    class_names = [to_class_name(name, path) for name in rows.class_name]
+    boxes = rows[BOX_COLUMNS].replace("", np.nan)
+    rows = rows.assign(class_name=class_names, **boxes)
+    return make_label_table(rows.to_dict("records"))
+
+
+def _read_mistakes(table: pd.DataFrame) -> pd.DataFrame:
+    """Read the known mistakes of detectors in the photographs of a label table, as label rows."""
+    mistakes = pd.read_csv(MISTAKES_FILE)
+    mistakes = mistakes[mistakes.file.isin(table.file)]
+    source_of_file = table.drop_duplicates("file").set_index("file").source
+    mistakes = mistakes.assign(source=mistakes.file.map(source_of_file))
+    return make_label_table(mistakes.to_dict("records"))
+
+
+def find_background(
+    table: pd.DataFrame, root: str | Path, detector: Detector, seed: int = 0
+) -> pd.DataFrame:
+    """Find boxes of faces in whole images, and boxes of background.
+
+    There are two kinds of new rows:
+
+    - The box of the face in an image with a whole-image label, if the detector finds exactly one
+      clear face. With it, the classifier is trained on crops as close as those it gets later.
+    - ``no_face`` boxes that overlap neither a labelled face nor a detected face.
+
+    Args:
+        table: a label table.
+        root: the data root.
+        detector: finds faces at a low confidence, so that unlabelled faces do not become
+            background.
+        seed: seed of the background boxes.
+
+    Returns:
+        A label table of the new rows.
+    """
+    rng = np.random.default_rng(seed)
+    whole_images = table[table.x_min.isna()].set_index("file")
+    boxed = dict(tuple(table.dropna(subset=BOX_COLUMNS).groupby("file")))
+    files = [Path(root) / file for file in table.file.unique()]
+    rows: list[dict] = []
+    for path, image, found in find_faces(files, detector):
+        file = path.relative_to(root).as_posix()
+        if file in boxed:
+            source = boxed[file].source.iloc[0]
+            faces = np.concatenate([boxed[file][BOX_COLUMNS].to_numpy(), found.xyxy])
+            count = BACKGROUND_PER_PHOTOGRAPH
+        elif len(found) == 1 and found.confidence[0] > CLEAR_CONFIDENCE:
+            source = whole_images.source[file]
+            class_name = whole_images.class_name[file]
+            rows.append(_make_row(file, source, class_name, found.xyxy[0].round()))
+            faces = found.xyxy
+            count = BACKGROUND_PER_WHOLE_IMAGE
+        else:
+            continue
+        height, width = image.shape[:2]
+        for box in sample_background(faces, (width, height), count, rng, BACKGROUND_SIZES):
+            rows.append(_make_row(file, source, "no_face", box))
+    return make_label_table(rows)
+
+
+def _make_row(file: str, source: str, class_name: str, box: np.ndarray) -> dict:
+    corners = dict(zip(BOX_COLUMNS, box, strict=True))
+    return {"file": file, "source": source, "class_name": class_name, **corners}
+
+
+def group_and_split(table: pd.DataFrame, root: str | Path, seed: int = 0) -> pd.DataFrame:
+    """Return the label table with ``group`` and ``split``.
+
+    Near-duplicates share a group, and a group is on one side of the split. Photographs in
+    ``data/split.csv`` and their near-duplicates stay on their side. The others are split 80/10/10.
+
+    Args:
+        table: a label table.
+        root: the data root.
+        seed: seed of the split.
+    """
+    files = sorted(table.file.unique())
+    hashes = hash_images([Path(root) / file for file in files])
+    group = group_near_duplicates(find_near_duplicates(hashes), len(files))
+    group_of_file = dict(zip(files, group, strict=True))
+    table = table.assign(group=table.file.map(group_of_file))
+    known = keep_sides(table, pd.read_csv(SPLIT_FILE))
+    drawn = split_by_group(table, seed=seed)
+    return table.assign(split=known.fillna(drawn))
