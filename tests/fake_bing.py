@@ -1,4 +1,4 @@
-"""A Bing on loopback, with the servers of its images: it answers as Bing does, and misbehaves where it is asked to."""
+"""A local server that answers like Bing and serves its images, with faults for the tests."""
 
 from __future__ import annotations
 
@@ -20,23 +20,35 @@ import numpy as np
 from PIL import Image
 
 ERROR_PAGE = b"<html><body><h1>Something went wrong</h1><p>Ref A: 1F2E</p></body></html>"
-# Bing's answers that are not a page of results, by name: status and content.
+# Answers that are not a page of results, by name: status and content.
 PAGES = {
     "nothing": (200, b""),
-    "an empty list": (200, b"<html><body><div class='dgControl'><ul class='dgControl_list'></ul></div></body></html>"),
-    "no results": (200, b"<html><body><div><h2>There are no results for <b>that</b></h2></div></body></html>"),
+    "an empty list": (
+        200,
+        b"<html><body><div class='dgControl'><ul class='dgControl_list'></ul></div></body></html>",
+    ),
+    "no results": (
+        200,
+        b"<html><body><div><h2>There are no results for <b>that</b></h2></div></body></html>",
+    ),
     "an empty page": (200, b"<html><head><script>var a = 1;</script></head><body> </body></html>"),
     "error 500": (500, ERROR_PAGE),
     "forbidden": (403, ERROR_PAGE),
-    "another form": (200, b"<html><body><figure data-image='https://a.org/1.jpg'>A photo</figure></body></html>"),
-    "other entries": (200, b"<html><body><ul class='dgControl_list'><li><a m='{&quot;u&quot;: 1}'></a></ul></html>"),
-    "a riddle": (200, b"<html><body>One last step: are you a robot?</body></html>"),
-}  # fmt: skip
+    "another form": (
+        200,
+        b"<html><body><figure data-image='https://a.org/1.jpg'>A photo</figure></body></html>",
+    ),
+    "other entries": (
+        200,
+        b"<html><body><ul class='dgControl_list'><li><a m='{&quot;u&quot;: 1}'></a></ul></html>",
+    ),
+    "a captcha": (200, b"<html><body>One last step: are you a robot?</body></html>"),
+}
 
 
 @cache
 def draw_photo(seed: str, side: int = 160, kind: str = "JPEG") -> bytes:
-    """A picture of its own for each seed, as a file's bytes."""
+    """Return the bytes of an image file; each seed gives another picture."""
     rng = np.random.default_rng(list(seed.encode()))
     small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     file = io.BytesIO()
@@ -46,7 +58,7 @@ def draw_photo(seed: str, side: int = 160, kind: str = "JPEG") -> bytes:
 
 @cache
 def draw_bomb(width: int = 20_000, height: int = 20_000) -> bytes:
-    """A PNG file of some kilobytes that would be millions of pixels, all black."""
+    """Return a PNG file of a few kilobytes that decodes to millions of black pixels."""
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IEND", b"")]
     chunks.insert(1, (b"IDAT", zlib.compress(bytes(((width + 7) // 8 + 1) * height), 1)))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -56,40 +68,44 @@ def draw_bomb(width: int = 20_000, height: int = 20_000) -> bytes:
 
 
 class FakeBing:
-    """The server, to be used in a ``with`` block.
+    """The server; use it in a ``with`` block.
 
-    Its results are what ``results`` lists for each phrase: files that it serves as they are, or ``kind/name.suffix``
-    for a drawn picture. Kinds: ``ok``, ``png`` and ``webp`` (by their content), ``same`` (all one picture), ``html``,
-    ``truncated``, ``bomb``, ``small``, ``huge`` (too many bytes), ``cut`` (the connection breaks off), ``late`` (no
-    answer for a second), ``drip`` (byte by byte), ``shaky`` (fails the first time), ``busy`` (for a second,
-    as it says), and a number, which is its status.
+    Args:
+        results: the results for each phrase: files, which are served unchanged, or
+            ``kind/name.suffix`` for a drawn picture. Kinds: ``ok``; ``png`` and ``webp`` (true
+            formats); ``same`` (always the same picture); ``html``; ``truncated``; ``bomb``;
+            ``small``; ``huge`` (too many bytes); ``cut`` (the connection breaks); ``late`` (answers
+            after a second); ``drip`` (byte by byte); ``shaky`` (fails the first time); ``busy``
+            (the first time, with a Retry-After of a second); or a number, the status to answer.
+        page_size: results on a page.
+        port: the port to listen on; 0 for any free one.
 
     Attributes:
-        url: its address.
-        asked: how often each path, without what follows "?", was asked for.
-        searches: the query and the headers of each search.
-        delay, page_delay: seconds before each image and each page.
-        pages: for a phrase, the name in ``PAGES`` of what it answers in place of results, from the nth result on.
-        mended: serve images of every kind as if they were ``ok``.
+        url: the server's address.
+        asked: number of requests for each path, without its query.
+        searches: query and headers of each search.
+        delay: seconds before each image.
+        page_delay: seconds before each page.
+        pages: by phrase, a name in ``PAGES`` and the number of the first result that it replaces.
+        mended: whether all kinds are served as ``ok``.
     """
 
     def __init__(
         self, results: Mapping[str, Sequence[str | Path]], page_size: int = 10, port: int = 0
     ) -> None:
-        self.results, self.page_size = results, page_size
-        self._files = {
-            path.name: path
-            for paths in results.values()
-            for path in paths
-            if isinstance(path, Path)
-        }
+        self.results = results
+        self.page_size = page_size
+        self._files: dict[str, Path] = {}
+        for listed in results.values():
+            self._files.update({path.name: path for path in listed if isinstance(path, Path)})
         self.asked: Counter[str] = Counter()
         self.searches: list[tuple[dict[str, str], dict[str, str]]] = []
-        self.delay = self.page_delay = 0.0
+        self.delay = 0.0
+        self.page_delay = 0.0
         self.pages: dict[str, tuple[str, int]] = {}
         self.mended = False
         self._lock = Lock()
-        draw_bomb()  # which takes longer than an answer may
+        draw_bomb()  # cached now, because drawing takes longer than the timeout of a test
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -101,7 +117,7 @@ class FakeBing:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *args: object) -> None:
-                pass  # a crawler that was killed hangs up
+                pass  # a killed crawler closes its connections
 
         self._server = Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -115,7 +131,7 @@ class FakeBing:
         self._server.server_close()
 
     def address(self, result: str | Path) -> str:
-        """The address of a result's image."""
+        """Return the address of a result's image."""
         return (
             f"{self.url}/file/{quote(result.name)}"
             if isinstance(result, Path)
@@ -123,7 +139,7 @@ class FakeBing:
         )
 
     def count_images(self) -> int:
-        """How many images were asked for, each as often as it was."""
+        """Return the number of requests for images."""
         with self._lock:
             return sum(
                 number for path, number in self.asked.items() if not path.startswith("/images/")
@@ -157,22 +173,19 @@ class FakeBing:
         entries = []
         for number, result in enumerate(results[first - 1 : first - 1 + self.page_size], first):
             name = Path(result).stem
-            m = {
+            details = {
                 "murl": self.address(result),
                 "purl": f"https://site{number % 3}.example.org/page/{name}",
-            }
-            m |= {
                 "t": f"\ue000Title\ue001 of {name},\n {number} “é”",
                 "turl": f"{self.url}/th/{name}",
             }
-            m = html.escape(json.dumps(m))
+            link = f'<a class="iusc" m="{html.escape(json.dumps(details))}"></a>'
             entries.append(
-                f'<li><div class="iuscp"><div class="imgpt"><a class="iusc" m="{m}"></a></div></div></li>'
+                f'<li><div class="iuscp"><div class="imgpt">{link}</div></div></li>',
             )
-        return (
-            200,
-            f'<html><body><ul class="dgControl_list">{"".join(entries)}</ul></body></html>'.encode(),
-        )
+        items = "".join(entries)
+        page = f'<html><body><ul class="dgControl_list">{items}</ul></body></html>'
+        return 200, page.encode()
 
     def _send_image(
         self, request: BaseHTTPRequestHandler, kind: str, name: str, times: int

@@ -1,4 +1,4 @@
-"""Converting in batch: upright JPEGs of a bounded size, annotations along, nothing lost, nothing done twice."""
+"""Conversion: upright images of limited size, scaled annotations, no losses, no work done twice."""
 
 import itertools
 import shutil
@@ -22,7 +22,7 @@ def draw_image(width: int, height: int) -> np.ndarray:
 
 
 def read_files(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Content and time of every file."""
+    """Return the content and modification time of every file."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
@@ -37,13 +37,13 @@ def small_data(tmp_path_factory):
 
 @pytest.fixture
 def scenes(small_data, tmp_path):
-    """Labelled photographs of one's own, to change."""
+    """A copy of labelled photographs that a test may change."""
     return Path(shutil.copytree(small_data / "scenes", tmp_path / "raw" / "scenes"))
 
 
 @pytest.fixture
 def source(tmp_path):
-    """A folder as one downloads it: every format, a turned photo, two broken files, equal names, no image at all."""
+    """Downloads: all formats, a rotated photo, two broken files, equal stems, a text file."""
     folder = tmp_path / "raw"
     for name in (
         "big.png",
@@ -66,24 +66,24 @@ def source(tmp_path):
     return folder
 
 
-def test_an_empty_folder_gives_an_empty_table(tmp_path):
+def test_empty_folder_gives_empty_table(tmp_path):
     (tmp_path / "raw").mkdir()
     table = convert_images(tmp_path / "raw", tmp_path / "jpg")
     assert (len(table), *table.columns) == (0, "file", "output", "problem")
     assert find_broken_images([]).columns.tolist() == ["file", "problem"]
 
 
-def test_broken_files_are_reported_and_the_others_done(source, tmp_path):
+def test_broken_files_are_reported_and_others_converted(source, tmp_path):
     table = convert_images(source, tmp_path / "jpg").set_index("file")
     assert set(table.index) == {path.relative_to(source).as_posix() for path in list_images(source)}
     assert set(table.index[table.problem != ""]) == {"text.jpg", "cut.jpg"}
     assert all(str(source / file) in table.problem[file] for file in ("text.jpg", "cut.jpg"))
     done = table[table.problem == ""]
     assert set(done.output) == set(read_files(tmp_path / "jpg"))
-    for file, target in done.output.items():
+    for file, output in done.output.items():
         expected = limit_size(read_image(source / file), 600).astype(int)
-        assert np.abs(read_image(tmp_path / "jpg" / target) - expected).mean() < 2
-        assert Path(target).parent == Path(file).parent
+        assert np.abs(read_image(tmp_path / "jpg" / output) - expected).mean() < 2
+        assert Path(output).parent == Path(file).parent
     assert read_image(tmp_path / "jpg/big.jpg").shape == (300, 600, 3)
     assert read_image(tmp_path / "jpg/turned.jpg").shape == (90, 60, 3)
     assert done.output[["same.png", "same.webp"]].tolist() == ["same_png.jpg", "same_webp.jpg"]
@@ -96,7 +96,7 @@ def test_broken_files_are_found(source):
     assert "cut off" in broken.problem[0] and "not an image" in broken.problem[1]
 
 
-def test_a_second_call_does_nothing_and_the_source_is_never_touched(source, tmp_path):
+def test_second_call_changes_nothing_and_source_stays(source, tmp_path):
     before = read_files(source)
     first = convert_images(source, tmp_path / "jpg", max_side=50)
     files = read_files(tmp_path / "jpg")
@@ -110,7 +110,7 @@ def test_a_second_call_does_nothing_and_the_source_is_never_touched(source, tmp_
     assert read_files(source) == before
 
 
-def test_an_image_half_written_when_it_was_interrupted_is_done_anew(source, tmp_path, monkeypatch):
+def test_half_written_image_is_converted_again(source, tmp_path, monkeypatch):
     def stop(path, image):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"\xff\xd8")
@@ -120,13 +120,13 @@ def test_an_image_half_written_when_it_was_interrupted_is_done_anew(source, tmp_
         patch.setattr("utils.collect.convert.write_image", stop)
         convert_images(source, tmp_path / "jpg")
     table = convert_images(source, tmp_path / "jpg")
-    targets = table.output[table.problem == ""]
-    assert find_broken_images(tmp_path / "jpg" / target for target in targets).empty
-    assert set(read_files(tmp_path / "jpg")) == set(targets)
+    outputs = table.output[table.problem == ""]
+    assert find_broken_images(tmp_path / "jpg" / output for output in outputs).empty
+    assert set(read_files(tmp_path / "jpg")) == set(outputs)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_annotations_come_along_with_their_boxes_scaled(small_data, tmp_path, suffix):
+def test_annotations_are_scaled_with_their_images(small_data, tmp_path, suffix):
     assert (
         convert_images(small_data, tmp_path / "small", max_side=150, suffix=suffix).problem == ""
     ).all()
@@ -136,11 +136,11 @@ def test_annotations_come_along_with_their_boxes_scaled(small_data, tmp_path, su
     assert table.class_name.tolist() == old.class_name.tolist()
     scale = [min(1, 150 / max(read_image(small_data / file).shape)) for file in old.file]
     error = table[BOX_COLUMNS] - old[BOX_COLUMNS].mul(scale, axis=0)
-    assert error.abs().max().max() <= 1  # rounding, of the image's size and of the box
+    assert error.abs().max().max() <= 1  # rounding of the image size and of the box
     assert error.isna().sum().sum() == 4 * (table.source == "faces").sum()
 
 
-def test_an_annotation_that_does_not_fit_its_image_is_reported(scenes, tmp_path):
+def test_annotation_of_another_size_is_reported(scenes, tmp_path):
     write_image(scenes / "images/scene_03.jpg", draw_image(50, 50))
     (scenes / "annotations/scene_05.xml").write_text("no XML")
     problems = (
@@ -151,32 +151,32 @@ def test_an_annotation_that_does_not_fit_its_image_is_reported(scenes, tmp_path)
     assert not (tmp_path / "small/images/scene_05.jpg").exists()
 
 
-def test_of_two_images_with_one_name_the_annotation_stays_with_its_own(scenes, tmp_path):
+def test_annotation_stays_with_its_image_if_stems_are_equal(scenes, tmp_path):
     write_image(scenes / "images/scene_02.png", draw_image(70, 70))
     assert (convert_images(scenes, tmp_path / "small").problem == "").all()
     annotations = {path.stem for path in (tmp_path / "small/annotations").glob("scene_02*")}
     assert annotations == {"scene_02_jpg"}
 
 
-@pytest.mark.parametrize("target", ["raw", "raw/jpg", "raw/../raw/a"])
-def test_a_target_in_the_source_is_refused(source, target):
+@pytest.mark.parametrize("output", ["raw", "raw/jpg", "raw/../raw/a"])
+def test_output_inside_source_is_refused(source, output):
     with pytest.raises(ImageError, match="choose a folder outside of it"):
-        convert_images(source, source.parent / target)
+        convert_images(source, source.parent / output)
 
 
-def test_images_are_not_converted_away_from_their_annotations(scenes, tmp_path):
+def test_images_are_not_separated_from_their_annotations(scenes, tmp_path):
     with pytest.raises(ImageError, match="convert .*scenes as a whole"):
         convert_images(scenes / "images", tmp_path / "jpg")
     with pytest.raises(ImageError, match="There is no folder"):
         convert_images(tmp_path / "nowhere", tmp_path / "jpg")
 
 
-def test_no_two_images_get_one_name():
+def test_output_names_are_unique():
     stems, suffixes = ("a", "A", "a_png", "a_jpg", "a_png_", "b"), (".png", ".jpg", ".webp")
     files = [Path(stem + suffix) for stem, suffix in itertools.product(stems, suffixes)]
     for count in range(len(files) + 1):
-        targets = name_outputs(files[:count], ".jpg")
-        assert len({target.name.casefold() for target in targets}) == count
+        outputs = name_outputs(files[:count], ".jpg")
+        assert len({output.name.casefold() for output in outputs}) == count
     assert name_outputs([Path("x/a.png"), Path("y/a.webp")], ".jpg") == [
         Path("x/a.jpg"),
         Path("y/a.jpg"),

@@ -1,4 +1,4 @@
-"""The crawl, against a Bing on loopback that misbehaves: all that is served whole arrives, once, with its source."""
+"""The crawl, against a local Bing with faults: each complete image is saved once, with a source."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ SUFFIXES = {".jpg": b"\xff\xd8", ".png": b"\x89PNG", ".webp": b"RIFF"}
 
 
 def crawl(bing: FakeBing, folder: Path, count: int = 100, phrases: dict | None = None, **options):
-    """Crawl all that Bing has, without politeness."""
+    """Crawl all results of all phrases, without pauses."""
     session = PoliteSession("tests", delay=0, tries=2, wait=0.01, timeout=0.5, max_bytes=1_000_000)
     phrases = {"with_mask": list(bing.results)} if phrases is None else phrases
     return crawl_images(phrases, folder, count, session, server=bing.url, **options)
@@ -52,7 +52,7 @@ def list_files(folder: Path) -> set[str]:
 
 
 def check_folder(folder: Path) -> None:
-    """Each image has its row, each row its image, and none is there twice."""
+    """Check that each image has a row, each row an image, and that none is there twice."""
     sources = read_sources(folder)
     assert set(sources.file) == list_files(folder) and sources.file.is_unique
     assert sources.url.is_unique and sources.sha256.is_unique
@@ -73,7 +73,7 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize(("phrase", "name"), FOLDERS.items())
-def test_a_folder_is_named_after_its_phrase(phrase, name):
+def test_folder_name_comes_from_the_phrase(phrase, name):
     assert name_folder(phrase) == name
 
 
@@ -90,14 +90,14 @@ def test_phrases_are_listed_with_their_class():
 @pytest.mark.parametrize(
     "phrases", [{"": [" "]}, {"": ["a", "a "]}, {"with_mask": ["a"], "": ["a"]}]
 )
-def test_a_phrase_that_cannot_be_used_is_named(phrases):
+def test_invalid_phrase_is_reported(phrases):
     with pytest.raises(CrawlError, match="is empty or listed twice"):
         list_phrases(phrases)
     with pytest.raises(LabelError, match="'hat' is unknown"):
         list_phrases({"hat": ["a"]})
 
 
-def test_nothing_asked_for_is_nothing_done(tmp_path):
+def test_no_phrases_or_count_zero_request_nothing(tmp_path):
     with FakeBing({"p": ["ok/1.jpg"]}) as bing:
         for phrases, count in (({}, 5), ({"": []}, 5), ({"": ["p"]}, 0)):
             new, problems = crawl(bing, tmp_path, count, phrases)
@@ -105,7 +105,7 @@ def test_nothing_asked_for_is_nothing_done(tmp_path):
         assert not bing.searches
 
 
-def test_what_is_served_whole_arrives_and_the_rest_has_its_reason(tmp_path):
+def test_complete_images_are_saved_and_others_refused_with_a_reason(tmp_path):
     results = [
         f"{kind}/{kind}{number}.jpg" for number in range(2) for kind in (*MISBEHAVING, *WHOLE)
     ]
@@ -137,7 +137,7 @@ def test_what_is_served_whole_arrives_and_the_rest_has_its_reason(tmp_path):
 
 
 @pytest.mark.parametrize(("delay", "page_delay"), [(0, 0), (0.15, 0), (0, 0.4), (0.3, 0.3)])
-def test_all_images_arrive_at_any_speed(tmp_path, delay, page_delay):
+def test_no_image_is_dropped_at_any_speed(tmp_path, delay, page_delay):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(25)]}) as bing:
         bing.delay, bing.page_delay = delay, page_delay
         new, _ = crawl(bing, tmp_path)
@@ -146,7 +146,31 @@ def test_all_images_arrive_at_any_speed(tmp_path, delay, page_delay):
     check_folder(tmp_path)
 
 
-def test_each_image_keeps_its_source(tmp_path):
+def test_slow_downloads_are_not_requested_beyond_the_count(tmp_path):
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(20)]}) as bing:
+        bing.delay = 0.1
+        new, problems = crawl(bing, tmp_path, 2)
+        assert len(new) == 2 and len(problems) == 0
+        assert bing.count_images() == 2 and len(bing.searches) == 1
+
+
+def test_refused_images_are_replaced_by_later_results(tmp_path):
+    results = ["404/1.jpg", "ok/2.jpg", "html/3.jpg", "ok/4.jpg", "small/5.jpg", "ok/6.jpg"]
+    with FakeBing({"p": results}) as bing:
+        bing.delay = 0.05
+        new, _ = crawl(bing, tmp_path, 3)
+    assert set(new.url) == {bing.address(f"ok/{number}.jpg") for number in (2, 4, 6)}
+    assert len(read_refused(tmp_path)) == 3
+
+
+def test_search_ends_when_bing_repeats_a_page(tmp_path):
+    with FakeBing({"p": ["ok/1.jpg", "ok/2.jpg"] * 20}) as bing:
+        new, problems = crawl(bing, tmp_path)
+        assert [query["first"] for query, _ in bing.searches] == ["1", "11"]
+    assert len(new) == 2 and len(problems) == 0
+
+
+def test_images_keep_their_provenance(tmp_path):
     filters = {
         "licence": "creativecommons",
         "size": ">640x480",
@@ -176,13 +200,16 @@ def test_each_image_keeps_its_source(tmp_path):
         and query["mkt"] == query["setlang"] == headers["Accept-Language"] == "de-DE"
     )
     assert sorted(query["qft"].split()) == [
-        "filterui:age-lt525600", "filterui:face-face", "filterui:imagesize-custom_640_480", "filterui:licenseType-Any",
+        "filterui:age-lt525600",
+        "filterui:face-face",
+        "filterui:imagesize-custom_640_480",
+        "filterui:licenseType-Any",
         "filterui:photo-photo",
-    ]  # fmt: skip
+    ]
     assert headers["User-Agent"] == make_user_agent("tests")
 
 
-def test_pages_are_asked_for_only_as_long_as_images_are_wanted(tmp_path):
+def test_pages_are_requested_only_while_images_are_wanted(tmp_path):
     results = [f"{kind}/{number}.jpg" for number in range(40) for kind in ("ok", "404")]
     with FakeBing({"p": results}) as bing:
         new, _ = crawl(bing, tmp_path, 12)
@@ -197,7 +224,7 @@ def test_pages_are_asked_for_only_as_long_as_images_are_wanted(tmp_path):
     check_folder(tmp_path)
 
 
-def test_a_second_crawl_asks_only_for_what_is_worth_it(tmp_path):
+def test_second_crawl_retries_only_temporary_failures(tmp_path):
     results = [f"{kind}/{kind}.jpg" for kind in MISBEHAVING] + ["ok/1.jpg", "ok/2.jpg"]
     with FakeBing({"p": results, "q": ["ok/2.jpg", "ok/3.jpg"]}) as bing:
         new, _ = crawl(bing, tmp_path)
@@ -214,14 +241,14 @@ def test_a_second_crawl_asks_only_for_what_is_worth_it(tmp_path):
     assert len(list_files(tmp_path)) == 6
 
 
-def test_two_phrases_may_share_a_folder_and_their_images(tmp_path):
+def test_phrases_may_share_a_folder_and_images(tmp_path):
     with FakeBing({"a & b": ["ok/1.jpg", "ok/2.jpg"], "a # b": ["ok/2.jpg", "ok/3.jpg"]}) as bing:
         new, _ = crawl(bing, tmp_path)
     assert new.file.tolist() == [f"a-b/{number:06d}.jpg" for number in (1, 2, 3)]
     assert new.phrase.tolist() == ["a & b", "a & b", "a # b"]
 
 
-def test_files_are_kept_byte_for_byte(tmp_path):
+def test_files_are_saved_byte_for_byte(tmp_path):
     files = sorted(EXAMPLES_DIR.glob("*.jpg"))
     with FakeBing({"p": files}) as bing:
         new, _ = crawl(bing, tmp_path, language="fr")
@@ -234,12 +261,15 @@ PROBLEMS = {
     "an empty list": "Bing has no results for 'bad': use other words or fewer filters.",
     "error 500": "Bing did not answer to 'bad' (HTTP 500): try again later.",
     "forbidden": "Bing did not answer to 'bad' (HTTP 403): try again later.",
-    "another form": "Bing's answer to 'bad' cannot be used. The page has an unknown form ('A photo'): open the search in a browser to see why.",
+    "another form": (
+        "Bing's answer to 'bad' cannot be used. The page has an unknown form ('A photo'):"
+        " open the search in a browser to see why."
+    ),
 }
 
 
 @pytest.mark.parametrize(("page", "sentence"), PROBLEMS.items())
-def test_a_problem_is_a_sentence_and_the_other_phrases_go_on(tmp_path, page, sentence):
+def test_problem_ends_only_its_own_phrase(tmp_path, page, sentence):
     with FakeBing({"bad": ["ok/1.jpg"], "good": ["ok/2.jpg"]}) as bing:
         bing.pages["bad"] = (page, 1)
         new, problems = crawl(bing, tmp_path)
@@ -247,19 +277,17 @@ def test_a_problem_is_a_sentence_and_the_other_phrases_go_on(tmp_path, page, sen
     assert problems.to_dict("records") == [{"phrase": "bad", "problem": sentence}]
 
 
-def test_what_came_before_a_problem_stays(tmp_path):
+def test_images_found_before_a_problem_are_saved(tmp_path):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(15)]}) as bing:
-        bing.pages["p"], bing.delay = (
-            ("another form", 11),
-            0.1,
-        )  # it comes while images are on their way
+        bing.pages["p"] = ("another form", 11)
+        bing.delay = 0.1  # the page comes while downloads are running
         new, problems = crawl(bing, tmp_path)
         assert len(new) == 10 and "unknown form" in problems.problem.item()
         bing.pages.clear()
         assert len(crawl(bing, tmp_path)[0]) == 5
 
 
-def test_without_a_server_one_sentence_says_so(tmp_path):
+def test_unreachable_server_is_a_problem(tmp_path):
     session = PoliteSession("tests", delay=0, tries=1)
     new, problems = crawl_images({"": ["p"]}, tmp_path, 5, session, server="http://127.0.0.1:9")
     assert len(new) == 0 and problems.problem.tolist() == [
@@ -286,21 +314,21 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("options", "sentence"), WRONG.values(), ids=WRONG.keys())
-def test_what_cannot_be_asked_is_said_before_anything_is_done(tmp_path, options, sentence):
+def test_invalid_arguments_raise_before_any_request(tmp_path, options, sentence):
     with FakeBing({"p": ["ok/1.jpg"]}) as bing, pytest.raises(CrawlError, match=sentence):
         crawl(bing, tmp_path, **options)
     assert list(tmp_path.iterdir()) == [] and not bing.searches
 
 
-def test_a_folder_that_cannot_be_written_ends_it_with_a_sentence(tmp_path):
-    (tmp_path / "p").write_text("a file where the phrase's folder should be")
+def test_unwritable_folder_ends_only_its_own_phrase(tmp_path):
+    (tmp_path / "p").write_text("a file in place of the phrase's folder")
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(20)], "q": ["ok/x.jpg"]}) as bing:
         new, problems = crawl(bing, tmp_path)
     assert problems.phrase.tolist() == ["p"] and "cannot be saved" in problems.problem.item()
     assert new.phrase.tolist() == ["q"]
 
 
-def test_icrawler_leaves_the_reader_alone(tmp_path, capfd):
+def test_crawl_prints_only_its_progress_bar(tmp_path, capfd):
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
     with FakeBing({"p": [f"{kind}/1{kind}.jpg" for kind in (*WHOLE, *MISBEHAVING)]}) as bing:
         crawl(bing, tmp_path)
@@ -312,7 +340,7 @@ def test_icrawler_leaves_the_reader_alone(tmp_path, capfd):
     assert logging.getLogger().handlers == handlers and logging.getLogger().level == level
 
 
-def test_what_was_taken_down_does_not_come_back(tmp_path):
+def test_removed_images_are_not_requested_again(tmp_path):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(6)], "q": ["ok/9.jpg"]}) as bing:
         crawl(bing, tmp_path, 5, {"": ["p"]})
         (gone, *_) = removed = remove_source(tmp_path, "site1.example.org").url.tolist()
@@ -330,7 +358,7 @@ import signal
 import sys
 from utils.collect.crawl import crawl_images, list_phrases, name_folder
 from utils.collect.fetch import PoliteSession
-signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore Ctrl+C
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore Ctrl-C
 session = PoliteSession("tests", delay=0, tries=2, wait=0.01)
 try:
     crawl_images({"": ["p", "q"]}, sys.argv[2], 100, session, server=sys.argv[1])
@@ -349,7 +377,7 @@ def wait_for_images(bing: FakeBing, process: subprocess.Popen, number: int) -> N
         time.sleep(0.002)
 
 
-def test_killed_at_any_moment_a_crawl_goes_on_and_nothing_is_lost_or_twice(tmp_path):
+def test_killed_crawl_continues_without_losses_or_duplicates(tmp_path):
     rng = random.Random(0)
     results = {"p": [f"ok/{number}.jpg" for number in range(40)] + ["404/1.jpg", "truncated/2.jpg"]}
     results |= {
@@ -357,7 +385,7 @@ def test_killed_at_any_moment_a_crawl_goes_on_and_nothing_is_lost_or_twice(tmp_p
     }
     kept: set[str] = set()
     with FakeBing(results) as bing:
-        bing.delay = 0.2  # so that no crawl ends before its time, however busy the machine
+        bing.delay = 0.2  # no crawl ends before it is killed, even on a busy machine
         for _ in range(3):
             process = start_crawl(bing, tmp_path)
             wait_for_images(bing, process, bing.count_images() + rng.randint(1, 14))
@@ -380,7 +408,7 @@ def test_killed_at_any_moment_a_crawl_goes_on_and_nothing_is_lost_or_twice(tmp_p
     )
 
 
-def test_a_second_program_is_kept_out_until_the_first_has_ended(tmp_path):
+def test_second_program_is_locked_out(tmp_path):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(30)], "q": []}) as bing:
         bing.delay = 0.5
         process = start_crawl(bing, tmp_path)
@@ -389,7 +417,7 @@ def test_a_second_program_is_kept_out_until_the_first_has_ended(tmp_path):
             TableError, match="Another program is at work in .*: wait until it is done, or stop it"
         ):
             crawl(bing, tmp_path)
-        process.kill()  # which frees the folder, too
+        process.kill()  # this releases the lock too
         process.communicate()
         bing.delay = 0
         crawl(bing, tmp_path)
@@ -398,7 +426,7 @@ def test_a_second_program_is_kept_out_until_the_first_has_ended(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl+C elsewhere")
-def test_an_interruption_ends_the_threads_and_keeps_what_is_there(tmp_path):
+def test_interrupt_ends_threads_and_keeps_saved_images(tmp_path):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(40)], "q": []}) as bing:
         bing.delay = 0.5
         process = start_crawl(bing, tmp_path)

@@ -1,4 +1,4 @@
-"""Extraction: every face gets its crop and its row, whatever stops it, and one bad photograph spoils no other."""
+"""Extraction and its tables: crops and rows for all faces, despite interruptions and bad files."""
 
 import shutil
 import threading
@@ -38,7 +38,7 @@ PHOTOS = {
     "bing/masks/000001.png": [RED, GREEN],
     "bing/masks/000002.png": [],
     "bing/faces/000001.png": [GREEN, SMALL],
-    "bing/faces/000001.bmp": [RED],  # the same name, another photograph
+    "bing/faces/000001.bmp": [RED],  # another photograph with the same stem
     "bing/faces/000002.png": [SMALL],
     "at the root é.png": [RED],
 }
@@ -81,7 +81,7 @@ def test_no_photographs_give_empty_tables_on_disk(tmp_path):
     assert set(read_all(tmp_path / "faces")) == {FACES, SEARCHED}
 
 
-def test_every_face_has_its_row_and_its_crop(root, folder):
+def test_every_face_has_a_row_and_a_crop(root, folder):
     table = extract_faces(root, find_blocks, folder, min_side=16)
     pd.testing.assert_frame_equal(table, read_faces(folder / FACES))
     assert count_faces(table) == {file: count for file, count in EXPECTED.items() if count}
@@ -101,7 +101,7 @@ def test_every_face_has_its_row_and_its_crop(root, folder):
             assert np.abs(written.astype(int) - expected).mean() < 4
 
 
-def test_photographs_without_a_face_are_known_and_small_faces_are_counted(root, folder):
+def test_photographs_without_faces_and_small_faces_are_counted(root, folder):
     extract_faces(root, find_blocks, folder, min_side=16)
     searched = read_searched(folder).set_index("file")
     assert searched.faces.to_dict() == EXPECTED
@@ -112,7 +112,7 @@ def test_photographs_without_a_face_are_known_and_small_faces_are_counted(root, 
     assert len(table) == sum(map(len, PHOTOS.values()))
 
 
-def test_a_photograph_that_cannot_be_read_spoils_no_other_and_is_tried_again(root, folder):
+def test_unreadable_photograph_is_reported_and_tried_again(root, folder):
     (root / "bing/masks/text.jpg").write_text("no photograph")
     table = extract_faces(root, find_blocks, folder)
     assert count_faces(table) == {file: count for file, count in EXPECTED.items() if count}
@@ -125,7 +125,7 @@ def test_a_photograph_that_cannot_be_read_spoils_no_other_and_is_tried_again(roo
     assert (read_searched(folder).problem == "").all()
 
 
-def test_a_second_call_does_only_what_is_new_and_keeps_what_a_person_decided(root, folder):
+def test_second_call_adds_new_photographs_and_keeps_decisions(root, folder):
     first = extract_faces(root, find_blocks, folder)
     set_kept(folder / FACES, {first.crop[0]: False})
     before = read_all(folder)
@@ -146,7 +146,7 @@ STOPS = ["find the faces", "write a crop", "append the faces", "append the photo
 
 @pytest.mark.parametrize("number", range(1, 5))
 @pytest.mark.parametrize("stop", STOPS)
-def test_stopped_at_any_moment_it_ends_up_the_same(
+def test_result_is_the_same_after_any_interruption(
     root, folder, tmp_path, monkeypatch, stop, number
 ):
     whole = extract_faces(root, find_blocks, tmp_path / "whole")
@@ -189,7 +189,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("name", WAYS.values(), ids=WAYS.keys())
-def test_files_may_be_chosen_and_named_in_every_way(root, folder, monkeypatch, name):
+def test_files_may_be_named_from_root_or_working_directory(root, folder, monkeypatch, name):
     monkeypatch.chdir(root.parent)
     files = ["bing/masks/000001.png", "bing/faces/000001.bmp"]
     table = extract_faces(
@@ -198,20 +198,20 @@ def test_files_may_be_chosen_and_named_in_every_way(root, folder, monkeypatch, n
     assert count_faces(table) == {file: EXPECTED[file] for file in files}
 
 
-def test_a_file_outside_of_the_root_and_a_root_that_is_not_there_are_named(root, folder):
+def test_file_outside_the_root_and_missing_root_are_reported(root, folder):
     with pytest.raises(ImageError, match="lies outside of"):
         extract_faces(root, find_blocks, folder, [root.parent / "a.png"])
     with pytest.raises(ImageError, match="There is no folder"):
         extract_faces(root / "nowhere", find_blocks, folder)
 
 
-def test_the_tables_may_lie_in_the_root_itself(root):
+def test_tables_may_lie_in_the_root(root):
     first = extract_faces(root, find_blocks, root)
     assert count_faces(first) == {file: count for file, count in EXPECTED.items() if count}
     pd.testing.assert_frame_equal(extract_faces(root, find_blocks, root), first)
 
 
-def test_a_crop_that_cannot_be_written_ends_it_with_a_sentence(root, folder):
+def test_unwritable_crop_is_reported(root, folder):
     folder.mkdir()
     (folder / "crops").write_text("in the way")
     with pytest.raises(ImageError, match="cannot be written"):
@@ -220,7 +220,7 @@ def test_a_crop_that_cannot_be_written_ends_it_with_a_sentence(root, folder):
 
 
 class Busy:
-    """A detector that notes how many threads are in it at once."""
+    """A detector that records how many threads call it at the same time."""
 
     def __init__(self):
         self.inside, self.most = 0, 0
@@ -234,9 +234,7 @@ class Busy:
 
 
 @pytest.mark.parametrize("is_safe", [False, True])
-def test_a_detector_that_may_have_a_state_is_called_by_one_thread_at_a_time(
-    root, folder, monkeypatch, is_safe
-):
+def test_other_detectors_are_called_by_one_thread_at_a_time(root, folder, monkeypatch, is_safe):
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     if is_safe:
         monkeypatch.setattr(extract, "FCOS", Busy)
@@ -245,16 +243,16 @@ def test_a_detector_that_may_have_a_state_is_called_by_one_thread_at_a_time(
     assert detector.most == 1 if not is_safe else detector.most > 1
 
 
-def test_only_a_few_photographs_are_in_memory_however_many_there_are(root, folder, monkeypatch):
-    """Handed out are a few, not all: counted where a slow disk holds up their rows."""
-    handed_out, written, most = [], [], []
+def test_only_a_few_photographs_are_in_memory(root, folder, monkeypatch):
+    """Count the photographs that are submitted but not yet in the table of a slow disk."""
+    submitted, written, most = [], [], []
     search, append = extract._search_photo, extract.append_rows
     for number in range(60):
         shutil.copy(root / "bing/masks/000001.png", root / f"{number}.png")
 
     def search_photo(*arguments):
-        handed_out.append(1)
-        most.append(len(handed_out) - len(written))
+        submitted.append(1)
+        most.append(len(submitted) - len(written))
         return search(*arguments)
 
     def append_rows(path, rows, columns):
@@ -271,7 +269,7 @@ def test_only_a_few_photographs_are_in_memory_however_many_there_are(root, folde
     assert max(most) <= 2 * extract.AHEAD
 
 
-def test_the_shipped_detector_finds_the_annotated_faces_of_the_examples(tmp_path):
+def test_shipped_detector_finds_annotated_faces_of_the_examples(tmp_path):
     files = [path for path in list_images(EXAMPLES_DIR) if path.parent == EXAMPLES_DIR]
     table = extract_faces(EXAMPLES_DIR, load_detector("fcos"), tmp_path, files)
     annotations = sorted((EXAMPLES_DIR / "annotations").glob("*.xml"))
@@ -312,7 +310,7 @@ def tables(faces, tmp_path):
     return tmp_path
 
 
-def test_no_files_are_empty_tables_with_their_types(tmp_path):
+def test_missing_files_give_empty_typed_tables(tmp_path):
     table = read_faces(tmp_path / FACES)
     assert (len(table), table.columns.tolist()) == (0, FACE_COLUMNS)
     assert table.kept.dtype == bool and table.x_min.dtype == float
@@ -326,12 +324,12 @@ def test_no_files_are_empty_tables_with_their_types(tmp_path):
     assert len(read_searched(tmp_path)) == len(list_missed(tmp_path)) == 0
 
 
-def test_what_is_written_is_read_back_and_nothing_else_is_left(faces, tables):
+def test_written_table_is_read_back(faces, tables):
     pd.testing.assert_frame_equal(read_faces(tables / FACES), faces, check_dtype=False)
     assert {path.name for path in tables.iterdir()} == {FACES, SEARCHED}
 
 
-def test_a_click_changes_one_face_and_a_second_click_changes_it_back(faces, tables):
+def test_set_kept_changes_only_the_given_faces(faces, tables):
     crop, other = faces.crop[:2]
     set_kept(tables / FACES, {crop: False})
     assert read_faces(tables / FACES).kept.tolist() == [False, True, False]
@@ -342,14 +340,14 @@ def test_a_click_changes_one_face_and_a_second_click_changes_it_back(faces, tabl
     )
 
 
-def test_a_crop_that_is_not_there_is_named_and_nothing_changes(tables):
+def test_unknown_crop_is_reported_and_nothing_changes(tables):
     before = (tables / FACES).read_bytes()
     with pytest.raises(TableError, match="no crop crops/9.jpg: read the table again"):
         set_kept(tables / FACES, {"crops/9.jpg": False})
     assert (tables / FACES).read_bytes() == before
 
 
-def test_a_spreadsheets_way_to_write_true_is_read(tables):
+def test_kept_written_by_a_spreadsheet_is_read(tables):
     text = (tables / FACES).read_text()
     (tables / FACES).write_text(text.replace("True", "TRUE").replace("False", "FALSE"))
     assert read_faces(tables / FACES).kept.tolist() == [True, True, False]
@@ -363,7 +361,7 @@ def test_a_spreadsheets_way_to_write_true_is_read(tables):
         ("confidence", "score", "no column confidence"),
     ],
 )
-def test_what_is_no_faces_table_is_named(tables, old, new, sentence):
+def test_invalid_faces_table_is_reported(tables, old, new, sentence):
     path = tables / FACES
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(TableError, match=sentence) as raised:
@@ -371,7 +369,7 @@ def test_what_is_no_faces_table_is_named(tables, old, new, sentence):
     assert str(path) in str(raised.value)
 
 
-def test_photographs_without_a_kept_face_are_listed_but_not_those_that_cannot_be_read(tables):
+def test_list_missed_has_readable_photographs_without_kept_faces(tables):
     missed = list_missed(tables).set_index("file")
     assert missed[["small", "left_out"]].to_dict("index") == {
         "a/2.jpg": {"small": 0, "left_out": 1},

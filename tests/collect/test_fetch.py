@@ -1,4 +1,4 @@
-"""Fetching, against servers of our own that misbehave: what comes, what is said of what does not, and how politely."""
+"""Fetching from local servers with faults: contents, reasons of failures, retries and pauses."""
 
 import io
 import time
@@ -36,7 +36,7 @@ def encode(kind: str, size: tuple[int, int] = (64, 48)) -> bytes:
     return file.getvalue()
 
 
-def test_the_bytes_come_as_they_are_under_a_stated_name(server):
+def test_bytes_are_unchanged_and_user_agent_names_the_project(server):
     assert make_session().fetch(server.address("ok/a.jpg")) == draw_photo("a.jpg")
     assert make_user_agent("me@example.org").startswith(
         "Mozilla/5.0 (compatible; face-mask-detector"
@@ -48,7 +48,7 @@ def test_the_bytes_come_as_they_are_under_a_stated_name(server):
     assert make_session(contact="me").headers["User-Agent"] == make_user_agent("me")
 
 
-REFUSED = {  # result: reason, times asked for with two tries
+REFUSED = {  # result: reason, number of requests with two tries
     "404/b.jpg": ("HTTP 404", 1),
     "403/b.jpg": ("HTTP 403", 1),
     "500/b.jpg": ("HTTP 500", 2),
@@ -61,9 +61,7 @@ REFUSED = {  # result: reason, times asked for with two tries
 
 
 @pytest.mark.parametrize(("result", "expected"), REFUSED.items())
-def test_what_cannot_be_had_has_a_reason_and_is_tried_again_where_that_may_help(
-    server, result, expected
-):
+def test_failures_have_a_reason_and_temporary_ones_are_retried(server, result, expected):
     server.asked.clear()
     with pytest.raises(FetchError) as error:
         make_session(timeout=0.4, max_bytes=1_000_000).fetch(server.address(result))
@@ -82,25 +80,25 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize(("url", "reason"), ADDRESSES.values(), ids=ADDRESSES.keys())
-def test_an_address_that_leads_nowhere_is_no_crash(url, reason):
+def test_bad_addresses_have_a_reason(url, reason):
     with pytest.raises(FetchError) as error:
         make_session().fetch(url)
     assert error.value.reason == reason
 
 
-def test_trouble_that_passes_is_waited_for(server):
+def test_temporary_error_is_retried_after_a_wait(server):
     start = time.monotonic()
     assert make_session(wait=0.2).fetch(server.address("shaky/c.jpg")) == draw_photo("c.jpg")
     assert time.monotonic() - start >= 0.2
 
 
-def test_a_server_that_says_how_long_it_is_busy_is_left_alone_so_long(server):
+def test_retry_after_is_respected(server):
     start = time.monotonic()
     assert make_session().fetch(server.address("busy/c.jpg")) == draw_photo("c.jpg")
     assert time.monotonic() - start >= 1
 
 
-def test_a_host_is_not_asked_twice_within_the_delay(server):
+def test_requests_to_one_host_are_a_delay_apart(server):
     session, start = make_session(delay=0.15), time.monotonic()
     for name in "abc":
         session.fetch(server.address(f"ok/{name}.jpg"))
@@ -108,7 +106,7 @@ def test_a_host_is_not_asked_twice_within_the_delay(server):
 
 
 @pytest.mark.parametrize("result", ["503/d.jpg", "drip/d.jpg"])
-def test_a_stopped_session_waits_no_longer(server, result):
+def test_stopping_the_session_ends_waits_and_transfers(server, result):
     session, start = make_session(wait=30, tries=5, timeout=20), time.monotonic()
     Timer(0.2, session.stopped.set).start()
     with pytest.raises(FetchError, match="stopped"):
@@ -136,14 +134,14 @@ HEADERS = {
 
 
 @pytest.mark.parametrize(("data", "expected"), HEADERS.values(), ids=HEADERS.keys())
-def test_the_first_bytes_say_what_an_image_is(data, expected):
+def test_header_gives_the_true_format(data, expected):
     try:
         assert check_header(data, min_side=32) == expected
     except FetchError as error:
         assert error.reason == expected and not is_temporary(expected)
 
 
-def test_no_bytes_whatever_break_the_check():
+def test_damaged_headers_raise_only_fetch_errors():
     rng = np.random.default_rng(0)
     for kind in ("JPEG", "PNG", "WEBP"):
         data = np.frombuffer(encode(kind), np.uint8)

@@ -1,4 +1,4 @@
-"""Sources: an image and its row come together or not at all; what was taken down is known; a list can be shared."""
+"""The crawl folder: images and rows stay consistent, and no image is saved twice or comes back."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ from utils.tables import TableError, append_rows, read_rows
 
 
 def add_image(folder, name: str, **row) -> str:
-    """Put a drawn image into a crawl folder; its sha256."""
+    """Save a drawn image in a crawl folder and return its sha256."""
     row = {
         "file": f"a/{name}",
         "url": f"https://a.org/{name}",
@@ -37,7 +37,7 @@ def add_image(folder, name: str, **row) -> str:
     return part.stem
 
 
-def test_a_new_folder_has_empty_tables(tmp_path):
+def test_new_folder_has_empty_tables(tmp_path):
     assert len(read_sources(tmp_path / "new")) == 0 == len(read_refused(tmp_path / "new"))
     mend_folder(tmp_path / "new")
     for name, columns in COLUMNS.items():
@@ -45,7 +45,7 @@ def test_a_new_folder_has_empty_tables(tmp_path):
     assert list(read_sources(tmp_path / "new").columns) == COLUMNS[SOURCES]
 
 
-def test_an_image_has_its_row(tmp_path):
+def test_saved_image_has_a_row(tmp_path):
     sha256 = add_image(
         tmp_path, "1.jpg", title="NA", filters=json.dumps({"license": "x", "language": "de"})
     )
@@ -61,19 +61,19 @@ def test_an_image_has_its_row(tmp_path):
     ).utcoffset().seconds == 0
 
 
-def test_what_cannot_be_read_to_its_end_is_not_kept(tmp_path):
+def test_truncated_image_is_not_kept(tmp_path):
     part = write_part(tmp_path / "a", draw_photo("1.jpg")[:-2])
     with pytest.raises(FetchError, match="truncated"):
         keep_part(part, tmp_path, {"file": "a/1.jpg"})
     assert list((tmp_path / "a").iterdir()) == [] and not (tmp_path / SOURCES).exists()
 
 
-def test_what_an_interruption_left_is_finished_or_taken_away(tmp_path):
+def test_mending_completes_images_with_a_row_and_deletes_others(tmp_path):
     add_image(tmp_path, "1.jpg")
     sha256 = add_image(tmp_path, "2.jpg")
-    (tmp_path / "a/2.jpg").rename(tmp_path / f"a/{sha256}.part")  # has its row, not yet its name
+    (tmp_path / "a/2.jpg").rename(tmp_path / f"a/{sha256}.part")  # has a row but no name yet
     write_part(tmp_path / "a", draw_photo("3.jpg"))  # has no row
-    write_part(tmp_path / "a", draw_photo("1.jpg"))  # is there already
+    write_part(tmp_path / "a", draw_photo("1.jpg"))  # was saved before
     (tmp_path / "sources.csv.part").write_text("half a tab")
     with open(tmp_path / SOURCES, "a") as file:
         file.write('a/3.jpg,"https://a.or')
@@ -89,9 +89,7 @@ def test_what_an_interruption_left_is_finished_or_taken_away(tmp_path):
 @pytest.mark.parametrize(
     ("step", "kept"), [("append_rows", 0), ("read_image", 0), ("Path.replace", 1)]
 )
-def test_interrupted_at_each_step_an_image_and_its_row_come_together_or_not_at_all(
-    tmp_path, monkeypatch, step, kept
-):
+def test_image_and_row_stay_consistent_after_any_interruption(tmp_path, monkeypatch, step, kept):
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
@@ -104,7 +102,7 @@ def test_interrupted_at_each_step_an_image_and_its_row_come_together_or_not_at_a
     assert len(read_sources(tmp_path)) == kept == len(list((tmp_path / "a").iterdir()))
 
 
-def test_refusals_are_read_once_and_not_where_the_image_came_later(tmp_path):
+def test_refusals_are_unique_and_leave_out_images_saved_later(tmp_path):
     add_image(tmp_path, "1.jpg")
     reasons = [
         ("https://a.org/1.jpg", "timeout"),
@@ -123,7 +121,7 @@ def test_refusals_are_read_once_and_not_where_the_image_came_later(tmp_path):
     ]
 
 
-def test_a_table_that_is_no_sources_is_named_and_nothing_is_changed(tmp_path):
+def test_table_with_other_columns_is_reported_and_nothing_changes(tmp_path):
     (tmp_path / SOURCES).write_text("name\n")
     (tmp_path / "a.part").write_text("")
     with pytest.raises(TableError, match=r"sources\.csv has other columns"):
@@ -131,7 +129,7 @@ def test_a_table_that_is_no_sources_is_named_and_nothing_is_changed(tmp_path):
     assert (tmp_path / "a.part").exists()
 
 
-COVERED = {  # source: what it covers, what it does not
+COVERED = {  # source: addresses that it covers, addresses that it does not cover
     "a.org": (["https://a.org/x", "http://www.a.org", "https://img.a.org/1.jpg", "https://A.org/"],
               ["https://ba.org/", "https://a.org.evil.com/", "https://b.org/a.org", "a/1.jpg"]),
     "https://a.org/": (["https://a.org/x?y"], ["https://b.org/"]),
@@ -148,12 +146,12 @@ COVERED = {  # source: what it covers, what it does not
 @pytest.mark.parametrize(
     ("source", "covered", "others"), [(key, *value) for key, value in COVERED.items()]
 )
-def test_a_source_covers_what_lies_at_or_below_it(source, covered, others):
+def test_source_covers_addresses_at_and_below_it(source, covered, others):
     assert [address for address in covered if not covers(source, address)] == []
     assert [address for address in others if covers(source, address)] == []
 
 
-def test_what_was_taken_down_is_known_by_address_hash_and_source(tmp_path):
+def test_taken_down_images_match_by_address_hash_or_source(tmp_path):
     assert not TakenDown(tmp_path).has("https://a.org/1.jpg")
     rows = [{"source": "b.org", "url": "https://a.org/1.jpg", "sha256": "5" * 64}]
     append_rows(tmp_path / TAKEN_DOWN, rows, COLUMNS[TAKEN_DOWN])
@@ -169,16 +167,16 @@ def make_row(url: str, phrase: str = "p") -> dict[str, str]:
     return {"url": url, "page_url": "", "phrase": phrase}
 
 
-def test_a_new_folder_knows_nothing(tmp_path):
+def test_new_folder_has_no_images(tmp_path):
     folder = CrawlFolder(tmp_path / "new")
     assert (
         folder.count == {} and not folder.is_done("u") and len(read_sources(tmp_path / "new")) == 0
     )
 
 
-def test_numbers_go_on_in_each_folder_and_are_not_used_again(tmp_path):
+def test_numbers_continue_in_each_subfolder_and_are_not_reused(tmp_path):
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "000004.jpg").touch()  # somebody put it there
+    (tmp_path / "b" / "000004.jpg").touch()  # a file without a row
     append_rows(tmp_path / TAKEN_DOWN, [{"file": "a/000007.png"}], COLUMNS[TAKEN_DOWN])
     for number, subfolder in enumerate("aabc"):
         folder = CrawlFolder(tmp_path)
@@ -194,7 +192,7 @@ def test_numbers_go_on_in_each_folder_and_are_not_used_again(tmp_path):
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["at once", "opened again"])
-def test_the_same_bytes_are_kept_once(tmp_path, again):
+def test_duplicate_bytes_are_refused(tmp_path, again):
     folder = CrawlFolder(tmp_path)
     folder.add(draw_photo("1"), ".jpg", "a", make_row("u"))
     folder = CrawlFolder(tmp_path) if again else folder
@@ -204,7 +202,7 @@ def test_the_same_bytes_are_kept_once(tmp_path, again):
     assert len(read_sources(tmp_path)) == 1 and len(list(tmp_path.glob("*/*"))) == 1
 
 
-def test_a_truncated_image_takes_no_number(tmp_path):
+def test_truncated_image_takes_no_number(tmp_path):
     folder = CrawlFolder(tmp_path)
     with pytest.raises(FetchError, match="truncated"):
         folder.add(draw_photo("1")[:-2], ".jpg", "a", make_row("u"))
@@ -212,7 +210,7 @@ def test_a_truncated_image_takes_no_number(tmp_path):
     assert read_sources(tmp_path).file.tolist() == ["a/000001.jpg"]
 
 
-def test_threads_take_no_number_and_no_image_twice(tmp_path):
+def test_threads_use_no_number_and_save_no_image_twice(tmp_path):
     folder = CrawlFolder(tmp_path)
 
     def add(number: int) -> bool:
@@ -230,7 +228,7 @@ def test_threads_take_no_number_and_no_image_twice(tmp_path):
     )
 
 
-def test_what_is_refused_for_good_is_known_the_rest_is_asked_for_again(tmp_path):
+def test_final_refusals_are_done_and_temporary_ones_are_not(tmp_path):
     results = ["404/1.jpg", "503/2.jpg", "small/3.jpg", "ok/4.jpg"]
     with FakeBing({}) as bing:
         rows = [make_row(bing.address(result)) for result in results]
@@ -254,7 +252,7 @@ def test_what_is_refused_for_good_is_known_the_rest_is_asked_for_again(tmp_path)
         assert [opened.is_done(row["url"]) for row in rows] == [True, False, True, True, True]
 
 
-def test_a_stopped_session_refuses_nothing(tmp_path):
+def test_stopped_session_notes_no_refusal(tmp_path):
     folder, session = CrawlFolder(tmp_path), PoliteSession()
     session.stopped.set()
     assert not folder.fetch(session, make_row("http://127.0.0.1:9/1.jpg"), "a")

@@ -1,4 +1,4 @@
-"""The rebuild: the very same files from a list, or a name for each that is missing."""
+"""The share list and the rebuild from it: identical files, and a message for each missing one."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def bing():
 
 @pytest.fixture
 def shared(bing, tmp_path) -> Path:
-    """The list of a crawl folder of four images, two of them in one subfolder."""
+    """The share list of a crawl folder with four images in two subfolders."""
     bing.asked.clear()
     for name in NAMES:
         url = bing.address(f"ok/{name}")
@@ -48,7 +48,7 @@ def shared(bing, tmp_path) -> Path:
 
 
 def change(path: Path, **columns: str) -> Path:
-    """Change cells of the list's second row."""
+    """Change values in the second row of a list."""
     table = read_rows(path, SHARED_COLUMNS)
     for name, value in columns.items():
         table.loc[1, name] = value
@@ -64,7 +64,7 @@ def read_images(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("*/*")}
 
 
-def test_the_list_to_share_has_addresses_and_hashes_and_no_more(tmp_path):
+def test_share_list_has_only_the_shared_columns(tmp_path):
     folder = tmp_path / "bing"
     assert write_share_list(folder, tmp_path / "list.csv") == 0
     hashes = [
@@ -82,7 +82,7 @@ def test_the_list_to_share_has_addresses_and_hashes_and_no_more(tmp_path):
 @pytest.mark.parametrize(
     "prefix", ["", "bing/"], ids=["below the crawl folder", "below the data root"]
 )
-def test_labels_come_along_a_row_a_face(tmp_path, prefix):
+def test_share_list_with_labels_has_a_row_per_face(tmp_path, prefix):
     hashes = [add_image(tmp_path / "bing", f"{number}.jpg") for number in range(3)]
     files = [f"{prefix}a/2.jpg", f"{prefix}a/0.jpg", f"{prefix}a/2.jpg", "elsewhere/9.jpg"]
     labels = pd.DataFrame({"file": files, "class_name": list("wxyz"), "x_min": [1.5, None, 3, 4]})
@@ -97,15 +97,13 @@ def test_labels_come_along_a_row_a_face(tmp_path, prefix):
     ]
 
 
-def test_an_empty_list_is_done(tmp_path, capsys):
+def test_empty_list_succeeds(tmp_path, capsys):
     append_rows(tmp_path / "list.csv", [], SHARED_COLUMNS)
     assert rebuild(tmp_path / "list.csv") == 0
     assert "0 of 0 images" in capsys.readouterr().out
 
 
-def test_the_same_images_come_with_their_sources_and_a_second_time_nothing_is_fetched(
-    shared, bing, capsys
-):
+def test_rebuild_fetches_identical_images_once_with_sources(shared, bing, capsys):
     for outcome in ("4 fetched", "4 there"):
         assert rebuild(shared) == 0
         assert (
@@ -118,7 +116,7 @@ def test_the_same_images_come_with_their_sources_and_a_second_time_nothing_is_fe
     pd.testing.assert_frame_equal(old, new)
 
 
-def test_a_list_of_faces_brings_each_image_once(shared, bing):
+def test_list_with_labels_fetches_each_image_once(shared, bing):
     assert rebuild(shared.with_name("labelled.csv")) == 0
     assert (
         set(read_images(shared.parent / "new")) == {"a/1.jpg", "a/2.jpg"}
@@ -134,7 +132,7 @@ MISSING = {
 
 
 @pytest.mark.parametrize(("reason", "cells"), MISSING.items())
-def test_what_is_missing_is_named_and_the_rest_comes(shared, bing, capsys, reason, cells):
+def test_missing_images_are_named_and_others_fetched(shared, bing, capsys, reason, cells):
     change(shared, url=bing.address(cells["url"]))
     assert rebuild(shared) == 1
     out, err = capsys.readouterr()
@@ -148,7 +146,7 @@ def test_what_is_missing_is_named_and_the_rest_comes(shared, bing, capsys, reaso
     assert rebuild(shared) == 0
 
 
-def test_a_file_in_its_place_is_not_overwritten(shared, capsys):
+def test_different_file_is_not_overwritten(shared, capsys):
     (shared.parent / "new/a").mkdir(parents=True)
     (shared.parent / "new/a/2.jpg").write_text("mine")
     assert rebuild(shared) == 1
@@ -156,27 +154,27 @@ def test_a_file_in_its_place_is_not_overwritten(shared, capsys):
     assert (shared.parent / "new/a/2.jpg").read_text() == "mine"
 
 
-def test_an_interruption_is_made_good(shared, bing):
+def test_interrupted_rebuild_continues(shared, bing):
     folder = shared.parent / "new"
     add_image(folder, "1.jpg", url=bing.address("ok/1.jpg"))
     (folder / "a/1.jpg").rename(
         folder / f"a/{read_sources(folder).sha256[0]}.part"
-    )  # killed before it got its name
+    )  # killed before the image got its name
     (folder / "a" / f"{'0' * 64}.part").write_bytes(
         draw_photo("2.jpg")[:99]
-    )  # killed while it was written
+    )  # killed while the image was written
     assert rebuild(shared) == 0
     assert read_images(folder) == read_images(shared.parent / "bing") and bing.count_images() == 3
 
 
-def test_a_lost_image_comes_back_and_has_one_row(shared):
+def test_lost_image_is_fetched_again_and_has_one_row(shared):
     assert rebuild(shared) == 0
     (shared.parent / "new/a/2.jpg").unlink()
     assert rebuild(shared) == 0
     assert len(read_sources(shared.parent / "new")) == 4 == len(read_images(shared.parent / "new"))
 
 
-def test_what_was_taken_down_does_not_come_back(shared, bing, capsys):
+def test_taken_down_images_are_not_fetched(shared, bing, capsys):
     assert rebuild(shared) == 0
     remove_source(shared.parent / "new", "a/2.jpg")
     bing.asked.clear()
@@ -188,7 +186,7 @@ def test_what_was_taken_down_does_not_come_back(shared, bing, capsys):
     assert read_images(shared.parent / "other") == {}
 
 
-def test_labels_come_along_for_the_images_that_are_there(shared, bing, capsys):
+def test_labels_are_written_for_existing_images(shared, bing, capsys):
     labelled = shared.with_name("labelled.csv")
     assert rebuild(labelled) == 0
     assert "Their 3 labels are in" in capsys.readouterr().out
@@ -206,7 +204,7 @@ def test_labels_come_along_for_the_images_that_are_there(shared, bing, capsys):
     assert labels.file.tolist() == ["new/a/2.jpg"]
 
 
-def test_a_list_without_labels_writes_none(shared, capsys):
+def test_list_without_labels_writes_no_labels(shared, capsys):
     assert rebuild(shared) == 0
     assert (
         "Their" not in capsys.readouterr().out and not (shared.parent / "new/labels.csv").exists()
@@ -229,7 +227,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("cells", WRONG.values(), ids=WRONG.keys())
-def test_a_list_that_no_crawl_wrote_is_refused_before_anything_is_done(shared, bing, capsys, cells):
+def test_unsafe_list_is_refused_before_any_request(shared, bing, capsys, cells):
     change(shared, **cells)
     assert rebuild(shared) == 2
     ((name, _),) = cells.items()
@@ -237,7 +235,7 @@ def test_a_list_that_no_crawl_wrote_is_refused_before_anything_is_done(shared, b
     assert bing.count_images() == 0 and not (shared.parent / "new").exists()
 
 
-def test_a_list_that_is_none_is_one_sentence(tmp_path, capsys):
+def test_missing_or_wrong_list_is_reported(tmp_path, capsys):
     assert rebuild(tmp_path / "list.csv") == 2
     assert capsys.readouterr().err == f"There is no list {tmp_path / 'list.csv'}: check the path.\n"
     (tmp_path / "list.csv").write_text("name\nx\n")
@@ -246,20 +244,20 @@ def test_a_list_that_is_none_is_one_sentence(tmp_path, capsys):
         read_share_list(tmp_path / "list.csv")
 
 
-def test_a_folder_that_cannot_be_is_one_sentence(shared, capsys):
+def test_unwritable_folder_is_reported(shared, capsys):
     (shared.parent / "new").write_text("")
     assert rebuild(shared) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_a_folder_in_which_another_program_is_at_work_is_left_alone(shared, bing, capsys):
+def test_locked_folder_is_left_alone(shared, bing, capsys):
     with hold_folder(shared.parent / "new"):
         assert rebuild(shared) == 2
     assert "Another program is at work in" in capsys.readouterr().err and bing.count_images() == 0
     assert rebuild(shared) == 0
 
 
-def test_the_command_runs_and_explains_itself(shared):
+def test_command_runs_and_has_help(shared):
     command = [sys.executable, "-m", "utils.collect", "rebuild"]
     arguments = [str(shared), str(shared.parent / "new"), *FAST]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)

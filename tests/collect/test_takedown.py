@@ -1,4 +1,4 @@
-"""The take-down: all of a source goes, nothing else does, and an interruption is made good by a second call."""
+"""The take-down: a source is removed completely, and nothing else, even after an interruption."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize(("source", "expected"), SOURCES.values(), ids=SOURCES.keys())
-def test_all_of_a_source_goes_and_nothing_else(root, source, expected):
+def test_everything_of_a_source_is_removed_and_nothing_else(root, source, expected):
     before = list_files(root)
     foreseen = remove(root, source, dry_run=True)
     assert list_files(root) == before and len(read_sources(root / "bing")) == 4
@@ -105,7 +105,7 @@ def test_all_of_a_source_goes_and_nothing_else(root, source, expected):
         ]
 
 
-def test_a_list_that_was_shared_loses_its_rows_by_their_hashes(root):
+def test_share_list_loses_rows_with_removed_hashes(root):
     assert write_share_list(root / "bing", root / "bing/share_list.csv") == 4
     before = read_rows(root / "bing/share_list.csv", SHARED_COLUMNS)
     removed = remove_source(root / "bing", "a.org", [root / "bing/share_list.csv"])
@@ -116,7 +116,7 @@ def test_a_list_that_was_shared_loses_its_rows_by_their_hashes(root):
     )
 
 
-def test_the_rows_that_stay_are_as_they_were(root):
+def test_remaining_rows_are_unchanged(root):
     before = (root / "faces.csv").read_text().splitlines()
     remove(root, "https://a.org/one")
     assert (root / "faces.csv").read_text().splitlines() == [
@@ -124,7 +124,7 @@ def test_the_rows_that_stay_are_as_they_were(root):
     ]
 
 
-def test_what_went_is_noted_and_known(root):
+def test_removed_images_are_noted_and_banned(root):
     sha256 = read_sources(root / "bing").sha256[0]
     remove(root, "a.org")
     noted = read_rows(root / "bing" / TAKEN_DOWN, COLUMNS[TAKEN_DOWN])
@@ -137,13 +137,13 @@ def test_what_went_is_noted_and_known(root):
     )
 
 
-def test_a_source_that_nothing_is_from_stays_away_too(root):
+def test_source_without_images_is_banned_too(root):
     assert len(remove(root, "d.org")) == 0
     assert TakenDown(root / "bing").has("https://d.org/1.jpg")
     assert not TakenDown(root / "bing").has("https://e.org/1.jpg")
 
 
-def test_an_image_that_was_found_elsewhere_first_goes_too(root):
+def test_image_with_a_copy_from_the_source_is_removed(root):
     sha256 = read_sources(root / "bing").sha256[3]
     row = {"url": "https://owner.org/4.jpg", "reason": "duplicate", "sha256": sha256}
     append_rows(root / "bing" / REFUSED, [row], COLUMNS[REFUSED])
@@ -151,20 +151,20 @@ def test_an_image_that_was_found_elsewhere_first_goes_too(root):
 
 
 @pytest.mark.parametrize("source", ["", " ", "org", "photo"])
-def test_a_source_too_wide_to_be_meant_is_refused(root, source):
+def test_source_that_is_not_an_address_or_file_is_refused(root, source):
     with pytest.raises(TableError, match="is not a source"):
         remove(root, source)
     assert len(read_sources(root / "bing")) == 4 and not (root / "bing" / TAKEN_DOWN).exists()
 
 
-def test_nothing_is_taken_down_while_another_program_writes(root):
+def test_nothing_is_removed_while_another_program_uses_the_folder(root):
     with hold_folder(root / "bing"), pytest.raises(TableError, match="Another program is at work"):
         remove(root, "a.org")
     assert len(read_sources(root / "bing")) == 4 and not (root / "bing" / TAKEN_DOWN).exists()
 
 
 @pytest.mark.parametrize("writes", range(3))
-def test_an_interrupted_take_down_is_finished_by_a_second_call(root, monkeypatch, writes):
+def test_second_call_completes_an_interrupted_removal(root, monkeypatch, writes):
     written = []
 
     def replace_rows(path, table):
@@ -185,7 +185,7 @@ def test_an_interrupted_take_down_is_finished_by_a_second_call(root, monkeypatch
     assert list_files(root) == {"bing/b/3.jpg", "bing/a/4.jpg", "crops/4-0.jpg"}
 
 
-def test_crops_may_lie_below_their_table_and_the_root_may_be_named(tmp_path):
+def test_crops_may_lie_below_their_table_and_root_may_be_given(tmp_path):
     add_image(tmp_path / "raw/bing", "1.jpg")
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces/1.png").touch()
