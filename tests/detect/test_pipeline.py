@@ -1,4 +1,4 @@
-"""Detection: the stand-ins' blocks come back judged, and the shipped models are right about the example pictures."""
+"""The pipeline: stand-ins that find coloured blocks, and the shipped models on the examples."""
 
 from dataclasses import replace
 
@@ -7,12 +7,20 @@ import pytest
 
 from tests.conftest import draw_blocks, find_blocks
 from utils import paths
-from utils.boxes import Detections, box_iou
+from utils.boxes import Detections, box_iou, clip_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
-from utils.detect import pipeline as detect
-from utils.detect.pipeline import detect_masks, find_faces, load_models
+from utils.detect import pipeline
+from utils.detect.face_detector import DETECTOR_FILE, FCOS
+from utils.detect.pipeline import (
+    DETECTORS,
+    detect_masks,
+    find_faces,
+    load_detector,
+    load_models,
+    load_pipeline,
+)
 from utils.formats import read_voc_folder
-from utils.images import list_images, read_image
+from utils.images import list_images, read_image, resize_image
 from utils.labels import BOX_COLUMNS
 
 ANNOTATED = dict(tuple(read_voc_folder(paths.EXAMPLES_DIR)[0].groupby("file")))
@@ -21,66 +29,147 @@ BLOCKS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def models():
-    return load_models()
+@pytest.fixture(scope="module", params=DETECTORS)
+def detector(request):
+    try:
+        return load_detector(request.param)
+    except FileNotFoundError as error:
+        pytest.skip(f"{error} It is in neither folder of models.")
 
 
-def test_a_picture_without_faces_gives_none(judge):
-    found = judge(draw_blocks())
+@pytest.mark.parametrize("file", ANNOTATED)
+def test_the_annotated_faces_are_found(detector, file):
+    image = read_image(paths.EXAMPLES_DIR / file)
+    true = ANNOTATED[file][BOX_COLUMNS].to_numpy()
+    found = detector(image)
+    assert box_iou(true, found.xyxy).max(axis=1, initial=0).min() >= 0.5
+    np.testing.assert_array_equal(found.xyxy, clip_boxes(found.xyxy, image.shape[1::-1]))
+    assert ((found.confidence >= 0.5) & (found.confidence <= 1)).all()
+    if found.y_prob is not None:
+        assert found.y_prob.shape == (len(found), len(CLASS_NAMES))
+        np.testing.assert_allclose(found.y_prob.sum(axis=1), 1, atol=1e-5)
+
+
+def test_only_fcos_gives_class_probabilities(detector):
+    found = detector(read_image(paths.EXAMPLES_DIR / "hopper.jpg"))
+    assert (found.y_prob is not None) == isinstance(detector, FCOS)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, 3.0])
+def test_boxes_scale_with_the_image(detector, scale):
+    image = read_image(paths.EXAMPLES_DIR / "three_classes.jpg")
+    scaled = resize_image(image, (round(image.shape[1] * scale), round(image.shape[0] * scale)))
+    count = len(ANNOTATED["three_classes.jpg"])
+    boxes, _ = split_most_confident(detector(image), count)
+    scaled_boxes, other_confidence = split_most_confident(detector(scaled), count)
+    assert len(boxes) == len(scaled_boxes) == count
+    assert box_iou(boxes, scaled_boxes / scale).max(axis=1).min() > 0.8
+    assert (other_confidence < 0.6).all()  # at some sizes FCOS gives a badge about 0.5
+
+
+def split_most_confident(found: Detections, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the boxes of the most confident faces, and the confidence of all others."""
+    order = np.argsort(-found.confidence)
+    return found.xyxy[order[:count]], found.confidence[order[count:]]
+
+
+def test_a_higher_min_confidence_gives_fewer_boxes(detector):
+    image = read_image(paths.EXAMPLES_DIR / "three_classes.jpg")
+    many = type(detector)(min_confidence=0.02)(image)
+    few = type(detector)(min_confidence=0.6)(image)
+    assert len(many) > len(few) >= 1
+    assert (few.confidence >= 0.6).all()
+
+
+def test_a_detector_is_more_confident_in_rgb_than_in_bgr(detector):
+    """Log-odds are compared, because all confidences are near 1."""
+
+    def sum_log_odds(image, boxes):
+        found = detector(image)
+        is_match = box_iou(boxes, found.xyxy) > 0.5
+        confidence = (is_match * found.confidence).max(axis=1, initial=0)
+        confidence = np.clip(confidence, 1e-6, 1 - 1e-6)
+        return np.log(confidence / (1 - confidence)).sum()
+
+    rgb = 0.0
+    bgr = 0.0
+    for file, rows in ANNOTATED.items():
+        image = read_image(paths.EXAMPLES_DIR / file)
+        boxes = rows[BOX_COLUMNS].to_numpy()
+        rgb += sum_log_odds(image, boxes)
+        bgr += sum_log_odds(np.ascontiguousarray(image[:, :, ::-1]), boxes)
+    assert rgb > bgr
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (1, 4000), (4000, 1), (60, 20_000)], ids=str)
+def test_images_of_extreme_shape_can_be_searched(detector, size):
+    assert len(detector(np.full((*size, 3), 128, np.uint8))) == 0
+
+
+def test_an_unknown_detector_is_refused():
+    with pytest.raises(ValueError, match=r"no detector 'haar': use one of fcos, yunet, res10"):
+        load_detector("haar")
+
+
+def test_fcos_is_the_default_and_ssd_is_its_earlier_name():
+    assert isinstance(load_detector(), FCOS)
+    assert isinstance(load_detector("ssd"), FCOS)
+    detector = load_detector(min_confidence=0.3, tiled=False, side=96, path=DETECTOR_FILE)
+    assert (detector.min_confidence, detector.tiled, detector.side) == (0.3, False, 96)
+
+
+def test_an_image_without_faces_gives_no_detections(fake_classifier):
+    found = detect_masks(draw_blocks(), find_blocks, fake_classifier)
     assert len(found) == 0
     assert found.y_prob.shape == (0, len(CLASS_NAMES))
     assert decide(found.y_prob).shape == (0,)
 
 
-def test_each_face_is_judged_in_its_place_and_what_is_none_is_dropped(judge):
-    found = judge(draw_blocks(*BLOCKS, resolution_wh=(240, 120)))
-    told = [block for block in BLOCKS if block[0] != "no_face"]
-    np.testing.assert_array_equal(found.xyxy, [box for _, box in told])
-    assert [CLASS_NAMES[class_id] for class_id in decide(found.y_prob)] == [
-        name for name, _ in told
-    ]
+def test_each_face_is_classified_in_its_place_and_no_face_is_dropped(fake_classifier):
+    image = draw_blocks(*BLOCKS, resolution_wh=(240, 120))
+    found = detect_masks(image, find_blocks, fake_classifier)
+    expected = [block for block in BLOCKS if block[0] != "no_face"]
+    np.testing.assert_array_equal(found.xyxy, [box for _, box in expected])
+    names = [CLASS_NAMES[class_id] for class_id in decide(found.y_prob)]
+    assert names == [name for name, _ in expected]
     np.testing.assert_allclose(found.y_prob.sum(axis=1), 1, atol=1e-6)
 
 
-def test_the_most_confident_comes_first(fake_classifier):
+def test_detections_are_sorted_by_confidence(fake_classifier):
     def find_backwards(image):
         found = find_blocks(image)
         return replace(found, confidence=found.confidence[::-1].copy())
 
     found = detect_masks(draw_blocks(*BLOCKS[:3]), find_backwards, fake_classifier)
-    np.testing.assert_array_equal(found.xyxy, [box for _, box in BLOCKS[2::-1]])
-    assert [CLASS_NAMES[class_id] for class_id in decide(found.y_prob)] == [
-        name for name, _ in BLOCKS[2::-1]
-    ]
+    expected = BLOCKS[2::-1]
+    np.testing.assert_array_equal(found.xyxy, [box for _, box in expected])
+    names = [CLASS_NAMES[class_id] for class_id in decide(found.y_prob)]
+    assert names == [name for name, _ in expected]
     assert (np.diff(found.confidence) < 0).all()
 
 
 @pytest.mark.parametrize("step", [1e-6, -1e-6])
-def test_a_face_is_dropped_where_no_face_reaches_the_threshold(fake_classifier, step):
+def test_a_box_is_dropped_if_no_face_reaches_the_threshold(fake_classifier, step):
     image = draw_blocks(BLOCKS[0])
     (y_prob,) = detect_masks(image, find_blocks, fake_classifier).y_prob
-    at_the_edge = replace(
-        fake_classifier, threshold=float(y_prob[CLASS_NAMES.index("no_face")]) + step
-    )
-    assert len(detect_masks(image, find_blocks, at_the_edge)) == (step > 0)
+    no_face = float(y_prob[CLASS_NAMES.index("no_face")])
+    classifier = replace(fake_classifier, threshold=no_face + step)
+    assert len(detect_masks(image, find_blocks, classifier)) == (step > 0)
 
 
-def test_a_person_is_never_told_no_face():
+def test_no_face_is_never_decided():
     y_prob = np.random.default_rng(0).dirichlet([0.3] * len(CLASS_NAMES), 200)
     class_id = decide(y_prob)
     assert set(class_id.tolist()) == {CLASS_NAMES.index(name) for name in MASK_CLASSES}
-    assert all(
-        (row[chosen] >= row[: len(MASK_CLASSES)]).all()
-        for row, chosen in zip(y_prob, class_id, strict=True)
-    )
+    for row, chosen in zip(y_prob, class_id, strict=True):
+        assert row[chosen] == row[: len(MASK_CLASSES)].max()
 
 
-def test_the_detector_and_its_confidence_are_the_ones_asked_for(monkeypatch):
+def test_the_named_detector_and_classifier_are_loaded(monkeypatch):
     monkeypatch.setattr(
-        detect, "load_detector", lambda *asked, **options: ("detector", *asked, options)
+        pipeline, "load_detector", lambda *asked, **options: ("detector", *asked, options)
     )
-    monkeypatch.setattr(detect, "load_classifier", lambda path: ("classifier", path))
+    monkeypatch.setattr(pipeline, "load_classifier", lambda path: ("classifier", path))
     assert load_models("res10", 0.7, "a.onnx") == (
         ("detector", "res10", 0.7, {}),
         ("classifier", "a.onnx"),
@@ -89,25 +178,25 @@ def test_the_detector_and_its_confidence_are_the_ones_asked_for(monkeypatch):
 
 
 @pytest.mark.parametrize("file", ANNOTATED)
-def test_the_shipped_models_are_right_about_the_examples(models, file):
-    truth = ANNOTATED[file]
-    found = detect_masks(read_image(paths.EXAMPLES_DIR / file), *models)
-    overlap = box_iou(truth[BOX_COLUMNS].to_numpy(), found.xyxy)
-    assert overlap.shape == (len(truth), len(truth))
-    assert overlap.max(axis=1).min() >= 0.5
-    decided = [CLASS_NAMES[class_id] for class_id in decide(found.y_prob)[overlap.argmax(axis=1)]]
-    assert decided == truth.class_name.tolist()
+def test_the_shipped_models_are_right_about_the_examples(file):
+    true = ANNOTATED[file]
+    found = load_pipeline()(read_image(paths.EXAMPLES_DIR / file))
+    iou = box_iou(true[BOX_COLUMNS].to_numpy(), found.xyxy)
+    assert iou.shape == (len(true), len(true))
+    assert iou.max(axis=1).min() >= 0.5
+    class_id = decide(found.y_prob)[iou.argmax(axis=1)]
+    assert [CLASS_NAMES[value] for value in class_id] == true.class_name.tolist()
 
 
-def test_a_folder_is_searched_past_its_broken_files(tmp_path, capsys):
+def test_no_files_give_no_faces():
+    assert list(find_faces([], find_blocks)) == []
+
+
+def test_files_that_cannot_be_read_are_reported_and_skipped(tmp_path, capsys):
     files = list_images(paths.EXAMPLES_DIR)
     (tmp_path / "text.jpg").write_text("no photograph")
-    found = list(
-        find_faces(
-            [files[0], tmp_path / "text.jpg", str(files[1])], lambda image: Detections.empty()
-        )
-    )
+    mixed = [files[0], tmp_path / "text.jpg", str(files[1])]
+    found = list(find_faces(mixed, lambda image: Detections.empty()))
     assert [path for path, _, _ in found] == files[:2]
     np.testing.assert_array_equal(found[1][1], read_image(files[1]))
     assert "text.jpg is not an image" in "".join(capsys.readouterr())
-    assert list(find_faces([], lambda image: Detections.empty())) == []
