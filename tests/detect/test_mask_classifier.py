@@ -1,4 +1,4 @@
-"""Masks: a classifier small enough to be computed by hand, and files that are none."""
+"""The classifier: a model small enough to compute by hand, and files that are no classifier."""
 
 import json
 
@@ -26,8 +26,8 @@ METADATA = {
 }
 
 
-def write_net(path, metadata=METADATA):
-    """Mean colour of a face, times a matrix, through softmax."""
+def write_model(path, metadata=METADATA):
+    """Write a model: softmax of the mean colour of a face times a matrix."""
     nodes = [
         helper.make_node("Transpose", ["pixels"], ["channels_first"], perm=[0, 3, 1, 2]),
         helper.make_node("GlobalAveragePool", ["channels_first"], ["mean"]),
@@ -35,13 +35,11 @@ def write_net(path, metadata=METADATA):
         helper.make_node("MatMul", ["colour", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["y_prob"], axis=1),
     ]
-    pixels = helper.make_tensor_value_info(
-        "pixels", TensorProto.FLOAT, ["N", INPUT_SIZE, INPUT_SIZE, 3]
-    )
+    shape = ["N", INPUT_SIZE, INPUT_SIZE, 3]
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)
     y_prob = helper.make_tensor_value_info("y_prob", TensorProto.FLOAT, ["N", len(CLASS_NAMES)])
-    graph = helper.make_graph(
-        nodes, "mean", [pixels], [y_prob], [numpy_helper.from_array(WEIGHTS, "weights")]
-    )
+    weights = numpy_helper.from_array(WEIGHTS, "weights")
+    graph = helper.make_graph(nodes, "mean", [pixels], [y_prob], [weights])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
@@ -56,23 +54,23 @@ def draw_faces(count: int) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
-    return load_classifier(write_net(tmp_path_factory.mktemp("net") / "é.onnx"))
+    return load_classifier(write_model(tmp_path_factory.mktemp("net") / "é.onnx"))
 
 
-def test_what_the_file_says_is_read_from_it(classifier):
+def test_classes_size_and_threshold_are_read_from_the_model_file(classifier):
     assert classifier.class_names == CLASS_NAMES
     assert classifier.input_size == INPUT_SIZE
     assert classifier.threshold == float(METADATA["threshold"])
 
 
-def test_no_faces_give_no_rows(classifier):
-    for nothing in ([], np.zeros((0, 9, 9, 3), np.uint8)):
-        y_prob = classify_faces(classifier, nothing)
-        assert (y_prob.shape, y_prob.dtype) == ((0, len(CLASS_NAMES)), np.float32)
+@pytest.mark.parametrize("faces", [[], np.zeros((0, 9, 9, 3), np.uint8)], ids=["list", "array"])
+def test_no_faces_give_no_rows(classifier, faces):
+    y_prob = classify_faces(classifier, faces)
+    assert (y_prob.shape, y_prob.dtype) == ((0, len(CLASS_NAMES)), np.float32)
 
 
 @pytest.mark.parametrize("count", [1, 5, BATCH_SIZE, BATCH_SIZE + 1, 2 * BATCH_SIZE + 3])
-def test_probabilities_are_those_of_numpy(classifier, count):
+def test_probabilities_agree_with_numpy(classifier, count):
     faces = draw_faces(count)
     y_prob = classify_faces(classifier, faces)
     colour = to_input(faces, INPUT_SIZE).mean(axis=(1, 2))
@@ -81,7 +79,7 @@ def test_probabilities_are_those_of_numpy(classifier, count):
     assert y_prob.dtype == np.float32
 
 
-def test_a_crowd_is_judged_as_its_people_one_by_one(classifier):
+def test_many_faces_are_classified_like_each_alone(classifier):
     faces = draw_faces(BATCH_SIZE + 7)
     one_by_one = np.concatenate([classify_faces(classifier, [face]) for face in faces])
     np.testing.assert_allclose(classify_faces(classifier, faces), one_by_one, atol=1e-6)
@@ -98,17 +96,16 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("metadata", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_foreign_model_is_refused_in_a_sentence(tmp_path, metadata):
-    with pytest.raises(
-        ValueError,
-        match=r"The model file .*net\.onnx (is damaged or no mask classifier|has the classes)",
-    ):
-        load_classifier(write_net(tmp_path / "net.onnx", metadata))
+def test_another_model_is_refused(tmp_path, metadata):
+    path = write_model(tmp_path / "net.onnx", metadata)
+    message = r"The model file .*net\.onnx (is damaged or no mask classifier|has the classes)"
+    with pytest.raises(ValueError, match=message):
+        load_classifier(path)
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_a_damaged_model_is_refused_in_a_sentence(tmp_path, capfd, share):
-    path = write_net(tmp_path / "net.onnx")
+def test_a_truncated_model_is_refused(tmp_path, capfd, share):
+    path = write_model(tmp_path / "net.onnx")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(ValueError, match=r"net\.onnx is damaged(:| or no mask classifier)"):
@@ -116,29 +113,30 @@ def test_a_damaged_model_is_refused_in_a_sentence(tmp_path, capfd, share):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_missing_model_is_named_in_a_sentence(tmp_path):
-    for path in (tmp_path / "net.onnx", tmp_path):
-        with pytest.raises(FileNotFoundError, match=f"The model file {path} is missing: "):
-            load_classifier(path)
+@pytest.mark.parametrize("name", ["net.onnx", ""], ids=["file", "folder"])
+def test_a_missing_model_is_named(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(FileNotFoundError, match=f"The model file {path} is missing: "):
+        load_classifier(path)
 
 
+def test_blending_no_faces_gives_no_rows():
+    assert blend_probabilities(np.zeros((0, 4)), np.zeros((0, 4)), 0.5).shape == (0, 4)
+
+
+# The detector's share and the blend of [0.6, 0.2, 0.1, 0.1] with the detector's [0.1, 0.9, 0, 0].
 @pytest.mark.parametrize(
     ("share", "expected"), [(0, [0.6, 0.2, 0.1, 0.1]), (1, [0.09, 0.81, 0.0, 0.1])]
 )
-def test_a_share_of_nothing_or_all_is_one_opinion_and_no_face_is_the_classifiers(share, expected):
-    judged, other = (
-        np.array([[0.6, 0.2, 0.1, 0.1]], np.float32),
-        np.array([[0.1, 0.9, 0.0, 0.0]], np.float32),
-    )
-    np.testing.assert_allclose(blend_probabilities(judged, other, share), [expected], atol=1e-4)
+def test_share_0_is_the_classifier_and_share_1_the_detector_but_for_no_face(share, expected):
+    of_classifier = np.array([[0.6, 0.2, 0.1, 0.1]], np.float32)
+    of_detector = np.array([[0.1, 0.9, 0.0, 0.0]], np.float32)
+    blended = blend_probabilities(of_classifier, of_detector, share)
+    np.testing.assert_allclose(blended, [expected], atol=1e-4)
 
 
-def test_two_opinions_meet_at_their_geometric_mean():
-    judged, other = (
-        np.array([[0.8, 0.2, 0, 0]], np.float32),
-        np.array([[0.2, 0.8, 0, 0]], np.float32),
-    )
-    np.testing.assert_allclose(
-        blend_probabilities(judged, other, 0.5), [[0.5, 0.5, 0, 0]], atol=1e-4
-    )
-    assert blend_probabilities(np.zeros((0, 4)), np.zeros((0, 4)), 0.5).shape == (0, 4)
+def test_share_one_half_is_the_geometric_mean():
+    of_classifier = np.array([[0.8, 0.2, 0, 0]], np.float32)
+    of_detector = np.array([[0.2, 0.8, 0, 0]], np.float32)
+    blended = blend_probabilities(of_classifier, of_detector, 0.5)
+    np.testing.assert_allclose(blended, [[0.5, 0.5, 0, 0]], atol=1e-4)

@@ -1,4 +1,4 @@
-"""Sessions: what a model file says of itself, and two models that take turns without waiting for each other."""
+"""Sessions: metadata and settings of the shipped models, and files that are no model."""
 
 import pytest
 
@@ -10,28 +10,27 @@ from utils.detect.onnx_session import open_session
 @pytest.mark.parametrize(
     ("path", "key"), [(DETECTOR_FILE, "strides"), (CLASSIFIER_FILE, "class_names")]
 )
-def test_the_shipped_models_open_with_their_metadata(path, key):
+def test_the_shipped_models_open_with_their_metadata_and_do_not_spin(path, key):
     session, metadata = open_session(path)
     assert key in metadata
     assert len(session.get_inputs()) == 1
-    assert (
-        session.get_session_options().get_session_config_entry("session.force_spinning_stop") == "1"
-    )
+    options = session.get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "sentence"),
+    ("content", "error", "message"),
     [
         (None, FileNotFoundError, "is missing"),
         (b"", ValueError, "is damaged"),
         (b"no model", ValueError, "is damaged"),
     ],
+    ids=["missing", "empty", "text"],
 )
-def test_what_is_no_model_is_named(tmp_path, capfd, content, error, sentence):
+def test_a_file_that_is_no_model_is_named(tmp_path, capfd, content, error, message):
+    path = tmp_path / "my.onnx"
     if content is not None:
-        (tmp_path / "my.onnx").write_bytes(content)
-    with pytest.raises(
-        error, match=rf"^The model file {tmp_path / 'my.onnx'} {sentence}: restore it"
-    ):
-        open_session(tmp_path / "my.onnx")
+        path.write_bytes(content)
+    with pytest.raises(error, match=rf"^The model file {path} {message}: restore it"):
+        open_session(path)
     assert capfd.readouterr() == ("", "")
