@@ -1,6 +1,7 @@
-"""Speed as ratios, both sides measured in one run: `make bench`; with `--train DATA` also the trainings (half an hour).
+"""Compare the speed of detection with the classic recipe: ``make bench``.
 
-Each row is median against median of calls that take turns, so that a busy machine slows both sides alike.
+With ``--train DATA``, the trainings are compared too (half an hour). Each row compares the medians
+of calls that take turns in one run, so that a busy machine slows both sides alike.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import pandas as pd
 
 from utils.detect import (
     classify_faces,
-    crops,
+    crop_faces,
     detect_masks,
     load_classifier,
     load_detector,
     load_models,
+    to_input,
 )
 from utils.formats import read_voc
 from utils.images import list_images, read_image
@@ -50,7 +52,13 @@ from utils.train import (
 def time_in_turns(
     ours: Callable, baseline: Callable, rounds: int, calls: int = 1
 ) -> tuple[float, float]:
-    """Median seconds of two calls that take turns, each so many calls at a time, after one warm-up turn of each."""
+    """Return the median seconds of two functions that take turns, after one warm-up turn of each.
+
+    Args:
+        ours, baseline: the functions.
+        rounds: number of turns of each.
+        calls: number of calls per turn.
+    """
     seconds: dict[Callable, list[float]] = {ours: [], baseline: []}
     for turn in range(rounds + 1):
         for call in (ours, baseline):
@@ -63,61 +71,76 @@ def time_in_turns(
 
 
 def print_row(name: str, ours: float, baseline: float, rounds: int) -> None:
-    """One line a comparison: how many times faster, and both medians."""
+    """Print one comparison: how many times faster, and both medians in seconds."""
     print(
-        f"{name}: {baseline / ours:.1f}x faster ({ours:.4g} s against {baseline:.4g} s, median of {rounds})",
+        f"{name}: {baseline / ours:.1f}x faster "
+        f"({ours:.4g} s against {baseline:.4g} s, median of {rounds})",
         flush=True,
     )
 
 
 def bench_classifier(rounds: int = 6, calls: int = 10) -> None:
-    """Five faces, the whole call: crops to probabilities, against Keras `predict` of the classic model at 224."""
+    """Compare classifying five faces with Keras ``predict`` of the classic model at 224 pixels."""
     name, _, found = read_voc(EXAMPLES_DIR / "annotations" / "three_classes.xml")
     image = read_image(EXAMPLES_DIR / name)
-    faces = crops.crop_faces(image, [found[i % len(found)][1] for i in range(5)])
-    ours, baseline = load_classifier(), build_classic(weights=None)
+    boxes = [found[i % len(found)][1] for i in range(5)]
+    faces = crop_faces(image, boxes)
+    ours = load_classifier()
+    baseline = build_classic(weights=None)
 
     def call_baseline() -> np.ndarray:
-        return baseline.predict(crops.to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
+        return baseline.predict(to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
 
     times = time_in_turns(lambda: classify_faces(ours, faces), call_baseline, rounds, calls)
     print_row("classify 5 faces, against Keras predict at 224", *times, rounds * calls)
 
 
 def bench_pictures(rounds: int = 4) -> None:
-    """A photograph, pixels to judged faces, against the classic pipeline: res10 at 300 and Keras `predict` at 224."""
+    """Compare detection and classification in photographs with the classic pipeline.
+
+    The classic pipeline is res10 at 300 pixels and Keras ``predict`` at 224 pixels.
+    """
     scenes = SHARED_DIR / "data" / "scenes" / "images"
     files = list_images(scenes if scenes.is_dir() else EXAMPLES_DIR)[:40]
-    images, models, baseline = (
-        [read_image(file) for file in files],
-        load_models(),
-        build_classic(weights=None),
-    )
+    images = [read_image(file) for file in files]
+    detector, classifier = load_models()
+    baseline = build_classic(weights=None)
     try:
         find = load_detector("res10")
     except FileNotFoundError as error:
-        print(f"Not measured, for want of the classic detector: {error}")
+        print(f"Not measured, because the classic detector is missing: {error}")
         return
 
     def call_baseline(image: np.ndarray) -> None:
-        faces = crops.crop_faces(image, find(image).xyxy)
+        faces = crop_faces(image, find(image).xyxy)
         if faces:
-            baseline.predict(crops.to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
+            baseline.predict(to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
 
-    def call_each(call: Callable) -> list[float]:
+    def call_ours(image: np.ndarray) -> None:
+        detect_masks(image, detector, classifier)
+
+    def time_each(call: Callable) -> list[float]:
         return [timeit.timeit(partial(call, image), number=1) for image in images]
 
-    seconds = [
-        (call_each(lambda image: detect_masks(image, *models)), call_each(call_baseline))
-        for _ in range(rounds)
-    ]
-    ours, theirs = np.median(np.array(seconds)[1:], axis=(0, 2))  # the first round warms up
-    name = f"find and judge the faces of a photograph ({len(images)} photographs), against res10 and Keras predict"
-    print_row(name, ours, theirs, (rounds - 1) * len(images))
+    seconds_ours = []
+    seconds_classic = []
+    for round_number in range(rounds):
+        ours = time_each(call_ours)
+        classic = time_each(call_baseline)
+        if round_number > 0:  # the first round is the warm-up
+            seconds_ours += ours
+            seconds_classic += classic
+    print_row(
+        f"find and judge the faces of a photograph ({len(images)} photographs), "
+        "against res10 and Keras predict",
+        float(np.median(seconds_ours)),
+        float(np.median(seconds_classic)),
+        len(seconds_ours),
+    )
 
 
 def bench_process(rounds: int = 5) -> None:
-    """One photograph from the command line, against a process that only imports TensorFlow."""
+    """Compare the script on one photograph with a process that only imports TensorFlow."""
     with tempfile.TemporaryDirectory() as folder:
         script = [
             sys.executable,
@@ -134,19 +157,23 @@ def bench_process(rounds: int = 5) -> None:
 
 
 def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
-    """Time to the classic recipe's validation accuracy on the same images: cached head, then fine-tuning."""
+    """Compare the time to the classic recipe's validation accuracy, on the same images.
+
+    Ours trains the head on cached features first, and fine-tunes if that is not enough.
+    """
     table = select_whole_images(pd.read_csv(labels))
-    train, val = (table[table.split == name] for name in ("train", "val"))
-    pictures = [load_whole_images(part, data) for part in (train, val)]
-    _, history = train_classic(*pictures, run_dir)
+    train = table[table.split == "train"]
+    val = table[table.split == "val"]
+    train_images = load_whole_images(train, data)
+    val_images = load_whole_images(val, data)
+    _, history = train_classic(train_images, val_images, run_dir)
     goal = float(history.val_accuracy.iloc[-1])
-    classic_seconds = float(history.seconds.median()) * len(
-        history
-    )  # the median: a busy moment does not count
-    (_, y_train), (_, y_val) = pictures
-    train_faces, val_faces = (
-        crops.to_input(load_inference_faces(part, data), 112) for part in (train, val)
-    )
+    # The median, so that a busy moment of the machine does not count.
+    classic_seconds = float(history.seconds.median()) * len(history)
+    y_train = train_images[1]
+    y_val = val_images[1]
+    train_faces = to_input(load_inference_faces(train, data), 112)
+    val_faces = to_input(load_inference_faces(val, data), 112)
 
     started = time.perf_counter()
     keras.utils.set_random_seed(0)
@@ -165,13 +192,14 @@ def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
                 break
     ours = time.perf_counter() - started
     print(
-        f"validation accuracy: classic {goal:.4f} after {len(history)} epochs, ours {reached:.4f}, n={len(y_val)}"
+        f"validation accuracy: classic {goal:.4f} after {len(history)} epochs, "
+        f"ours {reached:.4f}, n={len(y_val)}"
     )
     print_row("training to the classic recipe's accuracy", ours, classic_seconds, 1)
 
 
 def main() -> None:
-    """Print every row."""
+    """Print all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--train", type=Path, metavar="DATA", help="also train both recipes on this data root"

@@ -1,9 +1,11 @@
-"""Collecting at size, as tables: near-duplicates of up to 100,000 photographs, and extraction.
+"""Measure collecting at scale: near-duplicates of up to 100,000 photographs, and extraction.
 
-`python tests/bench_collect.py`, with `--only pairs`, `files` or `extraction` for one table alone.
+``python -m tests.bench_collect`` prints all tables; ``--only`` picks ``pairs``, ``files`` or
+``extraction``.
 
-Each row runs in a process of its own, so that its peak memory is its own. `busy` is CPU seconds a second: on a machine
-that does other work too, CPU seconds tell more than seconds.
+Each row runs in a process of its own, so that its peak memory is its own. ``busy`` is CPU seconds
+per
+second: on a machine that does other work too, compare CPU seconds.
 """
 
 from __future__ import annotations
@@ -34,24 +36,29 @@ from utils.curate import (
 )
 from utils.detect import load_detector
 from utils.images import list_images, read_image
-from utils.paths import EXAMPLES_DIR, SHARED_DIR
+from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
 
-THUMB = 64  # pixels: several times what a hash looks at
-CHECKED = 2000  # photographs whose pairs are looked for by brute force too
+THUMB = 64  # side of the images to hash, pixels; several times what a hash uses
+CHECKED = 2000  # number of photographs whose pairs are also searched by brute force
 
 
 def measure(call: Callable[[], object]) -> tuple[object, dict[str, float]]:
-    """What a call gives, and what it took; the peak is that of the whole process so far."""
-    seconds, cpu = time.perf_counter(), time.process_time()
+    """Return the result of a call and its cost; the peak memory is that of the process so far."""
+    started = time.perf_counter()
+    cpu_started = time.process_time()
     result = call()
-    seconds, cpu = time.perf_counter() - seconds, time.process_time() - cpu
+    seconds = time.perf_counter() - started
+    cpu = time.process_time() - cpu_started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return result, {"seconds": seconds, "cpu_s": cpu, "busy": cpu / seconds, "peak_mib": peak}
 
 
 def make_hashes(photos: list[Path], count: int, seed: int = 0) -> np.ndarray:
-    """Hashes as those of real photographs, (count, 4, 4): each is of two that are cropped and laid over each other,
-    and a tenth come a second time, half of these mirrored, with noise and another exposure."""
+    """Return hashes (count, 4, 4) that are distributed like those of real photographs.
+
+    Each is the hash of two photographs that are cropped and blended. One in ten also gets a
+    near-duplicate with noise and another exposure, half of these mirrored.
+    """
     rng = np.random.default_rng(seed)
     thumbs = [
         cv2.resize(read_image(photo), (THUMB, THUMB), interpolation=cv2.INTER_AREA)
@@ -68,9 +75,8 @@ def make_hashes(photos: list[Path], count: int, seed: int = 0) -> np.ndarray:
     while len(hashes) < count:
         first, second = rng.integers(len(thumbs), size=2)
         weight = rng.uniform(0.5, 1)
-        picture = (weight * crop(thumbs[first]) + (1 - weight) * crop(thumbs[second])).astype(
-            np.uint8
-        )
+        blend = weight * crop(thumbs[first]) + (1 - weight) * crop(thumbs[second])
+        picture = blend.astype(np.uint8)
         hashes.append(hash_image(np.ascontiguousarray(picture)))
         if rng.random() < 0.1:
             copy = picture[:, ::-1] if rng.random() < 0.5 else picture
@@ -80,35 +86,40 @@ def make_hashes(photos: list[Path], count: int, seed: int = 0) -> np.ndarray:
 
 
 def find_recall(hashes: np.ndarray, pairs: pd.DataFrame) -> tuple[float, int]:
-    """Of the pairs of some photographs with all after them, by brute force: the share that was found, and how many."""
+    """Compare the pairs found with those of a brute-force search, for ``CHECKED`` photographs.
+
+    Returns:
+        The share of the pairs that was found, and the number of pairs.
+    """
     chosen = np.sort(np.random.default_rng(1).permutation(len(hashes))[:CHECKED])
     found = set(pairs[pairs["first"].isin(chosen)].itertuples(index=False, name=None))
     wanted = set()
     for first in chosen.tolist():
         later = hashes[first + 1 :]
-        full, top = (
-            np.bitwise_count(hashes[first, plain] ^ later[:, plain : plain + 2])
-            .sum(axis=2, dtype=int)
-            .min(axis=1)
-            for plain in (0, 2)
-        )
+        full = _min_distance(hashes[first, 0], later[:, 0:2])
+        top = _min_distance(hashes[first, 2], later[:, 2:4])
         near = np.flatnonzero((full <= MAX_DISTANCE_FULL) | (top <= MAX_DISTANCE_TOP))
         wanted |= {(first, first + 1 + int(second)) for second in near}
-    assert found <= wanted  # nothing is found that brute force does not find
+    assert found <= wanted  # each pair found is one that brute force finds too
     return len(found & wanted) / max(1, len(wanted)), len(wanted)
 
 
+def _min_distance(bits: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the distance (N,) of a hash to the nearer of two hashes of N others, bits."""
+    return np.bitwise_count(bits ^ others).sum(axis=2, dtype=int).min(axis=1)
+
+
 def bench_pairs(hashes_file: Path, count: int) -> dict:
-    """One row: hashes to pairs."""
+    """Return one row: from hashes to pairs."""
     hashes = np.load(hashes_file)[:count]
-    find_near_duplicates(hashes[:100])  # makes the masks, once a process
+    find_near_duplicates(hashes[:100])  # makes its masks, once per process
     pairs, row = measure(lambda: find_near_duplicates(hashes))
     row["recall"], row["of_pairs"] = find_recall(hashes, pairs)
     return {"photos": count, "pairs": len(pairs), **row}
 
 
 def bench_files(folder: Path, count: int) -> dict:
-    """One row: files to pairs, each read twice, once to find the broken and once to be hashed."""
+    """Return one row: from files to pairs; each file is read twice, to check it and to hash it."""
     files = list_images(folder)[:count]
 
     def check_and_group() -> pd.DataFrame:
@@ -122,8 +133,9 @@ def bench_files(folder: Path, count: int) -> dict:
 
 
 def bench_extraction(folder: Path, count: int) -> dict:
-    """One row: files to crops and tables."""
-    files, detector = list_images(folder)[:count], load_detector("fcos")
+    """Return one row: from files to crops and tables."""
+    files = list_images(folder)[:count]
+    detector = load_detector("fcos")
     with tempfile.TemporaryDirectory() as target:
         table, row = measure(lambda: extract_faces(folder, detector, target, files))
         none = int((read_searched(target).faces == 0).sum())
@@ -131,7 +143,7 @@ def bench_extraction(folder: Path, count: int) -> dict:
 
 
 def copy_photos(photos: list[Path], folder: Path, count: int) -> None:
-    """So many files, the photographs again and again; links where the disk allows it."""
+    """Fill a folder with a number of photographs, repeated; links if the disk allows them."""
     folder.mkdir()
     for number in range(count):
         photo = photos[number % len(photos)]
@@ -143,12 +155,14 @@ def copy_photos(photos: list[Path], folder: Path, count: int) -> None:
 
 
 def run_rows(name: str, place: Path, counts: list[int]) -> pd.DataFrame:
-    """Each row by a process of its own."""
+    """Return a table whose rows were measured in a process each."""
     rows = []
     for count in counts:
-        command = [sys.executable, __file__, "--row", name, str(place), str(count)]
+        row = ["--row", name, str(place), str(count)]
+        command = [sys.executable, "-m", "tests.bench_collect", *row]
         done = subprocess.run(
             command,
+            cwd=ROOT,
             check=True,
             stdout=subprocess.PIPE,
             text=True,
@@ -164,7 +178,9 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=SHARED_DIR / "data", help="a folder of photographs"
     )
-    parser.add_argument("--only", choices=("pairs", "files", "extraction"), help="one table alone")
+    parser.add_argument(
+        "--only", choices=("pairs", "files", "extraction"), help="print this table only"
+    )
     parser.add_argument("--row", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.row:
@@ -187,7 +203,8 @@ def main() -> None:
                     table[column] / growth / (table[column] / growth).iloc[0]
                 )
             print(
-                f"Hashes to pairs; recall of all pairs of {CHECKED} photographs with those after them"
+                f"Hashes to pairs; recall of all pairs of {CHECKED} photographs with those "
+                "after them"
             )
             print(table.to_string(**show), flush=True)
         if "files" in wanted:

@@ -1,7 +1,7 @@
-"""A film watched for long: `python -m tests.long_watch FILM FRAMES` prints the most memory that the process has needed.
+"""Print the peak memory of processing a video for long: ``python -m tests.long_watch FILM FRAMES``.
 
-All of the program is at work, copy and records too. The models look at every twentieth frame, and their last answer
-stands for the others, so that ten thousand frames take a minute and not ten.
+The whole program is at work, including the annotated copy and the records. The models process every
+twentieth frame, and their last answer is used for the others, so that 10,000 frames take a minute.
 """
 
 import resource
@@ -17,11 +17,11 @@ from utils.cli import JsonStream, Report, process_video
 from utils.detect import load_models
 from utils.video import Monitor, Video, VideoPipeline
 
-LOOK = 20  # every how many frames the models are asked
+STEP = 20  # the models process one frame in this many
 
 
-class Rounds(Video):
-    """A film that begins again until so many frames have come."""
+class LoopedVideo(Video):
+    """A video that starts again until a number of frames has been read."""
 
     def __init__(self, film: str, count: int) -> None:
         super().__init__(film)
@@ -38,34 +38,40 @@ class Rounds(Video):
 
 
 def measure_peak() -> int:
-    """The most memory of this process so far, MB."""
+    """Return the peak memory of this process so far, MB."""
+    # On Linux, getrusage includes the memory of the process that started this one.
     status = Path("/proc/self/status")
-    if (
-        status.exists()
-    ):  # what `getrusage` tells there begins with the memory of the process that started this one
+    if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) // 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
 
 
-def watch_many(film: str, count: int) -> int:
-    """Watch so many frames: the most memory needed, MB."""
-    judge = VideoPipeline(*load_models("fcos", 0.25, tiled=False))
-    asked, answer = 0, Detections.empty()
+def process_many(film: str, count: int) -> int:
+    """Process a number of frames, and return the peak memory, MB."""
+    pipeline = VideoPipeline(*load_models("fcos", 0.25, tiled=False))
+    calls = 0
+    answer = Detections.empty()
 
-    def judge_sometimes(image: np.ndarray) -> Detections:
-        nonlocal asked, answer
-        if asked % LOOK == 0:
-            answer = judge(image)
-        asked += 1
+    def detect_sometimes(image: np.ndarray) -> Detections:
+        nonlocal calls, answer
+        if calls % STEP == 0:
+            answer = pipeline(image)
+        calls += 1
         return answer
 
+    report = Report(keep_records=False)
     with tempfile.TemporaryDirectory() as folder:
-        stream, report = JsonStream(Path(folder) / "a.json"), Report(keep_records=False)
-        process_video(Rounds(film, count), Monitor(judge_sometimes), folder, report, stream=stream)
+        process_video(
+            video=LoopedVideo(film, count),
+            monitor=Monitor(detect_sometimes),
+            output=folder,
+            report=report,
+            stream=JsonStream(Path(folder) / "a.json"),
+        )
     if report.problems or report.counts["images"] != count:
-        raise RuntimeError(f"{report.counts['images']} frames were watched: {report.problems}")
+        raise RuntimeError(f"{report.counts['images']} frames were processed: {report.problems}")
     return measure_peak()
 
 
 if __name__ == "__main__":
-    print(watch_many(sys.argv[1], int(sys.argv[2])))
+    print(process_many(sys.argv[1], int(sys.argv[2])))
