@@ -1,4 +1,4 @@
-"""Faces as files: every face once, where its label says, as the classifier sees it, and traceable to its photo."""
+"""Export: every face once, in the folder of its label, as the classifier sees it."""
 
 import shutil
 
@@ -22,7 +22,7 @@ BOXES = {YES: (10, 20, 50, 70), NO: (60, 30, 90, 60), BADLY: (100, 40, 150, 100)
 
 @pytest.fixture
 def root(tmp_path):
-    """Photos with a block for each face, and two whole images whose flattened paths are alike."""
+    """Return a data root: photographs with a block per face, whole images with similar paths."""
     write_image(tmp_path / "raw/bing/マスク/000001.png", draw_blocks(*BOXES.items()))
     write_image(tmp_path / "raw/bing/マスク/000002.png", draw_blocks((YES, BOXES[NO])))
     write_image(tmp_path / "raw/a/b_c.PNG", draw_blocks((YES, (0, 0, 160, 120))))
@@ -31,9 +31,11 @@ def root(tmp_path):
 
 
 def make_table(*rows):
-    """A label table from (file, class_name, box, split)."""
-    faces = [{"file": file, "source": "s", "class_name": name, **dict(zip(BOX_COLUMNS, box, strict=True))}
-             for file, name, box, _ in rows]  # fmt: skip
+    """Return a label table from (file, class_name, box, split)."""
+    faces = []
+    for file, name, box, _ in rows:
+        corners = dict(zip(BOX_COLUMNS, box, strict=True))
+        faces.append({"file": file, "source": "s", "class_name": name, **corners})
     return make_label_table(faces).assign(split=[row[3] for row in rows])
 
 
@@ -53,12 +55,12 @@ def list_files(folder):
     }
 
 
-def test_no_faces_make_an_empty_export(tmp_path):
+def test_an_empty_table_gives_an_empty_export(tmp_path):
     exported, problems = export_faces(make_table(), tmp_path, tmp_path / "new/out")
     assert exported.empty and problems.empty and list_files(tmp_path / "new/out") == {}
 
 
-def test_every_face_is_written_once_where_its_label_says(root, tmp_path):
+def test_every_face_is_written_once_in_the_folder_of_its_label(root, tmp_path):
     table = make_table(*ROWS)
     exported, problems = export_faces(table, root, tmp_path / "out")
     assert problems.empty
@@ -74,7 +76,7 @@ def test_every_face_is_written_once_where_its_label_says(root, tmp_path):
         assert np.abs(middle - BLOCK_COLORS[row.class_name]).max() < 12
 
 
-def test_a_box_becomes_what_the_classifier_sees_and_a_whole_image_is_copied(root, tmp_path):
+def test_a_box_is_cropped_for_the_classifier_and_a_whole_image_is_copied(root, tmp_path):
     exported, _ = export_faces(make_table(*ROWS), root, tmp_path)
     for row in exported.itertuples():
         path, photo = tmp_path / row.crop, root / row.file
@@ -87,7 +89,7 @@ def test_a_box_becomes_what_the_classifier_sees_and_a_whole_image_is_copied(root
             assert np.abs(written.astype(int) - face).mean() < 5
 
 
-def test_names_are_unique_and_tell_the_photo():
+def test_names_are_unique_and_contain_the_photographs_path():
     files = [
         "a/b_c.jpg",
         "a_b/c.jpg",
@@ -113,13 +115,13 @@ def test_names_are_unique_and_tell_the_photo():
 def test_a_second_run_writes_nothing(root, tmp_path):
     first, _ = export_faces(make_table(*ROWS), root, tmp_path / "out")
     before = list_files(tmp_path / "out")
-    shutil.rmtree(root)  # it need not even look
+    shutil.rmtree(root)  # the photographs are not needed
     again, problems = export_faces(make_table(*ROWS), root, tmp_path / "out")
     assert list_files(tmp_path / "out") == before and problems.empty
     pd.testing.assert_frame_equal(again, first)
 
 
-def test_an_interrupted_export_goes_on(root, tmp_path, monkeypatch):
+def test_an_interrupted_export_can_be_continued(root, tmp_path, monkeypatch):
     written = []
 
     def write_or_stop(path, *rest):
@@ -136,9 +138,8 @@ def test_an_interrupted_export_goes_on(root, tmp_path, monkeypatch):
     assert len(done) == 2
     for name in done:
         read_image(tmp_path / "out" / name)
-    assert len(pd.read_csv(tmp_path / "out" / EXPORTED)) == len(
-        ROWS
-    )  # also the faces that a take-down must find
+    # A removal must find the faces that were written, so the table names all faces already.
+    assert len(pd.read_csv(tmp_path / "out" / EXPORTED)) == len(ROWS)
     monkeypatch.undo()
     exported, problems = export_faces(make_table(*ROWS), root, tmp_path / "out")
     after = list_files(tmp_path / "out")
@@ -155,21 +156,21 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_file_without_a_row_is_reported_and_left(root, tmp_path, change):
+def test_a_file_without_a_row_is_reported_and_kept(root, tmp_path, change):
     before, _ = export_faces(make_table(*ROWS), root, tmp_path / "out")
-    for _ in range(2):  # and again, until somebody deletes it
+    for _ in range(2):  # reported again, until it is deleted
         exported, problems = export_faces(make_table(*change(ROWS)), root, tmp_path / "out")
         assert problems.file.tolist() == [before.crop[0]]
         assert "delete it" in problems.problem[0]
         assert set(list_files(tmp_path / "out")) == {before.crop[0], *exported.crop}
-        known = pd.read_csv(tmp_path / "out" / EXPORTED)  # a take-down finds it still
+        known = pd.read_csv(tmp_path / "out" / EXPORTED)  # so that a removal finds it
         assert known.file[known.crop == before.crop[0]].tolist() == [FIRST]
     (tmp_path / "out" / before.crop[0]).unlink()
     assert export_faces(make_table(*change(ROWS)), root, tmp_path / "out")[1].empty
     assert set(pd.read_csv(tmp_path / "out" / EXPORTED).crop) == set(exported.crop)
 
 
-def test_other_files_of_the_folder_are_none_of_its_business(root, tmp_path):
+def test_other_files_in_the_folder_are_ignored(root, tmp_path):
     write_image(tmp_path / "raw/with_mask/other.jpg", draw_blocks())
     write_image(tmp_path / "examples.jpg", draw_blocks())
     (tmp_path / "train/with_mask").mkdir(parents=True)
@@ -177,7 +178,7 @@ def test_other_files_of_the_folder_are_none_of_its_business(root, tmp_path):
     assert export_faces(make_table(*ROWS), root, tmp_path)[1].empty
 
 
-def test_a_photo_that_cannot_be_read_spoils_none_of_the_others(root, tmp_path):
+def test_an_unreadable_photograph_is_reported_and_the_others_are_exported(root, tmp_path):
     (root / FIRST).write_bytes(b"no picture")
     (root / "a/b_c.PNG").unlink()
     exported, problems = export_faces(make_table(*ROWS), root, tmp_path / "out")
@@ -207,14 +208,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "sentence"), WRONG.values(), ids=WRONG.keys())
-def test_a_table_that_cannot_be_exported_is_refused(root, tmp_path, spoil, sentence):
+@pytest.mark.parametrize(("change", "sentence"), WRONG.values(), ids=WRONG.keys())
+def test_a_table_that_cannot_be_exported_raises(root, tmp_path, change, sentence):
     with pytest.raises(LabelError, match=sentence):
-        export_faces(spoil(make_table(*ROWS)), root, tmp_path / "out")
+        export_faces(change(make_table(*ROWS)), root, tmp_path / "out")
     assert not any((tmp_path / "out" / split).exists() for split in SIDES)
 
 
-def test_a_take_down_finds_the_exported_faces(root, tmp_path):
+def test_a_removal_finds_the_exported_faces(root, tmp_path):
     row = {
         "file": "マスク/000001.png",
         "url": "https://a.org/1.png",

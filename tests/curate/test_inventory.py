@@ -1,4 +1,4 @@
-"""Counts of a data set where its tables are odd; test_datasheet counts whole ones again."""
+"""Inventory: counts of unusual tables. Whole tables are checked in test_datasheet.py."""
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def test_filters_are_read(text, expected):
     assert read_filters(text) == expected
 
 
-def test_a_file_is_known_below_the_crawl_folder_and_below_the_one_that_holds_it():
+def test_files_match_below_the_crawl_folder_and_below_its_parent():
     known = pd.Series(["a/1.jpg", "b/2.jpg"])
     found = match_files(pd.Series(["a/1.jpg", "bing/b/2.jpg", "x/y/b/2.jpg", "2.jpg"]), known)
     assert found.fillna("none").tolist() == ["a/1.jpg", "b/2.jpg", "none", "none"]
@@ -70,14 +70,14 @@ def test_a_face_is_listed_once():
     assert list_faces(labels).index.tolist() == [0, 2, 3, 5]
 
 
-def test_an_address_that_came_in_the_end_was_not_refused():
+def test_an_address_whose_image_came_in_the_end_was_not_refused():
     refused = pd.DataFrame({"url": ["a", "a", "b"], "reason": ["timeout", "HTTP 404", "timeout"]})
     assert count_refusals(refused, pd.DataFrame({"url": ["b"]})).to_dict("records") == [
         {"reason": "HTTP 404", "addresses": 1}
     ]
 
 
-def test_a_kept_face_is_known_by_its_pixels():
+def test_a_kept_face_has_a_label_if_the_rounded_boxes_are_equal():
     box = {"y_min": 2.0, "x_max": 30.0, "y_max": 40.0}
     faces = pd.DataFrame(
         [

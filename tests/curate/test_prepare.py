@@ -1,4 +1,4 @@
-"""Preparing: a folder of photographs becomes the table that training reads."""
+"""Preparation: a data root becomes the label table that training reads."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def table(small_data):
 
 
 def make_detector(*confidence):
-    """A detector that finds faces of these confidences beside each other, below the middle of any image."""
+    """Return a detector that finds faces with these confidences, side by side in any image."""
 
     def detect(image):
         height, width = image.shape[:2]
@@ -50,14 +50,14 @@ def get_boxes(table: pd.DataFrame, file: str) -> np.ndarray:
     return table.loc[(table.file == file) & table.x_min.notna(), BOX_COLUMNS].to_numpy()
 
 
-def test_no_photographs_have_no_background(tmp_path):
+def test_an_empty_table_has_no_background(tmp_path):
     assert (
         find_background(make_label_table([]), tmp_path, make_detector(0.9)).columns.tolist()
         == COLUMNS
     )
 
 
-def test_background_touches_no_labelled_face_and_none_that_was_found(small_data, table):
+def test_background_overlaps_no_labelled_and_no_detected_face(small_data, table):
     detector = make_detector(0.9)
     more = find_background(table, small_data, detector)
     background = more[more.class_name == "no_face"]
@@ -87,7 +87,7 @@ def test_a_whole_image_with_one_clear_face_gets_its_box(small_data, table):
 @pytest.mark.parametrize(
     "confidence", [(), (0.6,), (0.9, 0.9)], ids=["none found", "an unclear one", "two"]
 )
-def test_a_whole_image_without_one_clear_face_gives_nothing(small_data, table, confidence):
+def test_a_whole_image_without_exactly_one_clear_face_adds_no_row(small_data, table, confidence):
     more = find_background(table, small_data, make_detector(*confidence))
     assert set(more.source) == {"scenes", "maskedface-net"}
     assert set(more.class_name) == {"no_face"}
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_background(small_data, table):
     assert not first.equals(other)
 
 
-def test_near_duplicates_and_the_faces_of_an_image_are_on_one_side(small_data, table):
+def test_near_duplicates_and_faces_of_one_image_are_on_one_side(small_data, table):
     prepared = group_and_split(table, small_data)
     pd.testing.assert_frame_equal(prepared[COLUMNS], table)
     assert set(prepared.split) == {"train", "val", "test"}
@@ -113,15 +113,15 @@ def test_near_duplicates_and_the_faces_of_an_image_are_on_one_side(small_data, t
 
 
 def write_crawl(root, *phrases):
-    """A crawl folder with a photograph a phrase, as a crawl leaves it."""
+    """Write a crawl folder with one photograph per phrase."""
     for phrase in phrases:
         write_image(root / "bing" / phrase / "000001.png", np.zeros((9, 9, 3), np.uint8))
     rows = [{"file": f"{phrase}/000001.png"} for phrase in phrases]
     append_rows(root / "bing" / "sources.csv", rows, SOURCE_COLUMNS)
 
 
-def test_what_was_crawled_is_not_labelled_whatever_its_phrase(tmp_path):
-    write_crawl(tmp_path, "mask", "with-mask", "people")  # the first two are names of a class
+def test_a_crawl_without_labels_has_no_rows_even_if_a_phrase_is_a_class_name(tmp_path):
+    write_crawl(tmp_path, "mask", "with-mask", "people")  # the first two name a class
     table, problems = read_data(tmp_path)
     assert table.empty and table.columns.tolist() == COLUMNS
     assert problems.file.tolist() == ["bing"]
@@ -130,7 +130,7 @@ def test_what_was_crawled_is_not_labelled_whatever_its_phrase(tmp_path):
         prepare_labels(tmp_path, make_detector())
 
 
-def test_a_crawl_has_the_labels_of_its_journal_and_no_others(tmp_path):
+def test_a_crawl_has_only_the_labels_of_its_journal(tmp_path):
     write_crawl(tmp_path, "mask", "people")
     record_label(
         tmp_path / "bing" / "hand_labels.csv",
@@ -149,7 +149,7 @@ def test_a_crawl_has_the_labels_of_its_journal_and_no_others(tmp_path):
     assert prepared.split.tolist() == ["train"]
 
 
-def test_a_rebuilt_folder_has_its_labels_and_a_person_may_mend_them(tmp_path):
+def test_a_hand_label_replaces_a_label_of_a_rebuilt_folder(tmp_path):
     write_crawl(tmp_path, "a", "b", "c")
     rows = [
         {"file": f"bing/{name}/000001.png", "source": name, "class_name": "with_mask"}
@@ -171,7 +171,7 @@ def test_a_rebuilt_folder_has_its_labels_and_a_person_may_mend_them(tmp_path):
 @pytest.mark.parametrize(
     "row", ["bing/a/000001.png,a,hat,,,,", "bing/a/000001.png,a,with_mask,x,1,2,2", "a,b,c"]
 )
-def test_a_rebuilt_folder_whose_labels_make_no_sense_is_a_problem(tmp_path, row):
+def test_invalid_labels_of_a_rebuilt_folder_are_a_problem(tmp_path, row):
     write_crawl(tmp_path, "a")
     (tmp_path / "bing/labels.csv").write_text(f"{','.join(COLUMNS)}\n{row}\n")
     table, problems = read_data(tmp_path)
@@ -180,7 +180,7 @@ def test_a_rebuilt_folder_whose_labels_make_no_sense_is_a_problem(tmp_path, row)
 
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
-    """The project's two tables of what people found, both empty."""
+    """Replace the tables of corrections and mistakes by empty ones, and return their paths."""
     for name in ("CORRECTIONS_FILE", "MISTAKES_FILE"):
         monkeypatch.setattr(prepare, name, tmp_path / name)
         (tmp_path / name).write_text(f"file,{','.join(BOX_COLUMNS)},class_name,why\n")
@@ -194,7 +194,7 @@ def test_without_corrections_and_mistakes_every_label_is_kept(small_data, table,
     assert set(prepared[len(table) :].class_name) == {"no_face"}
 
 
-def test_what_people_found_wrong_is_put_right_and_broken_images_are_reported(
+def test_corrections_and_mistakes_are_applied_and_broken_images_are_reported(
     table, tables, tmp_path
 ):
     root = make_small_data(tmp_path / "raw")
@@ -203,9 +203,9 @@ def test_what_people_found_wrong_is_put_right_and_broken_images_are_reported(
     left_out, changed = (",".join(str(value) for value in box) for box in boxes[:2])
     corrections, mistakes = tables
     with corrections.open("a") as lines:
-        lines.write(
-            f"{scene},{left_out},,unclear\n{scene},{changed},no_face,a poster\nelsewhere.jpg,1,1,2,2,,\n"
-        )
+        lines.write(f"{scene},{left_out},,unclear\n")
+        lines.write(f"{scene},{changed},no_face,a poster\n")
+        lines.write("elsewhere.jpg,1,1,2,2,,\n")
     with mistakes.open("a") as lines:
         lines.write(
             "faces/with_mask/30.jpg,0,0,9,9,no_face,a button\nelsewhere.jpg,1,1,2,2,no_face,\n"
@@ -233,7 +233,7 @@ def test_what_people_found_wrong_is_put_right_and_broken_images_are_reported(
 @pytest.mark.parametrize(
     "path", [prepare.CORRECTIONS_FILE, prepare.MISTAKES_FILE], ids=lambda path: path.name
 )
-def test_the_projects_own_tables_hold_boxes_and_known_classes(path):
+def test_corrections_and_mistakes_have_valid_boxes_and_known_classes(path):
     rows = pd.read_csv(path)
     assert set(rows.class_name.dropna()) <= set(CLASS_NAMES)
     boxes = rows[BOX_COLUMNS].dropna()
@@ -245,7 +245,7 @@ def test_the_projects_own_tables_hold_boxes_and_known_classes(path):
 @pytest.mark.skipif(
     not (SHARED_DIR / "data").is_dir(), reason="the photographs in ../shared/data are not here"
 )
-def test_the_projects_own_tables_fit_the_public_photographs():
+def test_corrections_and_mistakes_match_the_public_photographs():
     table, problems = read_labels(SHARED_DIR / "data")
     assert set(problems.file) <= {"objects/images"}  # photographs of things, without labels
     corrections, mistakes = (
@@ -263,8 +263,8 @@ def test_the_projects_own_tables_fit_the_public_photographs():
 @pytest.mark.skipif(
     not (SHARED_DIR / "data").is_dir(), reason="the photographs in ../shared/data are not here"
 )
-def test_preparing_again_gives_the_split_that_the_shipped_model_was_trained_on():
-    """Else a photograph that trained the model could come to lie in somebody's test set."""
+def test_preparation_reproduces_the_split_of_the_shipped_model():
+    """Otherwise a training photograph of the shipped model could be in a test set."""
     table, _ = prepare_labels(SHARED_DIR / "data", load_detector("yunet", 0.25, scales=(2.0,)))
     # Photographs of sources that were added later are new to the model.
     known = table[table.file.isin(pd.read_csv(prepare.SPLIT_FILE).file)]

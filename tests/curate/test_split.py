@@ -1,4 +1,4 @@
-"""The split: groups stay whole, its shares are right, and leakage is measured."""
+"""The split: groups stay on one side, the shares are right, and leakage is measured."""
 
 import hashlib
 
@@ -21,7 +21,7 @@ NO_PAIRS = pd.DataFrame({"first": [], "second": []}, dtype=int)
 
 
 def make_table(rng: np.random.Generator, count: int) -> pd.DataFrame:
-    """Labels whose groups have 1 to 6 members."""
+    """Return labels whose groups have 1 to 6 members."""
     group = np.repeat(np.arange(count), rng.integers(1, 7, count))
     table = pd.DataFrame(
         {"file": [f"{number}.jpg" for number in range(len(group))], "group": group}
@@ -32,18 +32,18 @@ def make_table(rng: np.random.Generator, count: int) -> pd.DataFrame:
 
 
 def pair_members(table: pd.DataFrame) -> pd.DataFrame:
-    """All pairs of one group, as positions."""
+    """Return all pairs within groups, as positions."""
     first, second = np.triu_indices(len(table), 1)
     together = table.group.to_numpy()[first] == table.group.to_numpy()[second]
     return pd.DataFrame({"first": first[together], "second": second[together]})
 
 
-def test_no_images_leak_nothing():
+def test_without_images_there_is_no_leakage():
     assert measure_leakage(NO_PAIRS, [], pd.Series([], dtype="str")) == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_split_keeps_groups_whole_and_has_the_shares_asked_for(seed):
+def test_a_split_keeps_groups_together_and_has_the_expected_shares(seed):
     table = make_table(np.random.default_rng(seed), 300)
     table.index = table.index[::-1] + 7
     split = split_by_group(table, folds=10, seed=seed)
@@ -69,7 +69,7 @@ SIDES = {
 
 
 @pytest.mark.parametrize(("count", "sides"), SIDES.items())
-def test_a_few_faces_of_many_sources_can_be_split_too(count, sides):
+def test_a_few_faces_from_many_sources_can_be_split(count, sides):
     number = np.arange(count)
     table = pd.DataFrame(
         {"group": number // 2, "source": number.astype(str), "class_name": "with_mask"}
@@ -80,7 +80,7 @@ def test_a_few_faces_of_many_sources_can_be_split_too(count, sides):
     assert (split == "train").sum() >= count / 3
 
 
-def test_a_random_split_leaks_and_one_by_group_does_not():
+def test_a_random_split_leaks_and_a_split_by_group_does_not():
     rng = np.random.default_rng(0)
     table = make_table(rng, 200)
     pairs, files = pair_members(table), table.file.tolist()
@@ -93,13 +93,13 @@ def test_a_random_split_leaks_and_one_by_group_does_not():
     assert np.mean(leaked) > 0
 
 
-def test_leakage_counts_test_images_once_and_only_against_train():
+def test_leakage_counts_a_test_image_once_and_only_against_train():
     pairs = pd.DataFrame({"first": [0, 0, 1, 4], "second": [1, 2, 3, 5]})
     split = pd.Series(["test", "train", "train", "val", "test", "test"], index=list("abcdef"))
     assert measure_leakage(pairs, list("abcdef"), split) == pytest.approx(1 / 3)
 
 
-def test_a_digest_depends_on_the_side_of_each_photograph_alone():
+def test_a_digest_depends_only_on_the_side_of_each_photograph():
     table = pd.DataFrame(
         {
             "file": ["b.jpg", "a.jpg", "b.jpg"],
@@ -113,8 +113,8 @@ def test_a_digest_depends_on_the_side_of_each_photograph_alone():
     assert digest_split(table.assign(split="train")) != expected
 
 
-def test_the_digest_of_the_projects_own_split_stays():
-    """Shipped models name their split by digest: a change of the digest would make them unknown."""
+def test_the_digest_of_the_shipped_split_does_not_change():
+    """The shipped models store digests: another way to compute them would not match."""
     assert digest_split(pd.read_csv(SPLIT_FILE)) == "669589ac2bd07b10"
 
 
