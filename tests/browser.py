@@ -1,6 +1,7 @@
-"""A notebook in a real browser: JupyterLab on loopback, opened in headless Chromium. For the tests of widgets.
+"""A notebook in a real browser: JupyterLab on loopback, opened in headless Chromium.
 
-Nothing is written outside the folder that is given, and nothing but loopback is asked for.
+For the tests of widgets. Nothing is written outside the given folder, and nothing but loopback is
+contacted.
 """
 
 import json
@@ -23,93 +24,123 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from utils.paths import ROOT
 
-PATIENCE_S = 120  # a loaded machine takes its time to start a server, a kernel and a browser
+PATIENCE_S = 120  # seconds; a busy machine is slow to start a server, a kernel and a browser
+STOP_S = 20  # seconds until a server that does not end is killed
+RECONNECT_S = 15  # seconds to wait for a kernel before reconnecting
+VIEWPORT = {"width": 1200, "height": 1000}  # pixels
 CHROMIUM_FLAGS = (
-    *(
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-    ),
-    *("--disable-component-update", "--disable-sync"),
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 )
-# What the page shows says "idle" before there is a kernel, and a cell that is run then is forgotten.
+# The page shows "idle" before there is a kernel, and a cell that is run then never runs.
 IS_READY = """() => {
   const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
   return kernel?.connectionStatus === "connected" && kernel.status === "idle";
 }"""
-# The command of "Kernel > Reconnect to Kernel"; it starts nothing anew.
-RECONNECT = "() => { window.jupyterapp?.commands.execute('kernelmenu:reconnect-to-kernel').catch(() => {}); }"
-RECONNECT_S = 15
+# The command of "Kernel > Reconnect to Kernel". It does not restart the kernel.
+RECONNECT = """() => {
+  window.jupyterapp?.commands.execute('kernelmenu:reconnect-to-kernel').catch(() => {});
+}"""
 
 
 def _find_port() -> int:
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def _write_settings(folder: Path, theme: str) -> None:
-    """JupyterLab's own settings: the theme, and no questions about news."""
+    """Write JupyterLab's settings: the theme, and no questions about news and updates."""
     folder = folder / "@jupyterlab/apputils-extension"
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"themes": {"theme": f"JupyterLab {theme}"}, "notification": {"fetchNews": "false"}}
-    settings["notification"]["checkForUpdates"] = False
+    settings = {
+        "themes": {"theme": f"JupyterLab {theme}"},
+        "notification": {"fetchNews": "false", "checkForUpdates": False},
+    }
     for name, values in settings.items():
         (folder / f"{name}.jupyterlab-settings").write_text(json.dumps(values), encoding="utf-8")
 
 
+def _make_environment(home: Path) -> dict[str, str]:
+    """Return the environment variables of a server whose files are all in one folder."""
+    environment = {}
+    for name, value in os.environ.items():
+        if not name.startswith(("JUPYTER", "IPYTHON", "PYTEST")):
+            environment[name] = value
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        environment[name] = str(home / name.lower())
+    environment["JUPYTERLAB_SETTINGS_DIR"] = str(home / "settings")
+    environment["JUPYTERLAB_WORKSPACES_DIR"] = str(home / "workspaces")
+    environment["JUPYTER_NO_CONFIG"] = "1"
+    environment["IPYTHONDIR"] = str(home / "ipython")
+    environment["HOME"] = str(home)
+    environment["PYTHONPATH"] = str(ROOT)
+    return environment
+
+
 def _stop(process: subprocess.Popen) -> None:
-    """End the server, which ends its kernels; kill it if it does not."""
+    """End the server, which ends its kernels. Kill it if it does not end."""
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(STOP_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
+def _answers(address: str) -> bool:
+    """Return whether a server answers at an address."""
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
 @contextmanager
 def jupyter_lab(folder: Path, theme: str = "Light", lab_flags: Sequence[str] = ()) -> Iterator[str]:
-    """JupyterLab on a folder; yields its address. Its settings and the user's home lie in ``.home`` there."""
-    home, port = folder / ".home", _find_port()
+    """Run JupyterLab on a folder and yield its address.
+
+    Its settings and the user's home are in ``.home`` in this folder.
+
+    Args:
+        folder: the root folder of the server.
+        theme: "Light" or "Dark".
+        lab_flags: more command-line flags of JupyterLab.
+    """
+    home = folder / ".home"
+    port = _find_port()
     _write_settings(home / "settings", theme)
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("JUPYTER", "IPYTHON", "PYTEST"))
-    }
-    own = {
-        name: str(home / name.lower())
-        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    }
-    own |= {
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-    }
-    own |= {
-        "HOME": str(home),
-        "IPYTHONDIR": str(home / "ipython"),
-        "PYTHONPATH": str(ROOT),
-        "JUPYTER_NO_CONFIG": "1",
-    }
-    flags = ["--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
-    flags += [
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
         "--IdentityProvider.token=",
         f"--ServerApp.root_dir={folder}",
-    ]
-    flags += [
         "--LabApp.extension_manager=readonly",
         "--LabApp.expose_app_in_browser=True",
         *lab_flags,
     ]
-    address, log = f"http://127.0.0.1:{port}", home / "server.log"
+    address = f"http://127.0.0.1:{port}"
+    log = home / "server.log"
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "jupyterlab", *flags]
         server = subprocess.Popen(
-            command, env=kept | own, cwd=folder, stdout=output, stderr=subprocess.STDOUT
+            command,
+            env=_make_environment(home),
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             deadline = time.monotonic() + PATIENCE_S
@@ -118,22 +149,14 @@ def jupyter_lab(folder: Path, theme: str = "Light", lab_flags: Sequence[str] = (
                     raise RuntimeError(
                         f"JupyterLab did not start:\n{log.read_text(errors='replace')[-2000:]}"
                     )
-                time.sleep(0.1)  # between two questions
+                time.sleep(0.1)
             yield address
         finally:
             _stop(server)
 
 
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def write_notebook(path: Path, cells: Sequence[str]) -> None:
-    """A notebook with these code cells."""
+    """Write a notebook with these code cells."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     notebook.metadata["kernelspec"] = {
         "name": "python3",
@@ -152,23 +175,24 @@ def open_notebook(
     permissions: Sequence[str] = (),
     lab_flags: Sequence[str] = (),
 ) -> Iterator[Page]:
-    """A notebook of these cells in JupyterLab, in a browser, with its kernel ready; every wait has ``PATIENCE_S``.
+    """Open a notebook in a browser and yield its page, with the kernel ready.
+
+    Every wait of the page has ``PATIENCE_S``.
 
     Args:
         folder: an empty folder; the kernel works in it.
+        cells: the code cells of the notebook.
         theme: "Light" or "Dark".
-        chromium_flags: more of them, a fake camera for instance.
+        chromium_flags: more command-line flags of Chromium, for example of a fake camera.
         permissions: what the page may use without asking, such as "camera".
-        lab_flags: more of JupyterLab's own.
+        lab_flags: more command-line flags of JupyterLab.
     """
     write_notebook(folder / "notebook.ipynb", cells)
     with jupyter_lab(folder, theme, lab_flags) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=[*CHROMIUM_FLAGS, *chromium_flags]
         )
-        context = chromium.new_context(
-            viewport={"width": 1200, "height": 1000}, permissions=list(permissions)
-        )
+        context = chromium.new_context(viewport=VIEWPORT, permissions=list(permissions))
         context.set_default_timeout(1000 * PATIENCE_S)
         page = context.new_page()
         page.goto(f"{address}/lab/tree/notebook.ipynb")
@@ -179,10 +203,11 @@ def open_notebook(
 
 
 def wait_for_kernel(page: Page) -> None:
-    """Wait until the notebook's kernel can be used, and reconnect to it, as a person would, where it stays "Unknown".
+    """Wait until the notebook's kernel is ready. Reconnect to it if it stays "Unknown".
 
-    On a busy machine JupyterLab sometimes opens its socket to a kernel on another server, closes it, and opens it
-    again; the first answers then go to the socket that is gone, and the page would wait for them for good.
+    On a busy machine JupyterLab sometimes opens its socket to a kernel on another server, closes it
+    and opens it again. The first answers then go to the closed socket, and the page would wait for
+    them forever. A person would reconnect too.
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
@@ -196,7 +221,7 @@ def wait_for_kernel(page: Page) -> None:
 
 
 def run_cell(page: Page, number: int = 0) -> None:
-    """Run one code cell by Ctrl+Enter, as a person does, and wait until it has run."""
+    """Run one code cell with Ctrl+Enter and wait until it has run."""
     prompt = page.locator(".jp-CodeCell .jp-InputPrompt").nth(number)
     before = prompt.inner_text()
     page.locator(".jp-CodeCell .jp-InputArea-editor .cm-content").nth(number).click()
@@ -206,6 +231,6 @@ def run_cell(page: Page, number: int = 0) -> None:
 
 
 def reload(page: Page) -> None:
-    """Load the page again, as a person does who closed it by mistake; the kernel lives on."""
+    """Load the page again. The kernel goes on running."""
     page.reload()
     wait_for_kernel(page)

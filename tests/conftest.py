@@ -1,4 +1,4 @@
-"""What several tests share: pictures of coloured blocks, stand-ins that find and judge them, a small label table."""
+"""Shared by many tests: pictures of coloured blocks, and a fake detector and classifier of them."""
 
 import importlib.util
 from collections.abc import Callable
@@ -14,34 +14,40 @@ from utils.classes import CLASS_NAMES
 from utils.detect import Classifier, detect_masks
 from utils.paths import ROOT
 
-BLOCK_COLORS = dict(
-    zip(CLASS_NAMES, [(230, 20, 20), (20, 230, 20), (20, 20, 230), (230, 230, 20)], strict=True)
-)
+GREY = 128  # of the background of pictures
+BLOCK_COLORS = {
+    "with_mask": (230, 20, 20),
+    "without_mask": (20, 230, 20),
+    "mask_worn_incorrectly": (20, 20, 230),
+    "no_face": (230, 230, 20),
+}
 
 
 def draw_blocks(
     *blocks: tuple[str, tuple[int, int, int, int]], resolution_wh: tuple[int, int] = (160, 120)
-):
-    """A grey picture with a block in its class's colour for each (class_name, box)."""
-    image = np.full((*resolution_wh[::-1], 3), 128, np.uint8)
+) -> np.ndarray:
+    """Return a grey picture with one block in the colour of its class for each (class_name, box)."""
+    width, height = resolution_wh
+    image = np.full((height, width, 3), GREY, np.uint8)
     for name, (x_min, y_min, x_max, y_max) in blocks:
         image[y_min:y_max, x_min:x_max] = BLOCK_COLORS[name]
     return image
 
 
 def find_blocks(image: np.ndarray) -> Detections:
-    """A detector: faces are what has colour. The leftmost is the most confident."""
-    colourful = (np.ptp(image.astype(int), axis=2) > 90).astype(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(colourful)
-    found = sorted((x, y, x + w, y + h) for x, y, w, h, area in stats[1:].tolist() if area > 20)
-    return Detections(
-        np.array(found, np.float32).reshape(-1, 4),
-        0.9 - 0.01 * np.arange(len(found), dtype=np.float32),
-    )
+    """Detect blocks, as a fake detector. The leftmost block is the most confident."""
+    is_colourful = (np.ptp(image.astype(int), axis=2) > 90).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(is_colourful)
+    boxes = []
+    for x, y, width, height, area in stats[1:].tolist():
+        if area > 20:
+            boxes.append((x, y, x + width, y + height))
+    confidence = 0.9 - 0.01 * np.arange(len(boxes), dtype=np.float32)
+    return Detections(np.array(sorted(boxes), np.float32).reshape(-1, 4), confidence)
 
 
 class MeanColour:
-    """In the place of an ONNX Runtime session: a face is what its mean colour is most like."""
+    """A fake ONNX Runtime session: the class of a face follows from its mean colour."""
 
     weights = np.array([[1, 0, 0, 0.75], [0, 1, 0, 0.75], [0, 0, 1, -0.75]]) * 40 / 255
 
@@ -65,7 +71,7 @@ def judge(fake_classifier) -> Callable[[np.ndarray], Detections]:
 
 @pytest.fixture(scope="session")
 def script() -> ModuleType:
-    """The script as a module, whose name is no Python name."""
+    """Return the script as a module. Its file name is not a valid module name."""
     spec = importlib.util.spec_from_file_location("script", ROOT / "03-detect_face_using_mask.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -202,7 +202,8 @@ def test_a_blurred_face_has_few_colours_and_the_rest_is_as_it_was(side):
         changed.max(axis=0) < box[[3, 2]] + margin
     ).all()
     assert (
-        len(np.unique(blurred[40 : 40 + side, 50 : 50 + side].reshape(-1, 3), axis=0)) <= BLUR_BLOCKS**2
+        len(np.unique(blurred[40 : 40 + side, 50 : 50 + side].reshape(-1, 3), axis=0))
+        <= BLUR_BLOCKS**2
     )
 
 
