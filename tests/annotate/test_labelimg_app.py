@@ -5,7 +5,6 @@ import os
 import pickle
 import sys
 import textwrap
-from pathlib import Path
 
 import cv2  # noqa: F401 - its import sets the variables that must not reach labelImg
 import numpy as np

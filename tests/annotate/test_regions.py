@@ -1,9 +1,7 @@
-"""Regions drawn in a real window: an X server without a screen, a mouse and a keyboard by xdotool."""
+"""Regions drawn in a real window, with the mouse and the keyboard."""
 
 import json
-import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -12,134 +10,26 @@ import pandas as pd
 import pytest
 
 from tests.conftest import draw_blocks
+from tests.desktop import PATIENCE_S, Person
+from tests.desktop import display as display  # the fixture
 from utils.annotate import regions
 from utils.annotate.journal import read_hand_labels, read_journal, record_label
 from utils.annotate.regions import draw_regions, label_missed_faces
 from utils.classes import CLASS_COLORS, LabelError
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS
-from utils.paths import ROOT
 
-KNOWN, MISSED = ("without_mask", (100, 10, 130, 50)), (20, 40, 60, 90)
-DRAWING, CLASS, DONE = (
-    "Drag over",
-    "1: with_mask",
-    "Enter: next photo",
-)  # what the title says, one after another
-PATIENCE = 60  # seconds
-
-
-class Display:
-    """An X server without a screen, whose picture lies in a file."""
-
-    def __init__(self, folder: Path) -> None:
-        options = [
-            "-displayfd",
-            "1",
-            "-screen",
-            "0",
-            "1400x900x24",
-            "-fbdir",
-            folder,
-            "-nolisten",
-            "tcp",
-        ]
-        options += [
-            "-noreset"
-        ]  # else it begins anew after its last client, and refuses the next one meanwhile
-        self.server = subprocess.Popen(
-            ["Xvfb", *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        self.name = f":{self.server.stdout.readline().decode().strip()}"
-        self.file = folder / "Xvfb_screen0"
-
-    def read(self) -> np.ndarray:
-        """What is shown, RGB; the file is an X window dump."""
-        dump = self.file.read_bytes()
-        header = np.frombuffer(dump[:100], ">u4")
-        width, height, line, colors = (int(header[place]) for place in (4, 5, 12, 19))
-        pixels = np.frombuffer(dump[int(header[0]) + 12 * colors :], np.uint8)[: height * line]
-        return pixels.reshape(height, line)[:, : 4 * width].reshape(height, width, 4)[..., 2::-1]
-
-
-@pytest.fixture(scope="module")
-def display(tmp_path_factory):
-    """A display of its own for this file."""
-    display = Display(tmp_path_factory.mktemp("display"))
-    yield display
-    display.server.terminate()
-    display.server.wait(10)
-    display.server.stdout.close()
-
-
-class Person:
-    """Somebody at the screen, who looks at the title before the next step."""
-
-    def __init__(self, display: str, program: str) -> None:
-        environment = {
-            "DISPLAY": display,
-            "QT_QPA_PLATFORM": "xcb",
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(ROOT),
-        }
-        self.environment = environment
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(program)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def xdotool(self, *words: object) -> str:
-        return subprocess.run(
-            ["xdotool", *map(str, words)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        ).stdout.strip()
-
-    def wait(self, title: str) -> str:
-        """The window, once its title has these words."""
-        for _ in range(10 * PATIENCE):
-            if found := self.xdotool("search", "--name", title).split():
-                return found[0]
-            assert self.process.poll() is None, self.process.communicate()[1]
-            time.sleep(0.1)
-        raise AssertionError(f"No window says '{title}'.")
-
-    def press(self, key: str, title: str) -> None:
-        """Press a key where the title asks for it."""
-        window = self.wait(title)
-        time.sleep(0.3)  # the title comes a moment before the program listens
-        self.xdotool("windowfocus", window)
-        self.xdotool("key", key)
-
-    def drag(self, box: tuple, zoom: float = 1) -> None:
-        """Draw a box of the photo, which is shown at ``zoom``."""
-        window = self.wait(DRAWING)
-        time.sleep(0.3)
-        x_min, y_min, x_max, y_max = (round(zoom * value) for value in box)
-        self.xdotool("mousemove", "--window", window, x_min, y_min, "mousedown", 1)
-        for share in (0.5, 1):
-            x, y = round(x_min + share * (x_max - x_min)), round(y_min + share * (y_max - y_min))
-            time.sleep(0.1)
-            self.xdotool("mousemove", "--window", window, x, y)
-        time.sleep(0.1)
-        self.xdotool("mouseup", 1)
-        time.sleep(0.1)
-
-    def finish(self) -> list:
-        """What the program printed, as JSON."""
-        text, errors = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == 0, errors
-        return json.loads(text)
+KNOWN = ("without_mask", (100, 10, 130, 50))
+MISSED = (20, 40, 60, 90)
+# Words in the window's title at each step.
+DRAWING = "Drag over"
+CLASS = "1: with_mask"
+DONE = "Enter: next photo"
 
 
 @pytest.fixture
 def start(display):
-    """Start a program on the display; it is ended with the test."""
+    """Return a function that starts a program on the display. The test's end stops it."""
     people = []
 
     def make(program: str) -> Person:
@@ -164,26 +54,26 @@ def draw_program(size: tuple[int, int], class_name: str = "") -> str:
     """
 
 
-def test_drawn_accepted_left_out_and_taken_back(start):
-    """At full size; the class is asked for, a drag is drawn anew, from any corner, over the edge."""
+def test_draw_accept_discard_and_undo(start):
+    """At full size, with a class for each box; drags start at any corner and cross the edge."""
     person = start(draw_program((1280, 700)))
-    person.drag((300, 300, 500, 500))
-    person.drag((60, 90, 20, 40))
+    person.drag((300, 300, 500, 500), DRAWING)
+    person.drag((60, 90, 20, 40), DRAWING)
     person.press("Return", DRAWING)
     person.press("2", CLASS)
-    person.drag((1100, 600, 1350, 850))
+    person.drag((1100, 600, 1350, 850), DRAWING)
     person.press("space", DRAWING)
     person.press("1", CLASS)
     for key in ("Return", "Escape"):
-        person.drag((200, 200, 250, 250))
+        person.drag((200, 200, 250, 250), DRAWING)
         person.press(key, DRAWING)
         person.press("Escape", CLASS)
-    person.drag((300, 300, 400, 400))
+    person.drag((300, 300, 400, 400), DRAWING)
     person.press("Return", DRAWING)
     person.press("3", CLASS)
     person.press("Return", DRAWING)
     person.press("u", DONE)
-    person.drag((300, 300, 400, 400))
+    person.drag((300, 300, 400, 400), DRAWING)
     person.press("c", DRAWING)
     person.press("d", DONE)
     person.press("Return", DRAWING)
@@ -197,12 +87,12 @@ def test_drawn_accepted_left_out_and_taken_back(start):
 @pytest.mark.parametrize(
     ("size", "zoom"), [((160, 120), 2), ((900, 2880), 720 / 2880)], ids=["small", "large"]
 )
-def test_a_box_is_in_the_pixels_of_the_photo_and_not_of_the_window(start, size, zoom):
+def test_boxes_are_in_pixels_of_the_image(start, size, zoom):
     box = tuple(
         share * side for share, side in zip((0.125, 0.25, 0.75, 0.5), (*size, *size), strict=True)
     )
     person = start(draw_program(size, "no mask"))
-    person.drag(box, zoom)
+    person.drag(box, DRAWING, zoom)
     person.press("Return", DRAWING)
     person.press("Escape", DRAWING)
     person.press("Escape", DONE)
@@ -212,8 +102,8 @@ def test_a_box_is_in_the_pixels_of_the_photo_and_not_of_the_window(start, size, 
     assert all(value == round(value) for value in found)
 
 
-def test_the_window_shows_known_faces_in_their_classes_colours(start, display):
-    """Read back from the display itself: RGB, with the known box where it belongs."""
+def test_known_faces_are_drawn_in_the_colour_of_their_class(start, display):
+    """Checked on the screen: the colours are RGB and the known box is in its place."""
     person = start(
         f"""
         import json
@@ -226,14 +116,13 @@ def test_the_window_shows_known_faces_in_their_classes_colours(start, display):
         """
     )
     window = person.wait(DRAWING)
-    for number in range(PATIENCE):  # it has its title before it is painted
+    for number in range(PATIENCE_S):  # the title appears before the picture
         time.sleep(0.5)
-        shown = display.read()  # without a window manager, a window begins in the corner
+        shown = display.read()  # without a window manager, the window is in the corner
         if tuple(shown[300, 500]) == (200, 100, 50):
             break
-        if (
-            number % 4 == 3
-        ):  # nor does anyone tell it that it can be seen, where that was missed on a busy machine
+        # On a busy machine the window may miss the event that it is visible: send it again.
+        if number % 4 == 3:
             person.xdotool("windowunmap", "--sync", window, "windowmap", "--sync", window)
     assert tuple(shown[300, 500]) == (200, 100, 50)
     assert tuple(shown[30, KNOWN[1][0]]) == CLASS_COLORS[KNOWN[0]]
@@ -250,30 +139,31 @@ def label_program(root: Path) -> str:
         from utils.annotate.regions import label_missed_faces
 
         files = ["a.png", "broken.png", "b.png", "c.png"]
-        known = pd.DataFrame([("a.png", *{KNOWN[1]!r})], columns=["file", "x_min", "y_min", "x_max", "y_max"])
-        rows = label_missed_faces(files, {str(root)!r}, known, {str(root / "new/journal.csv")!r}, "Ada")
+        columns = ["file", "x_min", "y_min", "x_max", "y_max"]
+        known = pd.DataFrame([("a.png", *{KNOWN[1]!r})], columns=columns)
+        journal = {str(root / "new/journal.csv")!r}
+        rows = label_missed_faces(files, {str(root)!r}, known, journal, "Ada")
         print(json.dumps([rows.columns.tolist(), rows.to_numpy().tolist()]))
     """
 
 
-def test_photos_are_gone_through_once_and_a_stop_is_taken_up_again(start, tmp_path):
+def test_photos_are_shown_once_and_a_second_run_resumes(start, tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         write_image(tmp_path / name, draw_blocks(resolution_wh=(1280, 700)))
     (tmp_path / "broken.png").write_bytes(b"")
     journal = tmp_path / "new/journal.csv"
 
     person = start(label_program(tmp_path))
-    person.drag(MISSED)
+    person.drag(MISSED, DRAWING)
     person.press("Return", "1 of 4. .*" + DRAWING)
     person.press("3", CLASS)
     person.press("Return", DRAWING)
     person.press("Return", "1 of 4. .*" + DONE)
     person.press("Return", "3 of 4. .*" + DRAWING)
-    assert [row.file for row in read_journal(journal)] == [
-        "a.png"
-    ] * 2  # before the next photo is left
+    # Both rows are in the journal before the next photo ends.
+    assert [entry.file for entry in read_journal(journal)] == ["a.png"] * 2
     person.press("Escape", DONE)
-    text, errors = person.process.communicate(timeout=PATIENCE)
+    text, errors = person.process.communicate(timeout=PATIENCE_S)
     assert person.process.returncode == 0, errors
     sentence, table = text.splitlines()
     assert "broken.png is not an image" in sentence
@@ -291,28 +181,26 @@ def test_photos_are_gone_through_once_and_a_stop_is_taken_up_again(start, tmp_pa
     person.press("Return", "2 of 3. .*" + DONE)
     person.press("Return", "3 of 3. .*" + DRAWING)
     person.press("Return", DONE)
-    text, _ = person.process.communicate(timeout=PATIENCE)
+    text, _ = person.process.communicate(timeout=PATIENCE_S)
     assert json.loads(text.splitlines()[1])[1] == []
     assert len(read_hand_labels(journal)) == 1
 
 
-NOTHING_KNOWN = pd.DataFrame(columns=["file", *BOX_COLUMNS])
+NO_FACES = pd.DataFrame(columns=["file", *BOX_COLUMNS])
 
 
-def test_without_photos_or_with_all_done_no_window_is_needed(tmp_path, monkeypatch):
+def test_no_display_is_needed_if_nothing_is_left_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(regions, "has_display", lambda: False)
     journal = tmp_path / "journal.csv"
-    assert len(label_missed_faces([], tmp_path, NOTHING_KNOWN, journal, "Ada")) == 0
+    assert len(label_missed_faces([], tmp_path, NO_FACES, journal, "Ada")) == 0
     assert not journal.exists()
     write_image(tmp_path / "a.png", draw_blocks())
     record_label(journal, "a.png", (), "", "Ada", "regions")
-    assert (
-        len(label_missed_faces([tmp_path / "a.png"], tmp_path, NOTHING_KNOWN, journal, " Ada "))
-        == 0
-    )
+    rows = label_missed_faces([tmp_path / "a.png"], tmp_path, NO_FACES, journal, " Ada ")
+    assert len(rows) == 0
 
 
-def test_done_is_the_same_labellers_word_on_the_whole_photo(tmp_path, monkeypatch):
+def test_only_the_same_annotators_mark_finishes_a_photo(tmp_path, monkeypatch):
     monkeypatch.setattr(regions, "has_display", lambda: False)
     journal = tmp_path / "journal.csv"
     write_image(tmp_path / "a.png", draw_blocks())
@@ -320,21 +208,19 @@ def test_done_is_the_same_labellers_word_on_the_whole_photo(tmp_path, monkeypatc
     record_label(journal, "a.png", (), "", "Ada", "buttons")
     record_label(journal, "a.png", MISSED, "with_mask", "Ada", "regions")
     with pytest.raises(RuntimeError, match="there is no display"):
-        label_missed_faces(["a.png"], tmp_path, NOTHING_KNOWN, journal, "Ada")
+        label_missed_faces(["a.png"], tmp_path, NO_FACES, journal, "Ada")
 
 
-def test_what_cannot_be_drawn_is_said_in_a_sentence(tmp_path, monkeypatch):
+def test_error_messages(tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    with pytest.raises(
-        RuntimeError, match="there is no display: run this where you have a desktop"
-    ):
+    with pytest.raises(RuntimeError, match="there is no display: run this on a desktop"):
         draw_regions(draw_blocks())
     with pytest.raises(LabelError, match=r"a\.png is not below .*folder"):
         label_missed_faces(
             [tmp_path / "a.png"],
             tmp_path / "folder",
-            NOTHING_KNOWN,
+            NO_FACES,
             tmp_path / "journal.csv",
             "Ada",
         )

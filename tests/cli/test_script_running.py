@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.annotate.test_regions import PATIENCE, Display, Person
-from tests.annotate.test_regions import display as display  # the fixture
+from tests.desktop import PATIENCE_S, Display, Person
+from tests.desktop import display as display  # the fixture
 from tests.films import FILMS, FPS, draw_film
 from utils.classes import CLASS_COLORS, MASK_CLASSES
 from utils.display import Window
@@ -57,7 +57,7 @@ def count_records(folder: Path) -> int:
 
 
 def wait_for_records(folder: Path, more_than: int) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE_S
     while count_records(folder) <= more_than:
         assert time.monotonic() < deadline, "No frame is watched."
         time.sleep(0.1)
@@ -87,7 +87,7 @@ def test_whatever_ends_the_program_its_files_are_whole(film, tmp_path, name):
     try:
         wait_for_records(tmp_path, more_than=20)
         process.send_signal(getattr(signal, name))
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert (process.returncode, "Traceback" in err) == (1, False)
@@ -131,7 +131,7 @@ def test_a_window_pauses_keeps_a_picture_and_ends(person, display, tmp_path, key
     person.press("space", title)
     wait_for_records(tmp_path, more_than=paused)
     person.press(key, title)
-    out, err = person.process.communicate(timeout=PATIENCE)
+    out, err = person.process.communicate(timeout=PATIENCE_S)
     assert (person.process.returncode, "Traceback" in err) == (0, False)
     assert f"Kept {kept.relative_to(tmp_path)}." in err
     assert "4 people: 2 with_mask, 1 without_mask, 1 mask_worn_incorrectly" in out

@@ -1,10 +1,10 @@
 """Labels by hand: widgets and windows to give them, a journal that keeps them, and checks of them.
 
-In a notebook, ``LabelWidget`` shows the faces of a ``LabelSession`` one by one, and ``ContactSheet``
-shows many to pick from. ``label_missed_faces`` and ``label_in_labelimg`` draw boxes in a window.
-Every decision is a row in a journal, which ``read_hand_labels`` reads and ``to_label_table`` turns
-into labels. ``compare_annotators``, ``find_disputes`` and ``rank_by_model_disagreement`` show which
-labels are doubtful.
+In a notebook, ``LabelWidget`` shows the faces of a ``LabelSession`` one by one, and
+``ContactSheet`` shows many to pick from. ``label_missed_faces`` and ``label_in_labelimg`` draw
+boxes in a window. Every decision is a row in a journal, which ``read_hand_labels`` reads and
+``to_label_table`` turns into labels. ``compare_annotators``, ``find_disputes`` and
+``rank_by_model_disagreement`` show which labels are doubtful.
 
 The names are loaded on first use. labelImg runs as ``python -m utils.annotate.labelimg_app``, which
 imports this file, and it must not load OpenCV: OpenCV's Qt is not compatible with labelImg's.

@@ -20,7 +20,7 @@ import io
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,8 +49,10 @@ class JournalEntry(NamedTuple):
     labelled_at: str
 
 
-def normalize_box(values: Iterable[object]) -> Box:
-    """Return a box in the form in which boxes are compared: rounded to float32, as detectors give it.
+def normalize_box(values: Iterable[Any]) -> Box:
+    """Return a box in the form in which boxes are compared: rounded to float32.
+
+    Detectors give float32, and a journal stores it as text.
 
     Args:
         values: four numbers or texts; empty texts, NaN or nothing if the whole image is the face.
@@ -119,7 +121,7 @@ def read_journal(path: str | Path) -> list[JournalEntry]:
 def record_label(
     path: str | Path,
     file: str | Path,
-    box: Iterable[object],
+    box: Iterable[Any],
     class_name: str,
     annotator: str,
     method: str,

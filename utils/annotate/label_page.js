@@ -1,10 +1,42 @@
-// What the browser runs of the labelling widget: a JavaScript module, which loads nothing from anywhere.
-// ``data-lm-suppress-shortcuts`` keeps JupyterLab's own keys away while the widget has the focus; Esc leaves it.
+// The browser side of the labelling widget: a JavaScript module without dependencies.
+//
+// The kernel holds the state. The browser runs ahead of it: it shows the next face at once, and
+// corrects itself with every answer.
+// ``data-lm-suppress-shortcuts`` turns off JupyterLab's own keys while the widget has the focus.
+
+const FACES_KEPT = 12;       // pictures kept in memory besides those in the queue
+const NOTE_MS = 1600;        // how long a note is shown
+
+const PAGE = `
+  <div class="fmd-line">
+    <span class="fmd-count">Waiting for the kernel. If this stays, run the cell again.</span>
+    <span class="fmd-note" role="status"></span>
+  </div>
+  <progress aria-label="faces done" value="0" max="1"></progress>
+  <div class="fmd-problem" role="alert" hidden></div>
+  <div class="fmd-two">
+    <div class="fmd-face"></div>
+    <div class="fmd-side">
+      <div class="fmd-buttons fmd-classes"></div>
+      <p class="fmd-hint"></p>
+      <div class="fmd-buttons fmd-others"></div>
+    </div>
+  </div>
+  <div class="fmd-line fmd-small">
+    <span class="fmd-file"></span>
+    <span class="fmd-keys"></span>
+  </div>`;
 
 function render({ model, el }) {
-  const view = Math.random().toString(36).slice(2);   // answers to another view of this widget are told apart by it
-  const faces = new Map();                            // position -> what the kernel sent of a face, and its picture
-  let state = null, queue = [], outbox = [], isSent = false, isTakingBack = false;
+  // Several views can show one widget. This name tells which view an answer is for.
+  const view = Math.random().toString(36).slice(2);
+  const faces = new Map();     // position -> the kernel's message about a face, and its picture
+  const buttons = new Map();   // key -> button
+  let state = null;            // the kernel's last message
+  let queue = [];              // positions of the next faces
+  let outbox = [];             // actions not sent yet
+  let isWaiting = false;       // a message was sent and not answered yet
+  let isUndoing = false;       // an undo was requested and not answered yet
 
   const root = document.createElement("div");
   root.className = "fmd fmd-label";
@@ -12,159 +44,251 @@ function render({ model, el }) {
   root.dataset.lmSuppressShortcuts = "true";
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Label faces");
-  root.innerHTML = `
-    <div class="fmd-line"><span class="fmd-count">Waiting for the kernel: if this stays, run the cell again.</span>
-      <span class="fmd-note" role="status"></span></div>
-    <progress aria-label="faces done" value="0" max="1"></progress>
-    <div class="fmd-problem" role="alert" hidden></div>
-    <div class="fmd-two">
-      <div class="fmd-face"></div>
-      <div class="fmd-side"><div class="fmd-buttons fmd-classes"></div><p class="fmd-hint"></p>
-        <div class="fmd-buttons fmd-others"></div></div>
-    </div>
-    <div class="fmd-line fmd-small"><span class="fmd-file"></span><span class="fmd-keys"></span></div>`;
-  const part = (name) => root.querySelector(".fmd-" + name);
-  const buttons = new Map();
-  const addButton = (parent, key, text, act, color) => {
+  root.innerHTML = PAGE;
+
+  function part(name) {
+    return root.querySelector(".fmd-" + name);
+  }
+
+  // Buttons
+
+  function addButton(parent, key, text, act, color) {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-keyshortcuts", key);
     button.innerHTML = "<kbd></kbd><span></span><small></small>";
     button.children[0].textContent = key;
     button.children[1].textContent = text;
-    if (color) button.style.setProperty("--fmd-color", color);
+    if (color) {
+      button.style.setProperty("--fmd-color", color);
+    }
     button.addEventListener("click", act);
     part(parent).append(button);
     buttons.set(key, button);
-  };
-  model.get("classes").forEach(([name, color], id) => {
-    addButton("classes", String(id + 1), name, () => decide(id), color);
-  });
-  addButton("others", "s", model.get("mend") ? "leave as it is" : "skip", () => decide(-1));
-  addButton("others", "u", "undo", takeBack);
-  if (model.get("has_suggestions")) addButton("others", "h", "", () => {
+  }
+
+  function toggleSuggestion() {
     model.set("hide_suggestion", !model.get("hide_suggestion"));
     model.save_changes();
-  });
+  }
 
-  // One message at a time, with all that was done since the last: JupyterLab can bring two in the wrong order.
+  model.get("classes").forEach(([name, color], classId) => {
+    addButton("classes", String(classId + 1), name, () => decide(classId), color);
+  });
+  const skipText = model.get("review") ? "keep the label" : "skip";
+  addButton("others", "s", skipText, () => decide(-1));
+  addButton("others", "u", "undo", undo);
+  if (model.get("has_suggestions")) {
+    addButton("others", "h", "", toggleSuggestion);
+  }
+
+  // Messages to the kernel
+
+  // Only one message is under way at a time, because JupyterLab can deliver two in the wrong
+  // order. The next message carries all actions since.
   function send() {
-    if (isSent) return;
+    if (isWaiting) return;
     model.send({ view, actions: outbox, have: [...faces.keys()] });
     outbox = [];
-    isSent = true;
+    isWaiting = true;
   }
-  function decide(class_id) {
-    if (isTakingBack || !faces.has(queue[0])) return;  // never a label for a face that is not on the screen
-    outbox.push([class_id, queue.shift()]);
+
+  function decide(classId) {
+    // Never label a face that is not on the screen.
+    if (isUndoing || !faces.has(queue[0])) return;
+    outbox.push([classId, queue.shift()]);
     send();
     draw();
   }
-  function takeBack() {
-    isTakingBack = true;
+
+  function undo() {
+    isUndoing = true;
     outbox.push(["undo"]);
     send();
   }
 
+  // Messages from the kernel
+
   function receive(message, buffers) {
-    message.faces.forEach((face, at) => {
-      const picture = new Image();
-      const data = new Blob([buffers[at]], { type: "image/jpeg" });
-      if (face.problem === undefined) picture.src = URL.createObjectURL(data);
-      picture.alt = "The face to label, with what is about it";
-      forget(face.position);
-      faces.set(face.position, { ...face, picture });
-    });
-    if (message.view === view) isSent = false;
-    if (outbox.length) send();
-    if (!isSent) {                                     // else the browser is ahead, and its own queue is the newer one
+    message.faces.forEach((face, index) => storeFace(face, buffers[index]));
+    if (message.view === view) {
+      isWaiting = false;
+    }
+    if (outbox.length) {
+      send();
+    }
+    if (!isWaiting) {   // otherwise the browser is ahead, and its own queue is newer
       queue = message.queue;
-      isTakingBack = false;
+      isUndoing = false;
     }
     state = message;
-    [...faces.keys()].slice(0, -12).filter((position) => !queue.includes(position)).forEach(forget);
-    if (message.note) flash(message.note);
+    const old = [...faces.keys()].slice(0, -FACES_KEPT);
+    old.filter((position) => !queue.includes(position)).forEach(forgetFace);
+    if (message.note) {
+      showNote(message.note);
+    }
     part("problem").textContent = message.problem ?? "";
     part("problem").hidden = !message.problem;
     draw();
-    const isWriting = document.activeElement?.closest("input, textarea, select, [contenteditable=true]");
-    if (message.view === view && message.take_focus && !isWriting) {
+    if (message.view === view && message.take_focus && !isTyping()) {
       root.focus({ preventScroll: true });
       root.scrollIntoView({ block: "nearest" });
     }
   }
-  function forget(position) {
+
+  function storeFace(face, data) {
+    const picture = new Image();
+    picture.alt = "The face to label and its surroundings";
+    if (face.problem === undefined) {
+      picture.src = URL.createObjectURL(new Blob([data], { type: "image/jpeg" }));
+    }
+    forgetFace(face.position);
+    faces.set(face.position, { ...face, picture });
+  }
+
+  function forgetFace(position) {
     URL.revokeObjectURL(faces.get(position)?.picture.src ?? "");
     faces.delete(position);
   }
-  function flash(text) {
-    part("note").textContent = text;
-    part("note").getAnimations().forEach((animation) => animation.cancel());
+
+  // Whether the user is typing elsewhere, so that the widget must not take the focus.
+  function isTyping() {
+    const fields = "input, textarea, select, [contenteditable=true]";
+    return Boolean(document.activeElement?.closest(fields));
+  }
+
+  // What is shown
+
+  function showNote(text) {
+    const note = part("note");
+    note.textContent = text;
+    note.getAnimations().forEach((animation) => animation.cancel());
     const steps = [{ opacity: 1 }, { opacity: 1, offset: 0.6 }, { opacity: 0 }];
-    part("note").animate(steps, { duration: 1600, fill: "forwards" });
+    note.animate(steps, { duration: NOTE_MS, fill: "forwards" });
   }
 
   function draw() {
     if (!state) return;
-    const face = faces.get(queue[0]), isHidden = model.get("hide_suggestion");
-    const isOver = state.left === 0 && !isSent;
-    const count = `${state.done} of ${state.total} done, ${state.left} left`;
-    const end = state.total ? `All ${state.total} faces are done` : "There are no faces here yet";
-    part("count").textContent = isOver ? end : count;
-    Object.assign(root.querySelector("progress"), { max: Math.max(1, state.total), value: state.done });
-    [...part("classes").children].forEach((button, id) => {
-      button.children[2].textContent = state.counts[id];
-      button.disabled = isOver;
-    });
-    const skipped = state.counts[state.counts.length - 1];
-    buttons.get("s").children[2].textContent = skipped || "";
-    buttons.get("s").disabled = isOver;
-    if (buttons.has("h")) buttons.get("h").children[1].textContent = isHidden ? "show suggestion" : "hide suggestion";
-    const hints = [];
-    if (face?.present) hints.push(`Labelled ${face.present}.`);
-    if (face?.suggestion && !isHidden) hints.push(`The model suggests ${face.suggestion}.`);
-    part("hint").textContent = hints.join(" ");
-    part("file").textContent = isOver ? "" : (face?.file ?? "");
-    root.dataset.position = isOver ? "" : (face?.position ?? "");
-    if (isOver) part("face").replaceChildren(summary(skipped));
-    else if (face?.problem !== undefined) part("face").replaceChildren(face.problem + " Skip it.");
-    else part("face").replaceChildren(face ? face.picture : "The next face is on its way ...");
+    const face = faces.get(queue[0]);
+    const isFinished = state.left === 0 && !isWaiting;
+    drawProgress(isFinished);
+    drawButtons(isFinished);
+    drawHint(face);
+    part("file").textContent = isFinished ? "" : (face?.file ?? "");
+    root.dataset.position = isFinished ? "" : (face?.position ?? "");
+    if (isFinished) {
+      part("face").replaceChildren(makeSummary());
+    } else if (!face) {
+      part("face").replaceChildren("Loading the next face ...");
+    } else if (face.problem !== undefined) {
+      part("face").replaceChildren(`${face.problem} Skip it.`);
+    } else {
+      part("face").replaceChildren(face.picture);
+    }
   }
-  function summary(skipped) {
-    const box = Object.assign(document.createElement("div"), { className: "fmd-summary" });
-    const add = (tag, text) => box.append(Object.assign(document.createElement(tag), { textContent: text }));
-    model.get("classes").forEach(([name], id) => add("div", `${state.counts[id]} ${name}`));
-    if (skipped) add("div", `${skipped} skipped: run this cell again to be asked for them once more.`);
-    add("div", `All of it is in ${state.journal}.`);
+
+  function drawProgress(isFinished) {
+    let text = `${state.done} of ${state.total} done, ${state.left} left`;
+    if (isFinished) {
+      text = state.total ? `All ${state.total} faces are done` : "There are no faces here yet";
+    }
+    part("count").textContent = text;
+    const progress = root.querySelector("progress");
+    progress.max = Math.max(1, state.total);
+    progress.value = state.done;
+  }
+
+  function drawButtons(isFinished) {
+    [...part("classes").children].forEach((button, classId) => {
+      button.children[2].textContent = state.counts[classId];
+      button.disabled = isFinished;
+    });
+    const skip = buttons.get("s");
+    skip.children[2].textContent = countSkipped() || "";
+    skip.disabled = isFinished;
+    if (buttons.has("h")) {
+      const isHidden = model.get("hide_suggestion");
+      const text = isHidden ? "show suggestion" : "hide suggestion";
+      buttons.get("h").children[1].textContent = text;
+    }
+  }
+
+  function drawHint(face) {
+    const hints = [];
+    if (face?.label) {
+      hints.push(`Labelled ${face.label}.`);
+    }
+    if (face?.suggestion && !model.get("hide_suggestion")) {
+      hints.push(`The model suggests ${face.suggestion}.`);
+    }
+    part("hint").textContent = hints.join(" ");
+  }
+
+  // The counts are one per class, and the skipped faces last.
+  function countSkipped() {
+    return state.counts[state.counts.length - 1];
+  }
+
+  function makeSummary() {
+    const box = document.createElement("div");
+    box.className = "fmd-summary";
+    const lines = model.get("classes").map(([name], id) => `${state.counts[id]} ${name}`);
+    const skipped = countSkipped();
+    if (skipped) {
+      lines.push(`${skipped} skipped. Run this cell again to see them again.`);
+    }
+    lines.push(`The labels are in ${state.journal}.`);
+    for (const text of lines) {
+      const line = document.createElement("div");
+      line.textContent = text;
+      box.append(line);
+    }
     return box;
   }
 
-  root.addEventListener("keydown", (event) => {
+  function showKeys() {
+    const hasFocus = root.matches(":focus-within");
+    part("keys").textContent = hasFocus
+      ? "Keys are on. Esc turns them off."
+      : "Click here to use the keys.";
+  }
+
+  // Keys
+
+  function handleKey(event) {
     event.stopPropagation();
-    const digit = /^(?:Digit|Numpad)([0-9])$/.exec(event.code)?.[1];  // also where digits need the shift key
+    // By the key's place, because some keyboards need Shift for digits.
+    const digit = /^(?:Digit|Numpad)([0-9])$/.exec(event.code)?.[1];
     const key = digit ?? event.key.toLowerCase();
-    const isUndo = (event.ctrlKey || event.metaKey) && key === "z";
-    if (key === "escape") document.activeElement.blur();
-    const button = isUndo ? buttons.get("u") : buttons.get(key);
-    if (!button || event.altKey || ((event.ctrlKey || event.metaKey) && !isUndo)) return;
+    const hasControl = event.ctrlKey || event.metaKey;
+    const isUndo = hasControl && key === "z";
+    if (key === "escape") {
+      document.activeElement.blur();
+    }
+    const button = buttons.get(isUndo ? "u" : key);
+    if (!button || event.altKey || (hasControl && !isUndo)) return;
     event.preventDefault();
-    if (!event.repeat) button.click();                 // a key that is held down labels one face
-  });
+    if (!event.repeat) {   // holding a key down labels one face only
+      button.click();
+    }
+  }
+
+  root.addEventListener("keydown", handleKey);
   root.addEventListener("pointerup", () => root.focus({ preventScroll: true }));
-  const showKeys = () => {
-    part("keys").textContent = root.matches(":focus-within") ? "Keys are on, Esc leaves" : "Click here to use the keys";
-  };
   root.addEventListener("focusin", showKeys);
   root.addEventListener("focusout", () => setTimeout(showKeys));
-  showKeys();
   model.on("msg:custom", receive);
   model.on("change:hide_suggestion", draw);
+  showKeys();
   el.append(root);
   send();
-  return () => {
+
+  function cleanUp() {
     model.off("msg:custom", receive);
     model.off("change:hide_suggestion", draw);
-    [...faces.keys()].forEach(forget);
-  };
+    [...faces.keys()].forEach(forgetFace);
+  }
+  return cleanUp;
 }
+
 export default { render };

@@ -105,12 +105,12 @@ class LabelSession:
 
     def _make_queue(self, order: str) -> list[int]:
         """Return the positions of the faces still to do, the next one first."""
-        positions = np.arange(len(self.faces))
+        positions = list(range(len(self.faces)))
         if self.suggestions is not None and order == "hardest":
             ascending = np.sort(self.suggestions, axis=1)
             margin = ascending[:, -1] - ascending[:, -2]
-            positions = np.argsort(margin, kind="stable")
-        waiting = [int(position) for position in positions if not self._is_settled(position)]
+            positions = np.argsort(margin, kind="stable").tolist()
+        waiting = [position for position in positions if not self._is_settled(position)]
         if self.review:
             return waiting
         return sorted(waiting, key=self._was_skipped)  # skipped faces go last
@@ -120,7 +120,7 @@ class LabelSession:
         return len(self._entries[position]) > 0
 
     def _is_settled(self, position: int) -> bool:
-        """Return whether a face need not be shown: it has a label or, in a review, was seen again."""
+        """Return whether a face needs no decision: it has a label or, in a review, was reviewed."""
         if not self._entries[position]:
             return False
         last = self._entries[position][-1]

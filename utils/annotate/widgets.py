@@ -1,7 +1,8 @@
-"""The kernel's half of the notebooks' widgets (anywidget): label one face after another, pick pictures from a sheet.
+"""Notebook widgets (anywidget): label faces one by one, and pick pictures from a contact sheet.
 
-All goes by messages, so that it works with a kernel on another machine. What holds is what the kernel has: a page that
-is loaded again asks for it, and every answer puts right what the browser showed ahead of it.
+This is the kernel's side. It exchanges messages with the browser, so it also works with a kernel
+on another machine. The kernel holds the state: a page that is loaded again asks for it, and each
+answer corrects what the browser showed ahead of it.
 """
 
 from __future__ import annotations
@@ -22,65 +23,77 @@ from utils.classes import CLASS_COLORS, CLASS_NAMES
 from utils.images import ImageError, crop_image, limit_size, read_image, resize_image
 from utils.labels import BOX_COLUMNS
 
-HERE = Path(__file__).parent
-AHEAD = 5  # faces sent before they are asked for
-SIDE, TILE_SIDE = 448, 128  # pixels of the picture shown, and of one in a contact sheet
+FOLDER = Path(__file__).parent
+STYLE = FOLDER / "page_style.css"
+PREFETCH = 5  # faces sent to the browser before they are shown
+FACE_SIDE = 448  # pixels of the picture of a face
+TILE_SIDE = 128  # pixels of a picture in a contact sheet
+JPEG_QUALITY = 88
+SKIP = -1  # what the browser sends in place of a class id
 
 
-def _say(class_name: str) -> str:
+def _to_text(class_name: str) -> str:
+    """Return a class name as the page shows it."""
     return class_name.replace("_", " ")
 
 
-def encode_jpeg(image: np.ndarray, max_side: int = SIDE) -> bytes:
-    """An image as the bytes of a JPEG file, shrunk where its longer side is above ``max_side``."""
+def encode_jpeg(image: np.ndarray, max_side: int = FACE_SIDE) -> bytes:
+    """Return an image as JPEG data, shrunk if its longer side is above ``max_side`` pixels."""
     small = cv2.cvtColor(limit_size(image, max_side), cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes()
 
 
 def read_face_with_context(root: str | Path, face: pd.Series, padding: float = 0.5) -> np.ndarray:
-    """A face with what is about it, (448, 448, 3), and a thin frame that says which face is meant.
+    """Return a face and its surroundings, with a thin frame around the face.
 
     Args:
         root: the data root that ``face.file`` is relative to.
-        face: ``file`` and a box; with a box of NaN the whole image is shown.
-        padding: added on each side, as a share of the box's longer side.
+        face: ``file`` and a box. If the box is NaN, the whole image is returned without a frame.
+        padding: what is added on each side, as a share of the box's longer side.
+
+    Returns:
+        (448, 448, 3) uint8 RGB; a whole image keeps its shape, with at most 448 pixels a side.
 
     Raises:
         ImageError: the file cannot be read.
     """
-    image, box = read_image(Path(root) / face.file), normalize_box(face[BOX_COLUMNS])
+    image = read_image(Path(root) / face.file)
+    box = normalize_box(face[BOX_COLUMNS])
     if not box:
-        return limit_size(image, SIDE)
-    (square,) = square_boxes(box, padding)
+        return limit_size(image, FACE_SIDE)
+    square = square_boxes(box, padding)[0]
     crop = crop_image(image, square)
-    larger = cv2.resize(
-        crop, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
-    )  # smooth where a small face is enlarged
-    shown = larger if min(crop.shape[:2]) < SIDE else resize_image(crop, (SIDE, SIDE))
-    corners = (
-        ((np.array(box) - np.tile(square[:2], 2)) * SIDE / (square[2] - square[0]))
-        .round()
-        .astype(int)
-        .tolist()
-    )
-    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):  # seen on light and on dark
-        cv2.rectangle(shown, corners[:2], corners[2:], color, thickness)
+    resolution_wh = (FACE_SIDE, FACE_SIDE)
+    if min(crop.shape[:2]) < FACE_SIDE:  # smooth where a small face is enlarged
+        shown = cv2.resize(crop, resolution_wh, interpolation=cv2.INTER_CUBIC)
+    else:
+        shown = resize_image(crop, resolution_wh)
+    scale = FACE_SIDE / (square[2] - square[0])
+    left, top = square[:2]
+    offset = np.array([left, top, left, top])
+    corners = np.round((np.array(box) - offset) * scale).astype(int).tolist()
+    # A white line on a black one is visible on light and on dark pictures.
+    cv2.rectangle(shown, corners[:2], corners[2:], color=(0, 0, 0), thickness=3)
+    cv2.rectangle(shown, corners[:2], corners[2:], color=(255, 255, 255), thickness=1)
     return shown
 
 
 class LabelWidget(anywidget.AnyWidget):
-    """Label a session's faces: a key or a button a class, s skips, u takes back, h hides the suggestion.
+    """Label the faces of a session with keys or buttons.
 
-    Each decision is in the journal before the browser says so.
+    The keys 1 to 4 give a class, s skips, u or Ctrl+Z undoes, and h hides the suggestion. Each
+    decision is in the journal before the page confirms it.
     """
 
-    _esm, _css = HERE / "label_page.js", HERE / "page_style.css"
+    _esm = FOLDER / "label_page.js"
+    _css = STYLE
     classes = traitlets.List(
-        [[_say(name), f"rgb{CLASS_COLORS[name]}"] for name in CLASS_NAMES]
+        [[_to_text(name), f"rgb{CLASS_COLORS[name]}"] for name in CLASS_NAMES]
     ).tag(sync=True)
     has_suggestions = traitlets.Bool().tag(sync=True)
     hide_suggestion = traitlets.Bool().tag(sync=True)
-    mend = traitlets.Bool().tag(sync=True)
+    review = traitlets.Bool().tag(sync=True)
 
     def __init__(
         self,
@@ -91,86 +104,109 @@ class LabelWidget(anywidget.AnyWidget):
         """Show a session.
 
         Args:
-            session: which face is next, and the journal.
-            read_crop: the picture of a face, given its row of ``session.faces``; see ``read_face_with_context``.
-            hide_suggestion: label blind, as one should for a test set. The key h changes it.
+            session: the faces in order, and the journal.
+            read_crop: returns the picture of a face, given its row of ``session.faces``; see
+                ``read_face_with_context``.
+            hide_suggestion: label without seeing the suggestion, as is right for a test set. The
+                key h changes it.
         """
-        has_suggestions = session.suggestions is not None
         super().__init__(
-            hide_suggestion=hide_suggestion, has_suggestions=has_suggestions, mend=session.review
+            hide_suggestion=hide_suggestion,
+            has_suggestions=session.suggestions is not None,
+            review=session.review,
         )
-        self.session, self.read_crop = session, read_crop
+        self.session = session
+        self.read_crop = read_crop
         self._is_new = True
         self.on_msg(self._receive)
 
     def _receive(self, _: object, message: dict, buffers: list[bytes]) -> None:
-        """Do what a message asks and answer with what holds, also where it could not be done."""
-        note, problem, have = "", "", message["have"]
+        """Do what a message asks, and answer with the current state, also after an error."""
+        note = ""
+        problem = ""
         try:
             for action in message["actions"]:
                 note = self._act(*action)
-        except ValueError as error:  # a LabelError is one
+        except ValueError as error:  # a LabelError is a ValueError
             problem = str(error)
-        queue = self.session.queue[:AHEAD]
-        if ["undo"] in message[
-            "actions"
-        ]:  # what came back has another present label than the browser knows
-            have = set(have) - set(queue)
-        faces = [self._show(position) for position in queue if position not in have]
+        queue = self.session.queue[:PREFETCH]
+        have = set(message["have"])
+        if ["undo"] in message["actions"]:
+            have -= set(queue)  # the labels that the browser has of these may be old
+        faces = []
+        pictures = []
+        for position in queue:
+            if position not in have:
+                face, picture = self._describe_face(position)
+                faces.append(face)
+                pictures.append(picture)
         answer = {
-            **{"view": message["view"], "note": note, "problem": problem},
-            **{
-                "queue": queue,
-                "faces": [face for face, _ in faces],
-                "counts": list(self.session.counts.values()),
-            },
-            **{
-                "done": self.session.done,
-                "left": self.session.left,
-                "total": len(self.session.faces),
-            },
-            **{"journal": str(self.session.path), "take_focus": self._is_new},
+            "view": message["view"],
+            "note": note,
+            "problem": problem,
+            "queue": queue,
+            "faces": faces,
+            "counts": list(self.session.counts.values()),
+            "done": self.session.done,
+            "left": self.session.left,
+            "total": len(self.session.faces),
+            "journal": str(self.session.path),
+            "take_focus": self._is_new,
         }
         self._is_new = False
-        self.send(answer, [crop for _, crop in faces])
+        self.send(answer, pictures)
 
-    def _act(self, what: int | str, position: int | None = None) -> str:
-        """Undo, skip (-1) or label with a class_id; what was done, as the browser says it."""
+    def _act(self, action: int | str, position: int | None = None) -> str:
+        """Do one action of the browser.
+
+        Args:
+            action: "undo", ``SKIP`` or a class id.
+            position: the face that a class id or ``SKIP`` is for.
+
+        Returns:
+            What was done, as the page shows it; "" if nothing was.
+        """
         session = self.session
-        if what == "undo":
-            count = session.done
+        if isinstance(action, str):  # "undo" is the only action with a name
+            done = session.done
             session.undo()
-            return "taken back" if session.done < count else "nothing to take back"
+            return "undone" if session.done < done else "nothing to undo"
         if position != session.position:
             return ""  # another view of this widget was faster
-        if what == -1:
+        if action == SKIP:
             session.skip()
-            return "left as it is" if session.review else "skipped"
-        session.label(CLASS_NAMES[what])
-        return _say(CLASS_NAMES[what])
+            return "label kept" if session.review else "skipped"
+        session.label(CLASS_NAMES[action])
+        return _to_text(CLASS_NAMES[action])
 
-    def _show(self, position: int) -> tuple[dict, bytes]:
-        """What the browser needs of a face, and its picture; no bytes where it cannot be read."""
+    def _describe_face(self, position: int) -> tuple[dict[str, object], bytes]:
+        """Return what the page shows of a face, and its JPEG data; b"" if it cannot be read."""
         row = self.session.faces.iloc[position]
-        face = {
+        face: dict[str, object] = {
             "position": position,
             "file": str(row.file),
-            "present": _say(self.session.current_label(position)),
+            "label": _to_text(self.session.current_label(position)),
         }
-        if suggestion := self.session.suggestion(position):
-            face["suggestion"] = f"{_say(suggestion[0])} ({suggestion[1]:.0%})"
+        suggestion = self.session.suggestion(position)
+        if suggestion is not None:
+            class_name, probability = suggestion
+            face["suggestion"] = f"{_to_text(class_name)} ({probability:.0%})"
         try:
             return face, encode_jpeg(self.read_crop(row))
-        except (
-            Exception
-        ) as error:  # read_crop is the caller's own, and the browser waits for an answer
-            return {**face, "problem": str(error)}, b""
+        except Exception as error:  # the user's read_crop may raise anything; the page must go on
+            face["problem"] = str(error)
+            return face, b""
 
 
 class ContactSheet(anywidget.AnyWidget):
-    """Pictures in a grid, page by page: a click leaves one out, or takes it back in, and is stored at once."""
+    """Pictures in a grid, in pages. A click leaves a picture out or takes it back in.
 
-    _esm, _css = HERE / "sheet_page.js", HERE / "page_style.css"
+    Attributes:
+        kept: (N,) bool, which pictures are kept now.
+    """
+
+    _esm = FOLDER / "sheet_page.js"
+    _css = STYLE
 
     def __init__(
         self,
@@ -183,58 +219,80 @@ class ContactSheet(anywidget.AnyWidget):
         """Show pictures.
 
         Args:
-            crops: N images or their files, read when their page is shown.
-            captions: a line under each.
-            kept: (N,) which are kept now; all by default. The attribute ``kept`` follows the clicks.
-            on_change: stores a change, given the position and whether it is kept. What it raises is shown, and the
-                picture stays as it was.
-            page_size: pictures a page.
+            crops: N images (RGB) or image files. A file is read when its page is shown.
+            captions: N lines of text, shown under the pictures.
+            kept: (N,) which pictures are kept at the start; all by default.
+            on_change: called with a position and whether it is kept, to store a change. If it
+                raises a ValueError or OSError, the page shows the message and nothing changes.
+            page_size: pictures per page.
+
+        Raises:
+            ValueError: there are not as many captions, or values of ``kept``, as pictures.
         """
         super().__init__()
-        self.crops, self.captions = (
-            crops,
-            [""] * len(crops) if captions is None else [str(text) for text in captions],
-        )
-        self.kept = np.ones(len(crops), bool) if kept is None else np.array(kept, bool)
-        if not len(self.crops) == len(self.captions) == len(self.kept):
-            raise ValueError(f"{len(crops)} pictures need as many captions and values of kept.")
-        self.on_change, self.page_size = on_change, page_size
+        self.crops = crops
+        self.captions = [""] * len(crops)
+        if captions is not None:
+            self.captions = [str(caption) for caption in captions]
+        self.kept = np.ones(len(crops), bool)
+        if kept is not None:
+            self.kept = np.array(kept, bool)
+        if len(self.captions) != len(crops) or len(self.kept) != len(crops):
+            raise ValueError(
+                f"{len(crops)} pictures need as many captions and values of kept, not "
+                f"{len(self.captions)} and {len(self.kept)}."
+            )
+        self.on_change = on_change
+        self.page_size = page_size
         self.on_msg(self._receive)
 
     def _receive(self, _: object, message: dict, buffers: list[bytes]) -> None:
-        """Store a change, or send a page."""
-        answer, tiles, positions = {"problem": ""}, [], []
+        """Store a change or send a page, as the message asks."""
         if message["type"] == "keep":
-            positions = [message["position"]]
-            try:
-                if self.on_change is not None:
-                    self.on_change(message["position"], message["kept"])
-                self.kept[message["position"]] = message["kept"]
-            except (ValueError, OSError) as error:
-                answer["problem"] = str(error)
+            self._keep(message["position"], message["kept"])
         else:
-            pages = max(1, -(-len(self.crops) // self.page_size))
-            page = min(max(0, message["page"]), pages - 1)
-            positions = list(range(len(self.crops)))[
-                page * self.page_size : (page + 1) * self.page_size
-            ]
-            captions, tiles = (
-                zip(*map(self._show, positions), strict=True) if positions else ((), ())
-            )
-            answer |= {
-                "page": page,
-                "pages": pages,
-                "first": page * self.page_size,
-                "captions": captions,
-            }
-        states = [[position, bool(self.kept[position])] for position in positions]
-        self.send(
-            {**answer, "states": states, "kept": int(self.kept.sum()), "total": len(self.kept)},
-            list(tiles),
-        )
+            self._send_page(message["page"])
 
-    def _show(self, position: int) -> tuple[str, bytes]:
-        """The caption and the picture; no bytes where it cannot be read."""
+    def _keep(self, position: int, is_kept: bool) -> None:
+        """Store a change, and answer with what is kept now."""
+        problem = ""
+        try:
+            if self.on_change is not None:
+                self.on_change(position, is_kept)
+            self.kept[position] = is_kept
+        except (ValueError, OSError) as error:
+            problem = str(error)
+        self._answer([position], {"problem": problem}, pictures=[])
+
+    def _send_page(self, number: int) -> None:
+        """Send the pictures of a page. A number outside the range means the nearest page."""
+        pages = max(1, -(-len(self.crops) // self.page_size))  # rounded up
+        page = min(max(0, number), pages - 1)
+        first = page * self.page_size
+        positions = list(range(len(self.crops)))[first : first + self.page_size]
+        captions = []
+        pictures = []
+        for position in positions:
+            caption, picture = self._read_tile(position)
+            captions.append(caption)
+            pictures.append(picture)
+        content = {
+            "problem": "",
+            "page": page,
+            "pages": pages,
+            "first": first,
+            "captions": captions,
+        }
+        self._answer(positions, content, pictures)
+
+    def _answer(self, positions: list[int], content: dict, pictures: list[bytes]) -> None:
+        """Send a message with the state of some pictures and the totals."""
+        states = [[position, bool(self.kept[position])] for position in positions]
+        totals = {"states": states, "kept": int(self.kept.sum()), "total": len(self.kept)}
+        self.send({**content, **totals}, pictures)
+
+    def _read_tile(self, position: int) -> tuple[str, bytes]:
+        """Return a picture's caption and JPEG data; a message and b"" if it cannot be read."""
         crop = self.crops[position]
         try:
             image = crop if isinstance(crop, np.ndarray) else read_image(crop)
