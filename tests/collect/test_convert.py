@@ -93,7 +93,8 @@ def test_broken_files_are_found(source):
     files = list_images(source)
     broken = find_broken_images(files)
     assert broken.file.tolist() == [str(source / "cut.jpg"), str(source / "text.jpg")]
-    assert "cut off" in broken.problem[0] and "not an image" in broken.problem[1]
+    assert "cut off" in broken.problem[0]
+    assert "not an image" in broken.problem[1]
 
 
 def test_second_call_changes_nothing_and_source_stays(source, tmp_path):

@@ -54,8 +54,10 @@ def list_files(folder: Path) -> set[str]:
 def check_folder(folder: Path) -> None:
     """Check that each image has a row, each row an image, and that none is there twice."""
     sources = read_sources(folder)
-    assert set(sources.file) == list_files(folder) and sources.file.is_unique
-    assert sources.url.is_unique and sources.sha256.is_unique
+    assert set(sources.file) == list_files(folder)
+    assert sources.file.is_unique
+    assert sources.url.is_unique
+    assert sources.sha256.is_unique
     for row in sources.itertuples():
         data = (folder / row.file).read_bytes()
         assert hashlib.sha256(data).hexdigest() == row.sha256
@@ -101,7 +103,8 @@ def test_no_phrases_or_count_zero_request_nothing(tmp_path):
     with FakeBing({"p": ["ok/1.jpg"]}) as bing:
         for phrases, count in (({}, 5), ({"": []}, 5), ({"": ["p"]}, 0)):
             new, problems = crawl(bing, tmp_path, count, phrases)
-            assert len(new) == len(problems) == 0 and "sha256" in new
+            assert len(new) == len(problems) == 0
+            assert "sha256" in new
         assert not bing.searches
 
 
@@ -129,9 +132,11 @@ def test_complete_images_are_saved_and_others_refused_with_a_reason(tmp_path):
                 == [reason] * 2
             )
     same = {bing.address(f"same/{number}.jpg") for number in (1, 2)}
-    assert set(new.url) - same == whole and len(set(new.url) & same) == 1
+    assert set(new.url) - same == whole
+    assert len(set(new.url) & same) == 1
     assert reasons[list(same - set(new.url))].tolist() == ["duplicate"]
-    assert len(reasons) == 2 * len(MISBEHAVING) + 1 and len(problems) == 0
+    assert len(reasons) == 2 * len(MISBEHAVING) + 1
+    assert len(problems) == 0
     check_folder(tmp_path)
     assert (tmp_path / new[new.url == bing.address("png/png0.jpg")].file.item()).suffix == ".png"
 
@@ -150,8 +155,10 @@ def test_slow_downloads_are_not_requested_beyond_the_count(tmp_path):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(20)]}) as bing:
         bing.delay = 0.1
         new, problems = crawl(bing, tmp_path, 2)
-        assert len(new) == 2 and len(problems) == 0
-        assert bing.count_images() == 2 and len(bing.searches) == 1
+        assert len(new) == 2
+        assert len(problems) == 0
+        assert bing.count_images() == 2
+        assert len(bing.searches) == 1
 
 
 def test_refused_images_are_replaced_by_later_results(tmp_path):
@@ -167,7 +174,17 @@ def test_search_ends_when_bing_repeats_a_page(tmp_path):
     with FakeBing({"p": ["ok/1.jpg", "ok/2.jpg"] * 20}) as bing:
         new, problems = crawl(bing, tmp_path)
         assert [query["first"] for query, _ in bing.searches] == ["1", "11"]
-    assert len(new) == 2 and len(problems) == 0
+    assert len(new) == 2
+    assert len(problems) == 0
+
+
+def test_requests_of_a_crawl_to_one_host_are_a_delay_apart(tmp_path):
+    session = PoliteSession("tests", delay=0.1)
+    start = time.monotonic()
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(4)]}) as bing:
+        new, _ = crawl_images({"": ["p"]}, tmp_path, 4, session, server=bing.url)
+    assert len(new) == 4
+    assert time.monotonic() - start >= 0.4  # a page and four images
 
 
 def test_images_keep_their_provenance(tmp_path):
@@ -183,18 +200,15 @@ def test_images_keep_their_provenance(tmp_path):
         new, _ = crawl(bing, tmp_path, phrases=phrases, filters=filters, language="de-DE")
         query, headers = bing.searches[0]
     (row,) = new.to_dict("records")
-    assert row["file"] == "leute-masken-1/000001.jpg" and row["url"] == bing.address("ok/7.jpg")
-    assert (
-        row["page_url"] == "https://site1.example.org/page/7"
-        and row["title"] == "Title of 7, 1 “é”"
-    )
+    assert row["file"] == "leute-masken-1/000001.jpg"
+    assert row["url"] == bing.address("ok/7.jpg")
+    assert row["page_url"] == "https://site1.example.org/page/7"
+    assert row["title"] == "Title of 7, 1 “é”"
     assert (row["phrase"], row["class_name"]) == ("Leute & Masken #1", "mask_worn_incorrectly")
     kept = {name: value for name, value in filters.items() if name != "licence"}
     assert json.loads(row["filters"]) == kept | {"license": "creativecommons", "language": "de-DE"}
-    assert (
-        row["licence"] == "creativecommons"
-        and row["sha256"] == hashlib.sha256(draw_photo("7.jpg")).hexdigest()
-    )
+    assert row["licence"] == "creativecommons"
+    assert row["sha256"] == hashlib.sha256(draw_photo("7.jpg")).hexdigest()
     assert (
         query["q"] == "Leute & Masken #1"
         and query["mkt"] == query["setlang"] == headers["Accept-Language"] == "de-DE"
@@ -213,7 +227,8 @@ def test_pages_are_requested_only_while_images_are_wanted(tmp_path):
     results = [f"{kind}/{number}.jpg" for number in range(40) for kind in ("ok", "404")]
     with FakeBing({"p": results}) as bing:
         new, _ = crawl(bing, tmp_path, 12)
-        assert len(new) == 12 and bing.count_images() <= 2 * 12 + 1
+        assert len(new) == 12
+        assert bing.count_images() <= 2 * 12 + 1
         assert [query["first"] for query, _ in bing.searches] in (
             ["1", "11", "21"],
             ["1", "11", "21", "31"],
@@ -228,7 +243,8 @@ def test_second_crawl_retries_only_temporary_failures(tmp_path):
     results = [f"{kind}/{kind}.jpg" for kind in MISBEHAVING] + ["ok/1.jpg", "ok/2.jpg"]
     with FakeBing({"p": results, "q": ["ok/2.jpg", "ok/3.jpg"]}) as bing:
         new, _ = crawl(bing, tmp_path)
-        assert len(new) == 3 and new.phrase.tolist().count("q") == 1
+        assert len(new) == 3
+        assert new.phrase.tolist().count("q") == 1
         bing.asked.clear()
         assert len(crawl(bing, tmp_path)[0]) == 0
         assert {path for path in bing.asked if path.startswith("/img/")} == {
@@ -282,7 +298,8 @@ def test_images_found_before_a_problem_are_saved(tmp_path):
         bing.pages["p"] = ("another form", 11)
         bing.delay = 0.1  # the page comes while downloads are running
         new, problems = crawl(bing, tmp_path)
-        assert len(new) == 10 and "unknown form" in problems.problem.item()
+        assert len(new) == 10
+        assert "unknown form" in problems.problem.item()
         bing.pages.clear()
         assert len(crawl(bing, tmp_path)[0]) == 5
 
@@ -290,7 +307,8 @@ def test_images_found_before_a_problem_are_saved(tmp_path):
 def test_unreachable_server_is_a_problem(tmp_path):
     session = PoliteSession("tests", delay=0, tries=1)
     new, problems = crawl_images({"": ["p"]}, tmp_path, 5, session, server="http://127.0.0.1:9")
-    assert len(new) == 0 and problems.problem.tolist() == [
+    assert len(new) == 0
+    assert problems.problem.tolist() == [
         "Bing did not answer to 'p' (unreachable): try again later."
     ]
 
@@ -317,14 +335,16 @@ WRONG = {
 def test_invalid_arguments_raise_before_any_request(tmp_path, options, sentence):
     with FakeBing({"p": ["ok/1.jpg"]}) as bing, pytest.raises(CrawlError, match=sentence):
         crawl(bing, tmp_path, **options)
-    assert list(tmp_path.iterdir()) == [] and not bing.searches
+    assert list(tmp_path.iterdir()) == []
+    assert not bing.searches
 
 
 def test_unwritable_folder_ends_only_its_own_phrase(tmp_path):
     (tmp_path / "p").write_text("a file in place of the phrase's folder")
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(20)], "q": ["ok/x.jpg"]}) as bing:
         new, problems = crawl(bing, tmp_path)
-    assert problems.phrase.tolist() == ["p"] and "cannot be saved" in problems.problem.item()
+    assert problems.phrase.tolist() == ["p"]
+    assert "cannot be saved" in problems.problem.item()
     assert new.phrase.tolist() == ["q"]
 
 
@@ -334,10 +354,14 @@ def test_crawl_prints_only_its_progress_bar(tmp_path, capfd):
         crawl(bing, tmp_path)
     out, err = capfd.readouterr()
     bar = [line for line in err.replace("\r", "\n").splitlines() if line.strip()]
-    assert out == "" and bar and all(line.startswith("crawling:") for line in bar)
-    assert bar[-1].startswith("crawling: 100%") and "4/4" in bar[-1]
+    assert out == ""
+    assert bar
+    assert all(line.startswith("crawling:") for line in bar)
+    assert bar[-1].startswith("crawling: 100%")
+    assert "4/4" in bar[-1]
     assert f"saved=4, refused={len(MISBEHAVING)}, known=0" in bar[-1]
-    assert logging.getLogger().handlers == handlers and logging.getLogger().level == level
+    assert logging.getLogger().handlers == handlers
+    assert logging.getLogger().level == level
 
 
 def test_removed_images_are_not_requested_again(tmp_path):
@@ -347,7 +371,8 @@ def test_removed_images_are_not_requested_again(tmp_path):
         assert len(removed) == 2
         bing.results |= {"q": [gone.removeprefix(f"{bing.url}/img/"), "ok/9.jpg"]}
         new, _ = crawl(bing, tmp_path)
-    assert set(read_sources(tmp_path).url) & set(removed) == set() and gone not in set(new.url)
+    assert set(read_sources(tmp_path).url) & set(removed) == set()
+    assert gone not in set(new.url)
     assert bing.asked[gone.removeprefix(bing.url)] == 1
     assert set(read_refused(tmp_path).reason) == {"taken down"}
     check_folder(tmp_path)
@@ -402,10 +427,8 @@ def test_killed_crawl_continues_without_losses_or_duplicates(tmp_path):
         contents |= {draw_photo(f"{number}.png", kind="PNG") for number in range(30, 60)}
     check_folder(tmp_path)
     assert {(tmp_path / file).read_bytes() for file in list_files(tmp_path)} == contents
-    assert (
-        kept <= set(read_sources(tmp_path).sha256)
-        and len(list_files(tmp_path)) == len(contents) == 71
-    )
+    assert kept <= set(read_sources(tmp_path).sha256)
+    assert len(list_files(tmp_path)) == len(contents) == 71
 
 
 def test_second_program_is_locked_out(tmp_path):
@@ -433,7 +456,8 @@ def test_interrupt_ends_threads_and_keeps_saved_images(tmp_path):
         wait_for_images(bing, process, 8)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
-        assert process.returncode == 7 and b"Traceback" not in err
+        assert process.returncode == 7
+        assert b"Traceback" not in err
         assert bing.count_images() < 30
     check_folder(tmp_path)
     assert len(read_refused(tmp_path)) == 0 < len(read_sources(tmp_path))

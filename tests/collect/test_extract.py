@@ -85,7 +85,8 @@ def test_every_face_has_a_row_and_a_crop(root, folder):
     table = extract_faces(root, find_blocks, folder, min_side=16)
     pd.testing.assert_frame_equal(table, read_faces(folder / FACES))
     assert count_faces(table) == {file: count for file, count in EXPECTED.items() if count}
-    assert table.crop.is_unique and table.kept.all()
+    assert table.crop.is_unique
+    assert table.kept.all()
     assert table.source.tolist() == [(root / file).parent.name for file in table.file]
     for file, rows in table.groupby("file"):
         image = read_image(root / file)
@@ -313,7 +314,8 @@ def tables(faces, tmp_path):
 def test_missing_files_give_empty_typed_tables(tmp_path):
     table = read_faces(tmp_path / FACES)
     assert (len(table), table.columns.tolist()) == (0, FACE_COLUMNS)
-    assert table.kept.dtype == bool and table.x_min.dtype == float
+    assert table.kept.dtype == bool
+    assert table.x_min.dtype == float
     assert list_missed(tmp_path).columns.tolist() == [
         "file",
         "faces",

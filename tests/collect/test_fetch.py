@@ -41,10 +41,8 @@ def test_bytes_are_unchanged_and_user_agent_names_the_project(server):
     assert make_user_agent("me@example.org").startswith(
         "Mozilla/5.0 (compatible; face-mask-detector"
     )
-    assert (
-        make_user_agent("me@example.org").endswith("; me@example.org)")
-        and "; )" not in make_user_agent()
-    )
+    assert make_user_agent("me@example.org").endswith("; me@example.org)")
+    assert "; )" not in make_user_agent()
     assert make_session(contact="me").headers["User-Agent"] == make_user_agent("me")
 
 
@@ -70,7 +68,7 @@ def test_failures_have_a_reason_and_temporary_ones_are_retried(server, result, e
 
 
 ADDRESSES = {
-    "nobody there": ("http://127.0.0.1:9/a.jpg", "unreachable"),
+    "no server": ("http://127.0.0.1:9/a.jpg", "unreachable"),
     "no address": ("a.jpg", "bad address"),
     "another scheme": ("data:image/png;base64,AAAA", "bad address"),
     "half a host": ("http://[::1/a.jpg", "bad address"),
@@ -138,7 +136,8 @@ def test_header_gives_the_true_format(data, expected):
     try:
         assert check_header(data, min_side=32) == expected
     except FetchError as error:
-        assert error.reason == expected and not is_temporary(expected)
+        assert error.reason == expected
+        assert not is_temporary(expected)
 
 
 def test_damaged_headers_raise_only_fetch_errors():

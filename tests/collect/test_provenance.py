@@ -51,21 +51,19 @@ def test_saved_image_has_a_row(tmp_path):
     )
     assert (tmp_path / "a/1.jpg").read_bytes() == draw_photo("1.jpg")
     (row,) = read_sources(tmp_path).to_dict("records")
-    assert (
-        row["sha256"] == sha256
-        and row["title"] == "NA"
-        and json.loads(row["filters"])["language"] == "de"
-    )
-    assert (row["width"], row["height"]) == (213, 160) and pd.Timestamp(
-        row["fetched_at"]
-    ).utcoffset().seconds == 0
+    assert row["sha256"] == sha256
+    assert row["title"] == "NA"
+    assert json.loads(row["filters"])["language"] == "de"
+    assert (row["width"], row["height"]) == (213, 160)
+    assert pd.Timestamp(row["fetched_at"]).utcoffset().seconds == 0
 
 
 def test_truncated_image_is_not_kept(tmp_path):
     part = write_part(tmp_path / "a", draw_photo("1.jpg")[:-2])
     with pytest.raises(FetchError, match="truncated"):
         keep_part(part, tmp_path, {"file": "a/1.jpg"})
-    assert list((tmp_path / "a").iterdir()) == [] and not (tmp_path / SOURCES).exists()
+    assert list((tmp_path / "a").iterdir()) == []
+    assert not (tmp_path / SOURCES).exists()
 
 
 def test_mending_completes_images_with_a_row_and_deletes_others(tmp_path):
@@ -156,10 +154,10 @@ def test_taken_down_images_match_by_address_hash_or_source(tmp_path):
     rows = [{"source": "b.org", "url": "https://a.org/1.jpg", "sha256": "5" * 64}]
     append_rows(tmp_path / TAKEN_DOWN, rows, COLUMNS[TAKEN_DOWN])
     taken_down = TakenDown(tmp_path)
-    assert taken_down.has("https://a.org/1.jpg") and taken_down.has("x", sha256="5" * 64)
-    assert taken_down.has("https://c.org/1.jpg", "https://b.org/page") and taken_down.has(
-        "https://b.org/2.jpg"
-    )
+    assert taken_down.has("https://a.org/1.jpg")
+    assert taken_down.has("x", sha256="5" * 64)
+    assert taken_down.has("https://c.org/1.jpg", "https://b.org/page")
+    assert taken_down.has("https://b.org/2.jpg")
     assert not taken_down.has("https://a.org/2.jpg", "", "6" * 64)
 
 
@@ -169,9 +167,9 @@ def make_row(url: str, phrase: str = "p") -> dict[str, str]:
 
 def test_new_folder_has_no_images(tmp_path):
     folder = CrawlFolder(tmp_path / "new")
-    assert (
-        folder.count == {} and not folder.is_done("u") and len(read_sources(tmp_path / "new")) == 0
-    )
+    assert folder.count == {}
+    assert not folder.is_done("u")
+    assert len(read_sources(tmp_path / "new")) == 0
 
 
 def test_numbers_continue_in_each_subfolder_and_are_not_reused(tmp_path):
@@ -196,10 +194,12 @@ def test_duplicate_bytes_are_refused(tmp_path, again):
     folder = CrawlFolder(tmp_path)
     folder.add(draw_photo("1"), ".jpg", "a", make_row("u"))
     folder = CrawlFolder(tmp_path) if again else folder
-    assert folder.is_done("u") and not folder.is_done("v")
+    assert folder.is_done("u")
+    assert not folder.is_done("v")
     with pytest.raises(FetchError, match="duplicate"):
         folder.add(draw_photo("1"), ".jpg", "b", make_row("v"))
-    assert len(read_sources(tmp_path)) == 1 and len(list(tmp_path.glob("*/*"))) == 1
+    assert len(read_sources(tmp_path)) == 1
+    assert len(list(tmp_path.glob("*/*"))) == 1
 
 
 def test_truncated_image_takes_no_number(tmp_path):
@@ -245,9 +245,8 @@ def test_final_refusals_are_done_and_temporary_ones_are_not(tmp_path):
             False,
         ]
     reasons = ["HTTP 404", "HTTP 503", "too small", "taken down"]
-    assert read_refused(tmp_path).reason.tolist() == reasons and set(
-        read_refused(tmp_path).phrase
-    ) == {"p"}
+    assert read_refused(tmp_path).reason.tolist() == reasons
+    assert set(read_refused(tmp_path).phrase) == {"p"}
     for opened in (folder, CrawlFolder(tmp_path)):
         assert [opened.is_done(row["url"]) for row in rows] == [True, False, True, True, True]
 

@@ -72,11 +72,9 @@ def test_share_list_has_only_the_shared_columns(tmp_path):
     ]
     assert write_share_list(folder, tmp_path / "list.csv") == 3
     table = read_rows(tmp_path / "list.csv", SHARED_COLUMNS)
-    assert (
-        list(table.columns) == SHARED_COLUMNS
-        and table.sha256.tolist() == hashes
-        and set(table.licence) == {"any"}
-    )
+    assert list(table.columns) == SHARED_COLUMNS
+    assert table.sha256.tolist() == hashes
+    assert set(table.licence) == {"any"}
 
 
 @pytest.mark.parametrize(
@@ -118,10 +116,8 @@ def test_rebuild_fetches_identical_images_once_with_sources(shared, bing, capsys
 
 def test_list_with_labels_fetches_each_image_once(shared, bing):
     assert rebuild(shared.with_name("labelled.csv")) == 0
-    assert (
-        set(read_images(shared.parent / "new")) == {"a/1.jpg", "a/2.jpg"}
-        and bing.count_images() == 2
-    )
+    assert set(read_images(shared.parent / "new")) == {"a/1.jpg", "a/2.jpg"}
+    assert bing.count_images() == 2
 
 
 MISSING = {
@@ -136,10 +132,8 @@ def test_missing_images_are_named_and_others_fetched(shared, bing, capsys, reaso
     change(shared, url=bing.address(cells["url"]))
     assert rebuild(shared) == 1
     out, err = capsys.readouterr()
-    assert (
-        f"a/2.jpg is missing: {reason} ({bing.address(cells['url'])})." in err.splitlines()
-        and "3 of 4 images" in out
-    )
+    assert f"a/2.jpg is missing: {reason} ({bing.address(cells['url'])})." in err.splitlines()
+    assert "3 of 4 images" in out
     assert set(read_images(shared.parent / "new")) == {"a/1.jpg", "b/3.jpg", "b/4.jpg"}
     assert len(read_sources(shared.parent / "new")) == 3
     change(shared, url=bing.address("ok/2.jpg"))
@@ -164,7 +158,8 @@ def test_interrupted_rebuild_continues(shared, bing):
         draw_photo("2.jpg")[:99]
     )  # killed while the image was written
     assert rebuild(shared) == 0
-    assert read_images(folder) == read_images(shared.parent / "bing") and bing.count_images() == 3
+    assert read_images(folder) == read_images(shared.parent / "bing")
+    assert bing.count_images() == 3
 
 
 def test_lost_image_is_fetched_again_and_has_one_row(shared):
@@ -178,8 +173,10 @@ def test_taken_down_images_are_not_fetched(shared, bing, capsys):
     assert rebuild(shared) == 0
     remove_source(shared.parent / "new", "a/2.jpg")
     bing.asked.clear()
-    assert rebuild(shared) == 0 and bing.count_images() == 0
-    assert "3 of 4 images" in (out := capsys.readouterr().out) and "3 there, 1 taken down" in out
+    assert rebuild(shared) == 0
+    assert bing.count_images() == 0
+    assert "3 of 4 images" in (out := capsys.readouterr().out)
+    assert "3 there, 1 taken down" in out
     assert "a/2.jpg" not in read_images(shared.parent / "new")
     append_rows(shared.parent / "other" / TAKEN_DOWN, [{"source": "a.org"}], COLUMNS[TAKEN_DOWN])
     assert main(["rebuild", str(shared), str(shared.parent / "other"), *FAST]) == 0
@@ -192,9 +189,8 @@ def test_labels_are_written_for_existing_images(shared, bing, capsys):
     assert "Their 3 labels are in" in capsys.readouterr().out
     labels = read_rows(labelled.parent / "new/labels.csv", ["file", "class_name"])
     assert labels.file.tolist() == ["new/a/1.jpg", "new/a/1.jpg", "new/a/2.jpg"]
-    assert labels.columns.tolist() == ["file", "class_name"] and set(labels.class_name) == {
-        "with_mask"
-    }
+    assert labels.columns.tolist() == ["file", "class_name"]
+    assert set(labels.class_name) == {"with_mask"}
     (labelled.parent / "new/a/1.jpg").unlink()
     replace_rows(
         labelled, read_rows(labelled, SHARED_COLUMNS).assign(url=bing.address("404/1.jpg"))
@@ -206,9 +202,8 @@ def test_labels_are_written_for_existing_images(shared, bing, capsys):
 
 def test_list_without_labels_writes_no_labels(shared, capsys):
     assert rebuild(shared) == 0
-    assert (
-        "Their" not in capsys.readouterr().out and not (shared.parent / "new/labels.csv").exists()
-    )
+    assert "Their" not in capsys.readouterr().out
+    assert not (shared.parent / "new/labels.csv").exists()
 
 
 WRONG = {
@@ -232,7 +227,8 @@ def test_unsafe_list_is_refused_before_any_request(shared, bing, capsys, cells):
     assert rebuild(shared) == 2
     ((name, _),) = cells.items()
     assert f"list.csv: the {name} of " in capsys.readouterr().err
-    assert bing.count_images() == 0 and not (shared.parent / "new").exists()
+    assert bing.count_images() == 0
+    assert not (shared.parent / "new").exists()
 
 
 def test_missing_or_wrong_list_is_reported(tmp_path, capsys):
@@ -253,7 +249,8 @@ def test_unwritable_folder_is_reported(shared, capsys):
 def test_locked_folder_is_left_alone(shared, bing, capsys):
     with hold_folder(shared.parent / "new"):
         assert rebuild(shared) == 2
-    assert "Another program is at work in" in capsys.readouterr().err and bing.count_images() == 0
+    assert "Another program is at work in" in capsys.readouterr().err
+    assert bing.count_images() == 0
     assert rebuild(shared) == 0
 
 
@@ -261,10 +258,9 @@ def test_command_runs_and_has_help(shared):
     command = [sys.executable, "-m", "utils.collect", "rebuild"]
     arguments = [str(shared), str(shared.parent / "new"), *FAST]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert (
-        done.returncode == 0
-        and "4 of 4 images" in done.stdout
-        and "rebuilding: 100%" in done.stderr
-    )
+    assert done.returncode == 0
+    assert "4 of 4 images" in done.stdout
+    assert "rebuilding: 100%" in done.stderr
     shown = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert shown.returncode == 0 and "Exit status: 0 all" in " ".join(shown.stdout.split())
+    assert shown.returncode == 0
+    assert "Exit status: 0 all" in " ".join(shown.stdout.split())

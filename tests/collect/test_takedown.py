@@ -79,7 +79,8 @@ SOURCES = {
 def test_everything_of_a_source_is_removed_and_nothing_else(root, source, expected):
     before = list_files(root)
     foreseen = remove(root, source, dry_run=True)
-    assert list_files(root) == before and len(read_sources(root / "bing")) == 4
+    assert list_files(root) == before
+    assert len(read_sources(root / "bing")) == 4
     removed = remove(root, source)
     pd.testing.assert_frame_equal(removed, foreseen)
     assert removed.file.tolist() == expected
@@ -131,10 +132,10 @@ def test_removed_images_are_noted_and_banned(root):
     assert noted[["source", "file"]].values.tolist() == [["a.org", "a/1.jpg"], ["a.org", "a/2.jpg"]]
     assert pd.to_datetime(noted.taken_down_at).notna().all()
     taken_down = TakenDown(root / "bing")
-    assert taken_down.has("x", sha256=sha256) and taken_down.has("https://img.c.org/a/2.jpg")
-    assert taken_down.has("x", "https://a.org/new") and not taken_down.has(
-        "https://img.c.org/a/4.jpg", ""
-    )
+    assert taken_down.has("x", sha256=sha256)
+    assert taken_down.has("https://img.c.org/a/2.jpg")
+    assert taken_down.has("x", "https://a.org/new")
+    assert not taken_down.has("https://img.c.org/a/4.jpg", "")
 
 
 def test_source_without_images_is_banned_too(root):
@@ -154,13 +155,15 @@ def test_image_with_a_copy_from_the_source_is_removed(root):
 def test_source_that_is_not_an_address_or_file_is_refused(root, source):
     with pytest.raises(TableError, match="is not a source"):
         remove(root, source)
-    assert len(read_sources(root / "bing")) == 4 and not (root / "bing" / TAKEN_DOWN).exists()
+    assert len(read_sources(root / "bing")) == 4
+    assert not (root / "bing" / TAKEN_DOWN).exists()
 
 
 def test_nothing_is_removed_while_another_program_uses_the_folder(root):
     with hold_folder(root / "bing"), pytest.raises(TableError, match="Another program is at work"):
         remove(root, "a.org")
-    assert len(read_sources(root / "bing")) == 4 and not (root / "bing" / TAKEN_DOWN).exists()
+    assert len(read_sources(root / "bing")) == 4
+    assert not (root / "bing" / TAKEN_DOWN).exists()
 
 
 @pytest.mark.parametrize("writes", range(3))
@@ -197,7 +200,5 @@ def test_crops_may_lie_below_their_table_and_root_may_be_given(tmp_path):
     removed = remove_source(
         tmp_path / "raw/bing", "a.org", [tmp_path / "faces/faces.csv"], root=tmp_path
     )
-    assert (
-        removed[["crops", "rows"]].values.tolist() == [[1, 1]]
-        and not (tmp_path / "faces/1.png").exists()
-    )
+    assert removed[["crops", "rows"]].values.tolist() == [[1, 1]]
+    assert not (tmp_path / "faces/1.png").exists()

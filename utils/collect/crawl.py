@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -93,8 +94,8 @@ def crawl_images(
             phrase: max(0, count - crawl_folder.count.get(phrase, 0)) for phrase in class_by_phrase
         }
         bar.total = sum(missing.values())
+        counts = Counter(saved=0, refused=0, known=0)
         with ThreadPoolExecutor(DOWNLOAD_THREADS) as executor:
-            crawler = _Crawler(crawl_folder, session, executor, bar, min_side)
             try:
                 for phrase, class_name in class_by_phrase.items():
                     row = {
@@ -103,99 +104,100 @@ def crawl_images(
                         "licence": filters.get("license", ""),
                         "filters": json.dumps({**filters, "language": language}),
                     }
-                    problem = crawler.crawl_phrase(
-                        addresses[phrase], language, row, wanted=missing[phrase]
+                    search = _Search(
+                        phrase=phrase,
+                        address=addresses[phrase],
+                        language=language,
+                        row=row,
+                        wanted=missing[phrase],
+                        folder=crawl_folder,
+                        session=session,
+                        min_side=min_side,
+                        executor=executor,
+                        counts=counts,
+                        bar=bar,
                     )
-                    if problem:
-                        problems.append({"phrase": phrase, "problem": problem})
+                    search.run()
+                    if search.problem:
+                        problems.append({"phrase": phrase, "problem": search.problem})
             except BaseException:
-                # Ends waits and transfers, so that the executor can join its threads at once.
+                # An interrupt, for example. Waits and transfers end, so that leaving the executor
+                # joins its threads at once.
                 session.stopped.set()
                 raise
     new_images = read_sources(folder)[images_before:].reset_index(drop=True)
     return new_images, pd.DataFrame(problems, columns=["phrase", "problem"], dtype="str")
 
 
-class _Crawler:
-    """Crawls one phrase after the other; its counts are those of all phrases together.
+@dataclass
+class _Search:
+    """The search for one phrase and the downloads of its images.
 
-    Args:
+    Attributes:
+        phrase: the phrase.
+        address: the address of the search, see ``make_address``.
+        language: the language to ask for.
+        row: the columns of ``sources.csv`` that all images of the phrase share.
+        wanted: number of images that are still to be saved.
         folder: saves the images.
         session: makes the requests.
-        executor: runs the downloads.
-        bar: shows the number of saved images and the counts.
         min_side: smallest accepted width and height in pixels.
+        executor: runs the downloads.
+        counts: numbers of results by outcome, of all phrases together.
+        bar: shows the number of saved images and the counts.
+        problem: why the search ended early, as one sentence; empty if it did not.
     """
 
-    def __init__(
-        self,
-        folder: CrawlFolder,
-        session: PoliteSession,
-        executor: ThreadPoolExecutor,
-        bar: tqdm,
-        min_side: int,
-    ) -> None:
-        self.folder = folder
-        self.session = session
-        self.executor = executor
-        self.bar = bar
-        self.min_side = min_side
-        self.counts = Counter(saved=0, refused=0, known=0)
-        self._downloads: set[Future[bool]] = set()  # submitted and not yet counted
-        # Of the current phrase:
-        self._phrase = ""
-        self._wanted = 0  # images that are still to be saved
-        self._problem = ""  # why its search ends early
-        self._can_save = True
+    phrase: str
+    address: str
+    language: str
+    row: dict[str, str]
+    wanted: int
+    folder: CrawlFolder
+    session: PoliteSession
+    min_side: int
+    executor: ThreadPoolExecutor
+    counts: Counter[str]
+    bar: tqdm
+    problem: str = ""
+    _downloads: set[Future[bool]] = field(default_factory=set)  # submitted and not yet counted
+    _can_save: bool = True
 
-    def crawl_phrase(self, address: str, language: str, row: dict[str, str], wanted: int) -> str:
-        """Fetch pages of results and their images until enough are saved or Bing has no more.
-
-        Args:
-            address: the address of the search, see ``make_address``.
-            language: the language to ask for.
-            row: the columns of ``sources.csv`` that all images of the phrase share.
-            wanted: number of images to save.
-
-        Returns:
-            The problem that ended the search early, as one sentence; empty if there was none.
-        """
-        self._phrase = row["phrase"]
-        self._wanted = wanted
-        self._problem = ""
-        self._can_save = True
+    def run(self) -> None:
+        """Fetch pages of results and their images until enough are saved or Bing has no more."""
         seen: set[str] = set()
         first = 1
         while first <= MAX_RESULTS and self._wait_until_needed():
-            results = self._read_page(f"{address}&first={first}", language)
+            results = self._read_page(first)
             if first == 1 and not results:
                 self._note_problem(
-                    f"Bing has no results for '{self._phrase}': use other words or fewer filters."
+                    f"Bing has no results for '{self.phrase}': use other words or fewer filters."
                 )
             new = {result["url"]: result for result in results if result["url"] not in seen}
             if not new:  # after the last result, a page is empty or repeats the one before
                 break
             seen.update(new)
-            self._download(new.values(), row)
+            self._download(new.values())
             first += len(results)
         self._wait_for_downloads(at_most=0)
-        self.bar.total -= self._wanted  # those that Bing does not have
+        self.bar.total -= self.wanted  # those that Bing does not have
         self.bar.set_postfix(self.counts)
-        return self._problem
 
-    def _read_page(self, address: str, language: str) -> list[dict[str, str]]:
-        """Return the results on a page; after a failure none, with the problem noted."""
+    def _read_page(self, first: int) -> list[dict[str, str]]:
+        """Return the results from number ``first`` on; after a failure note it and return none."""
+        headers = {"Accept-Language": self.language}
         try:
-            return read_results(self.session.fetch(address, {"Accept-Language": language}))
+            page = self.session.fetch(f"{self.address}&first={first}", headers)
+            return read_results(page)
         except FetchError as error:
             self._note_problem(
-                f"Bing did not answer to '{self._phrase}' ({error.reason}): try again later."
+                f"Bing did not answer to '{self.phrase}' ({error.reason}): try again later."
             )
         except CrawlError as error:
-            self._note_problem(f"Bing's answer to '{self._phrase}' cannot be used. {error}")
+            self._note_problem(f"Bing's answer to '{self.phrase}' cannot be used. {error}")
         return []
 
-    def _download(self, results: Iterable[Mapping[str, str]], row: Mapping[str, str]) -> None:
+    def _download(self, results: Iterable[Mapping[str, str]]) -> None:
         """Submit the downloads of a page's results, as long as images are wanted."""
         unknown = []
         for result in results:
@@ -203,13 +205,14 @@ class _Crawler:
                 self.counts["known"] += 1
             else:
                 unknown.append(result)
-        subfolder = name_folder(self._phrase)
+        subfolder = name_folder(self.phrase)
         for result in unknown:
             self._wait_for_downloads(at_most=DOWNLOAD_THREADS - 1)
             if not self._wait_until_needed():
                 return
+            row = {**self.row, **result}
             download = self.executor.submit(
-                self.folder.fetch, self.session, {**row, **result}, subfolder, self.min_side
+                self.folder.fetch, self.session, row, subfolder, self.min_side
             )
             self._downloads.add(download)
 
@@ -218,9 +221,9 @@ class _Crawler:
 
         This way no more images are requested than are wanted, and each refused image is replaced.
         """
-        while self._downloads and len(self._downloads) >= self._wanted:
+        while self._downloads and len(self._downloads) >= self.wanted:
             self._wait_for_downloads(at_most=len(self._downloads) - 1)
-        return self._wanted > 0 and self._can_save
+        return self.wanted > 0 and self._can_save
 
     def _wait_for_downloads(self, at_most: int) -> None:
         """Wait until at most that many downloads are running, and count those that have ended."""
@@ -237,19 +240,19 @@ class _Crawler:
         except Exception as error:  # for example a full disk: the next phrase may have more luck
             self.counts["failed"] += 1
             self._can_save = False
-            self._note_problem(f"The images of '{self._phrase}' cannot be saved: {error}")
+            self._note_problem(f"The images of '{self.phrase}' cannot be saved: {error}")
             return
         if is_saved:
             self.counts["saved"] += 1
-            self._wanted -= 1
+            self.wanted -= 1
             self.bar.update()
         else:
             self.counts["refused"] += 1
 
     def _note_problem(self, problem: str) -> None:
         """Keep the first reason why the current phrase's search ends early."""
-        if not self._problem:
-            self._problem = problem
+        if not self.problem:
+            self.problem = problem
 
 
 def list_phrases(phrases: Mapping[str, Sequence[str]]) -> dict[str, str]:
