@@ -1,4 +1,4 @@
-"""Trials on labelled photographs: a stand-in that makes known mistakes gets the figures it deserves."""
+"""Trials on labelled images: pipelines with known mistakes get known scores."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from tests.conftest import draw_blocks
-from utils.classes import MASK_CLASSES
+from utils.classes import MASK_CLASSES, decide
 from utils.evaluate import trials
-from utils.images import write_image
+from utils.images import read_image, write_image
 from utils.labels import BOX_COLUMNS
 
 BLOCKS = [
@@ -19,7 +19,7 @@ BLOCKS = [
 
 @pytest.fixture
 def photographs(tmp_path):
-    """Two pictures of three faces each, and their label table; the second's labels call all faces masked."""
+    """Two images of three faces and their labels; the second image is labelled wrongly."""
     rows = []
     for file in ("a.png", "b.png"):
         write_image(tmp_path / file, draw_blocks(*BLOCKS))
@@ -31,33 +31,56 @@ def photographs(tmp_path):
     return tmp_path, pd.DataFrame(rows)
 
 
-def test_a_judge_that_is_right_scores_one_but_for_wrong_labels(photographs, judge):
+def test_no_files_give_no_detections(tmp_path, judge):
+    assert trials.run_pipeline([], tmp_path, judge) == {}
+
+
+def test_detections_are_listed_by_file(photographs, judge):
+    root, _ = photographs
+    found = trials.run_pipeline(["b.png", "a.png"], root, judge)
+    assert list(found) == ["b.png", "a.png"]
+    assert [len(detections) for detections in found.values()] == [3, 3]
+
+
+def test_the_faces_of_a_table_are_cropped(photographs):
+    root, labels = photographs
+    assert trials.crop_rows(labels.head(0), root) == []
+    faces = trials.crop_rows(labels.head(2), root, padding=0)
+    assert [face.shape for face in faces] == [(40, 40, 3)] * 2
+    assert faces[0][20, 20].argmax() != faces[1][20, 20].argmax()
+
+
+def test_a_row_without_a_box_is_the_whole_image(photographs):
+    root, labels = photographs
+    rows = labels.head(1).assign(**dict.fromkeys(BOX_COLUMNS, np.nan))
+    (image,) = trials.crop_rows(rows, root)
+    np.testing.assert_array_equal(image, read_image(root / "a.png"))
+
+
+def test_the_faces_of_a_table_are_classified(photographs, fake_classifier):
+    root, labels = photographs
+    y_prob = trials.classify_rows(labels.head(3), root, fake_classifier)
+    assert [MASK_CLASSES[class_id] for class_id in decide(y_prob)] == list(MASK_CLASSES)
+
+
+def test_a_pipeline_without_mistakes_scores_one_except_for_wrong_labels(photographs, judge):
     root, labels = photographs
     scores = trials.score_pipeline(judge, labels, root)
     assert scores["ap"] == 1
     assert scores["right"] == scores["right, 16-32 px"] == scores["f1"] == pytest.approx(4 / 6)
-    assert np.isnan(scores["right, 64 px and more"]) and scores["ms"] > 0
+    assert np.isnan(scores["right, 64 px and more"])
+    assert scores["ms"] > 0
     first = labels[labels.file == "a.png"]
     assert trials.score_pipeline(judge, first, root)["right"] == 1
 
 
-def test_a_detector_alone_is_scored_by_its_boxes(photographs, judge):
+def test_a_detector_is_scored_by_its_boxes(photographs, judge):
     root, labels = photographs
-    scores = trials.score_pipeline(
-        lambda image: replace(judge(image)[[0, 1]], y_prob=None), labels, root
-    )
+
+    def find_two(image):
+        return replace(judge(image)[[0, 1]], y_prob=None)
+
+    scores = trials.score_pipeline(find_two, labels, root)
     assert scores["ap"] == pytest.approx(2 / 3)
     assert scores["f1"] == pytest.approx(2 * 4 / (2 * 4 + 2))
     assert "right" not in scores
-
-
-def test_files_are_searched_by_name_and_rows_cut_out(photographs, judge):
-    root, labels = photographs
-    found = trials.run_pipeline(["b.png", "a.png"], root, judge)
-    assert list(found) == ["b.png", "a.png"] and [len(part) for part in found.values()] == [3, 3]
-    faces = trials.crop_rows(labels.head(2), root, padding=0)
-    assert [face.shape for face in faces] == [(40, 40, 3)] * 2
-    assert faces[0][20, 20].argmax() != faces[1][20, 20].argmax()
-    assert (
-        trials.run_pipeline([], root, judge) == {} and trials.crop_rows(labels.head(0), root) == []
-    )
