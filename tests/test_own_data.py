@@ -10,9 +10,9 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.fake_bing import FakeBing
 from tests.small_data import make_small_data
-from utils import curate
+from utils import collect, curate
 from utils.annotate import JOURNAL_NAME, LabelSession
-from utils.collect import read_faces, read_sources, remove_source
+from utils.collect import read_faces, read_sources
 from utils.collect.__main__ import main as collect_command
 from utils.curate import read_data
 from utils.labels import BOX_COLUMNS
@@ -136,7 +136,7 @@ def take_out(data: Path, cell: str) -> None:
         "EXPORT": str(data),
         "sources": sources,
     }
-    values |= {"Path": Path, "curate": curate, "remove_source": remove_source}
+    values |= {"Path": Path, "collect": collect, "curate": curate}
     before = len([*data.rglob("*.jpg")])
     exec(cell.replace("dry_run=True", ""), values)
     file, url = sources.file[0], sources.url[0]
