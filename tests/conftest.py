@@ -65,7 +65,7 @@ def fake_classifier() -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def judge(fake_classifier) -> Callable[[np.ndarray], Detections]:
+def pipeline(fake_classifier) -> Callable[[np.ndarray], Detections]:
     return partial(detect_masks, detector=find_blocks, classifier=fake_classifier)
 
 

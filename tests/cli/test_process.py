@@ -61,16 +61,16 @@ def stop_at(pipeline, call: int):
     return detect_until
 
 
-def test_no_files_give_an_empty_report(judge, tmp_path):
+def test_no_files_give_an_empty_report(pipeline, tmp_path):
     report = Report()
-    assert process_images([], judge, tmp_path, report) == []
+    assert process_images([], pipeline, tmp_path, report) == []
     assert (report.records, report.problems, report.exit_code) == ([], [], 0)
     assert report.summary("image", []) == "0 images, 0 faces."
 
 
-def test_each_image_gives_a_record_and_an_annotated_jpeg(judge, files, tmp_path, capsys):
+def test_each_image_gives_a_record_and_an_annotated_jpeg(pipeline, files, tmp_path, capsys):
     report = Report()
-    copies = process_images(files, judge, tmp_path / "new" / "output", report)
+    copies = process_images(files, pipeline, tmp_path / "new" / "output", report)
     assert [copy.name for copy in copies] == [f"{name}.jpg" for name in MASK_CLASSES]
     assert [record["file"] for record in report.records] == [file.as_posix() for file in files]
     faces = [face for record in report.records for face in record["faces"]]
@@ -81,85 +81,87 @@ def test_each_image_gives_a_record_and_an_annotated_jpeg(judge, files, tmp_path,
             assert (image.format, image.size) == ("JPEG", (160, 120))
         source = draw_blocks((name, BOX))
         written = read_image(copy).astype(float)
-        drawn = draw_detections(source, judge(source)).astype(float)
+        drawn = draw_detections(source, pipeline(source)).astype(float)
         assert np.abs(written - drawn).mean() < np.abs(written - source).mean() / 3
         np.testing.assert_array_equal(read_image(file), source)
     assert "3/3" in capsys.readouterr().err
 
 
-def test_one_image_shows_no_progress_bar(judge, files, tmp_path, capsys):
-    process_images(files[:1], judge, tmp_path / "output", Report())
+def test_one_image_shows_no_progress_bar(pipeline, files, tmp_path, capsys):
+    process_images(files[:1], pipeline, tmp_path / "output", Report())
     assert capsys.readouterr() == ("", "")
 
 
-def test_bad_file_is_reported_and_the_others_are_done(judge, files, tmp_path, capsys):
+def test_bad_file_is_reported_and_the_others_are_done(pipeline, files, tmp_path, capsys):
     (tmp_path / "text.jpg").write_text("no photograph")
     report = Report()
-    process_images([files[0], tmp_path / "text.jpg", files[1]], judge, tmp_path / "output", report)
+    process_images(
+        [files[0], tmp_path / "text.jpg", files[1]], pipeline, tmp_path / "output", report
+    )
     assert [record["file"] for record in report.records] == [file.as_posix() for file in files[:2]]
     assert len(report.problems) == 1 and "text.jpg" in report.problems[0]
     assert report.problems[0] in capsys.readouterr().err
     assert report.exit_code == 1
 
 
-def test_run_fails_if_every_file_is_bad(judge, tmp_path):
+def test_run_fails_if_every_file_is_bad(pipeline, tmp_path):
     report = Report()
     missing = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
-    assert process_images(missing, judge, tmp_path / "output", report) == []
+    assert process_images(missing, pipeline, tmp_path / "output", report) == []
     assert (len(report.problems), report.exit_code) == (2, 2)
 
 
-def test_copy_that_cannot_be_written_is_reported(judge, files, tmp_path):
+def test_copy_that_cannot_be_written_is_reported(pipeline, files, tmp_path):
     report = Report()
     (tmp_path / "output" / f"{MASK_CLASSES[0]}.jpg").mkdir(parents=True)
-    copies = process_images(files, judge, tmp_path / "output", report)
+    copies = process_images(files, pipeline, tmp_path / "output", report)
     assert len(copies) == len(files) - 1
     (problem,) = report.problems
     assert f"{MASK_CLASSES[0]}.jpg cannot be written" in problem
 
 
-def test_ctrl_c_keeps_the_images_done_so_far(judge, files, tmp_path):
+def test_ctrl_c_keeps_the_images_done_so_far(pipeline, files, tmp_path):
     report = Report()
-    copies = process_images(files, stop_at(judge, 3), tmp_path / "output", report)
+    copies = process_images(files, stop_at(pipeline, 3), tmp_path / "output", report)
     assert len(copies) == len(report.records) == 2
     assert report.interrupted and report.exit_code == 1
     assert report.summary("image", copies).endswith("; stopped before the end.")
 
 
-def test_ctrl_c_before_the_first_image_leaves_nothing(judge, files, tmp_path):
+def test_ctrl_c_before_the_first_image_leaves_nothing(pipeline, files, tmp_path):
     report = Report()
-    assert process_images(files, stop_at(judge, 1), tmp_path / "output", report) == []
+    assert process_images(files, stop_at(pipeline, 1), tmp_path / "output", report) == []
     assert (report.records, report.exit_code) == ([], 1)
 
 
-def test_closing_the_window_does_not_end_a_run_over_images(judge, files, tmp_path):
+def test_closing_the_window_does_not_end_a_run_over_images(pipeline, files, tmp_path):
     report = Report()
     window = FakeWindow(closed_at=2)
-    copies = process_images(files, judge, tmp_path / "output", report, window)
+    copies = process_images(files, pipeline, tmp_path / "output", report, window)
     assert [wait for _, wait in window.shown] == [True, True]
     assert len(copies) == len(report.records) == len(files)
 
 
-def test_faces_can_be_blurred_in_the_copies(judge, files, tmp_path):
-    (copy,) = process_images(files[:1], judge, tmp_path / "output", Report(), blur=True)
+def test_faces_can_be_blurred_in_the_copies(pipeline, files, tmp_path):
+    (copy,) = process_images(files[:1], pipeline, tmp_path / "output", Report(), blur=True)
     image = read_image(files[0])
-    found = judge(image)
+    found = pipeline(image)
     expected = draw_detections(blur_faces(image, found.xyxy), found).astype(float)
     assert np.abs(read_image(copy).astype(float) - expected).mean() < 3
 
 
-def test_video_without_frames_is_reported(judge, tmp_path):
+def test_video_without_frames_is_reported(pipeline, tmp_path):
     report = Report()
     (tmp_path / "text.jpg").write_text("no film")
     video = Video(tmp_path / "text.jpg")
-    assert process_video(video, Monitor(judge), tmp_path / "output", report) == []
+    assert process_video(video, Monitor(pipeline), tmp_path / "output", report) == []
     assert len(report.problems) == 1 and report.exit_code == 2
     assert not (tmp_path / "output").exists()
 
 
-def test_video_is_processed_to_its_end(judge, street, tmp_path):
+def test_video_is_processed_to_its_end(pipeline, street, tmp_path):
     report = Report()
-    monitor = Monitor(judge, counter=PeopleCounter(interval_s=2))
+    monitor = Monitor(pipeline, counter=PeopleCounter(interval_s=2))
     times = []
     (copy,) = process_video(
         Video(street),
@@ -184,30 +186,30 @@ def test_video_is_processed_to_its_end(judge, street, tmp_path):
     assert np.abs(last.astype(int) - draw_street(99)).max() > 60  # drawn on
 
 
-def test_first_frames_of_a_video_have_their_faces(judge, tmp_path):
+def test_first_frames_of_a_video_have_their_faces(pipeline, tmp_path):
     report = Report()
     path = write_video(tmp_path / "film é.mp4", fps=12.5, resolution_wh=(160, 120))
-    (copy,) = process_video(Video(path), Monitor(judge), tmp_path / "output", report)
+    (copy,) = process_video(Video(path), Monitor(pipeline), tmp_path / "output", report)
     assert copy == tmp_path / "output" / "film é.mp4"
     assert [record["time_s"] for record in report.records] == pytest.approx([0, 0.08, 0.16, 0.24])
     assert [len(record["faces"]) for record in report.records] == [1, 1, 1, 0]
     assert {record["file"] for record in report.records} == {str(path)}
 
 
-def test_records_of_a_video_are_written_as_they_come(judge, street, tmp_path):
+def test_records_of_a_video_are_written_as_they_come(pipeline, street, tmp_path):
     report = Report(keep_records=False)
     stream = JsonStream(tmp_path / "a.json")
-    process_video(Video(street), Monitor(judge), None, report, stream=stream)
+    process_video(Video(street), Monitor(pipeline), None, report, stream=stream)
     records = json.loads((tmp_path / "a.json").read_text())["images"]
     assert (len(records), report.records, report.counts["images"]) == (100, [], 100)
     assert {len(record["faces"]) for record in records} == {2}
     assert not list(tmp_path.glob("output*"))
 
 
-def test_stream_that_breaks_off_five_times_counts_each_person_once(judge):
+def test_stream_that_breaks_off_five_times_counts_each_person_once(pipeline):
     """The stream is away for longer than a track lives; no person and no frame is counted twice."""
     report = Report()
-    monitor = Monitor(judge, counter=PeopleCounter(interval_s=1e6))
+    monitor = Monitor(pipeline, counter=PeopleCounter(interval_s=1e6))
     breaks = 0
     with Stream([draw_street(30)], fps=40) as stream:
         video = Video(stream.address, report.warn)
@@ -232,22 +234,22 @@ def test_stream_that_breaks_off_five_times_counts_each_person_once(judge):
     assert np.all(np.diff([record["time_s"] for record in report.records]) > 0)
 
 
-def test_copy_in_the_folder_of_the_video_does_not_replace_it(judge, tmp_path):
+def test_copy_in_the_folder_of_the_video_does_not_replace_it(pipeline, tmp_path):
     path = write_video(tmp_path / "film.mp4")
     content = path.read_bytes()
-    (copy,) = process_video(Video(path), Monitor(judge), tmp_path, Report())
+    (copy,) = process_video(Video(path), Monitor(pipeline), tmp_path, Report())
     assert copy.name == "film_2.mp4" and path.read_bytes() == content
 
 
 @pytest.mark.parametrize("is_live", [True, False])
-def test_ctrl_c_leaves_complete_files_of_a_video(judge, tmp_path, is_live):
+def test_ctrl_c_leaves_complete_files_of_a_video(pipeline, tmp_path, is_live):
     report = Report()
     video = Video(write_video(tmp_path / "film.mp4", fps=1))
     if is_live:
         video._read_live = video._read_file
         video.is_live = True
     stream = JsonStream(tmp_path / "a.json")
-    monitor = Monitor(stop_at(judge, 3))
+    monitor = Monitor(stop_at(pipeline, 3))
     (copy,) = process_video(video, monitor, tmp_path / "output", report, stream=stream)
     assert len(list(Video(copy))) == len(report.records) == 2
     assert len(json.loads((tmp_path / "a.json").read_text())["images"]) == 2
@@ -255,7 +257,9 @@ def test_ctrl_c_leaves_complete_files_of_a_video(judge, tmp_path, is_live):
 
 
 @pytest.mark.parametrize("writer", [JsonStream, VideoWriter])
-def test_each_frame_of_the_copy_has_its_record_after_ctrl_c(judge, tmp_path, monkeypatch, writer):
+def test_each_frame_of_the_copy_has_its_record_after_ctrl_c(
+    pipeline, tmp_path, monkeypatch, writer
+):
     add = writer.add
     calls = []
 
@@ -268,23 +272,23 @@ def test_each_frame_of_the_copy_has_its_record_after_ctrl_c(judge, tmp_path, mon
     monkeypatch.setattr(writer, "add", add_and_press)
     video = Video(write_video(tmp_path / "film.mp4"))
     stream = JsonStream(tmp_path / "a.json")
-    (copy,) = process_video(video, Monitor(judge), tmp_path / "output", Report(), stream=stream)
+    (copy,) = process_video(video, Monitor(pipeline), tmp_path / "output", Report(), stream=stream)
     records = json.loads((tmp_path / "a.json").read_text())["images"]
     assert (len(records), len(list(Video(copy)))) == (3, 2 if writer is JsonStream else 3)
 
 
-def test_closing_the_window_ends_a_video(judge, tmp_path):
+def test_closing_the_window_ends_a_video(pipeline, tmp_path):
     report = Report()
     window = FakeWindow(closed_at=2)
     video = Video(write_video(tmp_path / "film.mp4"))
-    process_video(video, Monitor(judge), None, report, window)
+    process_video(video, Monitor(pipeline), None, report, window)
     assert [wait for _, wait in window.shown] == [False, False]
     assert (len(report.records), report.exit_code) == (2, 0)
 
 
-def test_video_copy_that_cannot_be_written_is_reported(judge, street, tmp_path):
+def test_video_copy_that_cannot_be_written_is_reported(pipeline, street, tmp_path):
     report = Report()
     (tmp_path / "output" / "street.mp4").mkdir(parents=True)
-    assert process_video(Video(street), Monitor(judge), tmp_path / "output", report) == []
+    assert process_video(Video(street), Monitor(pipeline), tmp_path / "output", report) == []
     (problem,) = report.problems
     assert "cannot be written" in problem

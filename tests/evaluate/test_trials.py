@@ -31,13 +31,13 @@ def photographs(tmp_path):
     return tmp_path, pd.DataFrame(rows)
 
 
-def test_no_files_give_no_detections(tmp_path, judge):
-    assert trials.run_pipeline([], tmp_path, judge) == {}
+def test_no_files_give_no_detections(tmp_path, pipeline):
+    assert trials.run_pipeline([], tmp_path, pipeline) == {}
 
 
-def test_detections_are_listed_by_file(photographs, judge):
+def test_detections_are_listed_by_file(photographs, pipeline):
     root, _ = photographs
-    found = trials.run_pipeline(["b.png", "a.png"], root, judge)
+    found = trials.run_pipeline(["b.png", "a.png"], root, pipeline)
     assert list(found) == ["b.png", "a.png"]
     assert [len(detections) for detections in found.values()] == [3, 3]
 
@@ -63,22 +63,22 @@ def test_the_faces_of_a_table_are_classified(photographs, fake_classifier):
     assert [MASK_CLASSES[class_id] for class_id in decide(y_prob)] == list(MASK_CLASSES)
 
 
-def test_a_pipeline_without_mistakes_scores_one_except_for_wrong_labels(photographs, judge):
+def test_a_pipeline_without_mistakes_scores_one_except_for_wrong_labels(photographs, pipeline):
     root, labels = photographs
-    scores = trials.score_pipeline(judge, labels, root)
+    scores = trials.score_pipeline(pipeline, labels, root)
     assert scores["ap"] == 1
     assert scores["right"] == scores["right, 16-32 px"] == scores["f1"] == pytest.approx(4 / 6)
     assert np.isnan(scores["right, 64 px and more"])
     assert scores["ms"] > 0
     first = labels[labels.file == "a.png"]
-    assert trials.score_pipeline(judge, first, root)["right"] == 1
+    assert trials.score_pipeline(pipeline, first, root)["right"] == 1
 
 
-def test_a_detector_is_scored_by_its_boxes(photographs, judge):
+def test_a_detector_is_scored_by_its_boxes(photographs, pipeline):
     root, labels = photographs
 
     def find_two(image):
-        return replace(judge(image)[[0, 1]], y_prob=None)
+        return replace(pipeline(image)[[0, 1]], y_prob=None)
 
     scores = trials.score_pipeline(find_two, labels, root)
     assert scores["ap"] == pytest.approx(2 / 3)

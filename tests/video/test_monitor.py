@@ -44,14 +44,14 @@ def test_shipped_models_track_and_label_people_correctly(name):
     }
 
 
-def test_blurred_faces_have_no_detail(judge):
+def test_blurred_faces_have_no_detail(pipeline):
     image = draw_street(0)
     pattern = np.random.default_rng(0).integers(-60, 60, image.shape)
     is_block = (image != 128).any(axis=2, keepdims=True)
     image = np.clip(image + pattern * is_block, 0, 255).astype(np.uint8)
     plain, blurred = (
         monitor.draw(image, monitor.update(image, 0.0)).astype(int)
-        for monitor in (Monitor(judge, blur=False), Monitor(judge, blur=True))
+        for monitor in (Monitor(pipeline, blur=False), Monitor(pipeline, blur=True))
     )
     face = np.s_[75:105, 15:40]
     assert np.abs(np.diff(plain[face], axis=1)).mean() > 20
@@ -59,11 +59,11 @@ def test_blurred_faces_have_no_detail(judge):
 
 
 @pytest.mark.parametrize("found", ["unsure", "lost"])
-def test_faces_stay_blurred_while_the_detector_is_unsure_or_loses_them(judge, found):
+def test_faces_stay_blurred_while_the_detector_is_unsure_or_loses_them(pipeline, found):
     """A face moves two pixels a frame; in the last two frames it has low confidence, or is lost."""
 
     def detect_badly(image: np.ndarray) -> Detections:
-        faces = judge(image)
+        faces = pipeline(image)
         if frame < 8:
             return faces
         if found == "unsure":
@@ -85,9 +85,9 @@ def test_faces_stay_blurred_while_the_detector_is_unsure_or_loses_them(judge, fo
             assert np.abs(np.diff(annotated[50:80, left + 6 : left + 34], axis=1)).mean() < 6
 
 
-def test_people_too_close_are_marked_and_counted(judge):
-    near = Monitor(judge, min_distance=5.0, field_of_view=60)
-    far = Monitor(judge, min_distance=0.01)
+def test_people_too_close_are_marked_and_counted(pipeline):
+    near = Monitor(pipeline, min_distance=5.0, field_of_view=60)
+    far = Monitor(pipeline, min_distance=0.01)
     image = draw_street(30)
     for frame in range(3):
         tracks = near.update(image, frame / FPS)
@@ -100,18 +100,18 @@ def test_people_too_close_are_marked_and_counted(judge):
     assert np.abs(near_image.astype(int) - far_image).max() > 60
 
 
-def test_person_without_a_mask_raises_one_alert(judge):
+def test_person_without_a_mask_raises_one_alert(pipeline):
     messages = []
-    monitor = Monitor(judge, alerts=Alerts("no-such-program {class} {track}", messages.append))
+    monitor = Monitor(pipeline, alerts=Alerts("no-such-program {class} {track}", messages.append))
     for frame in range(100):
         monitor.update(draw_street(frame), frame / FPS)
     assert len(messages) == 1  # none for the person with a mask, and not one per frame
 
 
-def test_fps_shown_is_that_of_the_frames_that_arrive(judge, monkeypatch):
+def test_fps_shown_is_that_of_the_frames_that_arrive(pipeline, monkeypatch):
     moments = iter(np.arange(100) * 0.08)  # 12.5 frames per second
     monkeypatch.setattr(monitor_module.time, "perf_counter", lambda: next(moments))
-    monitor = Monitor(judge)
+    monitor = Monitor(pipeline)
     for frame in range(40):
         monitor.update(draw_street(frame), frame * 0.08)
         assert ("frames/s" in monitor.describe()) is (frame > 0)

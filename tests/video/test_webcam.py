@@ -42,8 +42,8 @@ def send(webcam: Webcam, image: np.ndarray | bytes) -> dict:
     return answer
 
 
-def test_a_frame_comes_back_as_boxes_with_captions_and_counts(judge):
-    webcam = Webcam(Monitor(judge))
+def test_a_frame_comes_back_as_boxes_with_captions_and_counts(pipeline):
+    webcam = Webcam(Monitor(pipeline))
     image = draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 10, 130, 60)))
     for _ in range(5):
         answer = send(webcam, image)
@@ -58,8 +58,8 @@ def test_a_frame_comes_back_as_boxes_with_captions_and_counts(judge):
         assert color == webcam.classes[class_id][1]
 
 
-def test_who_is_too_close_is_marked_and_counted(judge):
-    webcam = Webcam(Monitor(judge, min_distance=5.0))
+def test_who_is_too_close_is_marked_and_counted(pipeline):
+    webcam = Webcam(Monitor(pipeline, min_distance=5.0))
     answer = send(
         webcam, draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90)))
     )
@@ -67,17 +67,17 @@ def test_who_is_too_close_is_marked_and_counted(judge):
     assert answer["status"].endswith(", 2 too close")
 
 
-def test_faces_are_blurred_where_that_is_asked(judge):
+def test_faces_are_blurred_where_that_is_asked(pipeline):
     image = draw_blocks(("with_mask", (20, 40, 60, 90)))
     for blur, expected in ((False, []), (True, [[20, 40, 60, 90]])):
-        answer = send(Webcam(Monitor(judge, blur=blur)), image)
+        answer = send(Webcam(Monitor(pipeline, blur=blur)), image)
         np.testing.assert_allclose(
             np.reshape(answer["blurred"], (-1, 4)), np.reshape(expected, (-1, 4)), atol=3
         )
 
 
-def test_nobody_and_no_picture(judge):
-    webcam = Webcam(Monitor(judge))
+def test_nobody_and_no_picture(pipeline):
+    webcam = Webcam(Monitor(pipeline))
     assert send(webcam, draw_blocks())["faces"] == []
     assert "not an image" in send(webcam, b"no picture")["problem"]
     assert webcam.problem.startswith("The camera's frame")
@@ -92,10 +92,10 @@ CELLS = [
     from utils.video.monitor import Monitor
     from utils.video.webcam import Webcam
 
-    judge, seen = load_pipeline("fcos", 0.25, tiled=False), []
+    pipeline, seen = load_pipeline("fcos", 0.25, tiled=False), []
 
     def watch(image):
-        found = judge(image)
+        found = pipeline(image)
         seen.append((image.shape, found.xyxy.tolist()))
         return found
 
