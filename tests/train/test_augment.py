@@ -1,4 +1,4 @@
-"""Photometry: light and detail change as cameras change them, nothing moves, and chance alone decides."""
+"""Augmentation: colours and detail change, nothing moves, and one seed gives one image."""
 
 import cv2
 import numpy as np
@@ -6,14 +6,14 @@ import pytest
 
 from utils.train.augment import color_jitter, degrade
 
-CHANGES = {"light": color_jitter, "detail": degrade}
+CHANGES = {"color_jitter": color_jitter, "degrade": degrade}
 SIZES = [(1, 1), (3, 2), (40, 60)]
-EDGE = 24  # column at which the half of a picture turns from dark to bright
+EDGE = 24  # the first column of the bright part of the image
 
 
 @pytest.fixture
 def image() -> np.ndarray:
-    """Coloured clouds, dark left of ``EDGE`` and bright right of it."""
+    """Return coloured clouds, dark left of ``EDGE`` and bright right of it."""
     clouds = cv2.resize(
         np.random.default_rng(0).uniform(0, 60, (4, 5, 3)).astype(np.float32), (60, 40)
     )
@@ -22,14 +22,14 @@ def image() -> np.ndarray:
 
 
 def find_edge(image: np.ndarray) -> int:
-    """The first column of the bright half."""
+    """Return the first column of the bright part."""
     columns = image.mean(axis=(0, 2))
     return int(np.diff(columns).argmax()) + 1
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_change_depends_on_the_state_of_chance_alone(change, size):
+def test_the_same_seed_gives_the_same_image(change, size):
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
     before, results = image.copy(), set()
     for seed in range(40):
@@ -47,33 +47,33 @@ def test_nothing_moves(change, image):
         assert abs(find_edge(change(image, np.random.default_rng(seed))) - EDGE) <= 1
 
 
-def test_light_keeps_the_order_of_brightness_within_a_channel(image):
+def test_color_jitter_keeps_the_order_of_brightness_within_a_channel(image):
     order = np.argsort(image[:, :, 1], axis=None)
     grey = 0
     for seed in range(60):
         changed = color_jitter(image, np.random.default_rng(seed))
         if np.ptp(changed.astype(int), axis=2).max() == 0:
-            grey += 1  # then a pixel's brightness is that of three channels together
+            grey += 1  # a grey image mixes the three channels
         else:
             assert (np.diff(changed[:, :, 1].ravel()[order].astype(int)) >= 0).all()
     assert 0 < grey < 20
 
 
-def test_light_gets_brighter_and_darker_but_seldom_black_or_white(image):
+def test_color_jitter_makes_images_brighter_and_darker_but_not_black_or_white(image):
     means = [color_jitter(image, np.random.default_rng(seed)).mean() for seed in range(60)]
     assert min(means) < image.mean() < max(means)
     assert all(20 < value < 235 for value in means)
 
 
-def test_detail_is_spoilt_in_some_pictures_and_untouched_in_others(image):
+def test_degrade_changes_some_images_and_leaves_others_alone(image):
     results = [degrade(image, np.random.default_rng(seed)) for seed in range(100)]
     same = [np.array_equal(result, image) for result in results]
-    assert 0.3 < np.mean(same) < 0.75  # none of three changes: 0.85 * 0.85 * 0.7
+    assert 0.3 < np.mean(same) < 0.75  # expected: 0.85 * 0.85 * 0.7
     assert max(np.abs(result.astype(int) - image).mean() for result in results) < 25
 
 
-def test_colours_stay_in_their_channels_when_detail_is_spoilt():
-    """JPEG is written and read with the same order of channels, whatever that is."""
+def test_degrade_keeps_the_order_of_the_channels():
+    """JPEG is written and read with the same order of channels."""
     image = np.full((32, 32, 3), (200, 90, 30), np.uint8)
     for seed in range(60):
         np.testing.assert_allclose(

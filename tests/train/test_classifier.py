@@ -1,4 +1,4 @@
-"""The classifier: trained a few steps from chance on drawn faces, it keeps what a long training relies on."""
+"""The classifier: a few steps from random weights on drawn faces, checked as a long training is."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ BIAS = np.array([0.2, 0.0, -0.1, -1.5])
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    """The root of the small data set and its label table."""
+    """Return the root of the small data set and its label table."""
     root = make_small_data(tmp_path_factory.mktemp("small_data"))
     return root, read_labels(root)[0]
 
@@ -66,8 +66,11 @@ def validation(faces, class_id):
 
 
 @pytest.fixture(scope="module")
-def awake(faces):
-    """Weights from chance whose batch norms know their activations: without that they fade from layer to layer."""
+def normalized_weights(faces):
+    """Return random weights with batch norms that fit their activations.
+
+    With the initial statistics, activations would fade from layer to layer.
+    """
     keras.utils.set_random_seed(0)
     model = build_classifier(INPUT_SIZE, weights=None)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -77,21 +80,21 @@ def awake(faces):
     return model.get_weights()
 
 
-def build_awake(awake: list[np.ndarray]) -> keras.Model:
+def build_normalized(normalized_weights: list[np.ndarray]) -> keras.Model:
     model = build_classifier(INPUT_SIZE, weights=None)
-    model.set_weights(awake)
+    model.set_weights(normalized_weights)
     return model
 
 
 @pytest.fixture
-def model(awake):
-    return build_awake(awake)
+def model(normalized_weights):
+    return build_normalized(normalized_weights)
 
 
 @pytest.fixture(scope="module")
-def trained(awake, make_steps, validation, tmp_path_factory):
-    """Weights before a short fine-tuning, and the model after it."""
-    model = build_awake(awake)
+def trained(normalized_weights, make_steps, validation, tmp_path_factory):
+    """Return the weights before a short fine-tuning, and the model after it."""
+    model = build_normalized(normalized_weights)
     before = get_weights(model)
     return before, fine_tune(
         model, make_steps, validation, tmp_path_factory.mktemp("run"), 1, STEPS
@@ -99,7 +102,7 @@ def trained(awake, make_steps, validation, tmp_path_factory):
 
 
 def build_small() -> keras.Model:
-    """A stand-in with the kinds of layers and the names that fine-tuning knows: whole trainings take seconds."""
+    """Return a small model with the layer names that fine-tuning uses; it trains in seconds."""
     keras.utils.set_random_seed(0)
     pixels = keras.Input((INPUT_SIZE, INPUT_SIZE, 3))
     maps = keras.layers.Conv2D(8, 3, strides=4)(keras.layers.Rescaling(1 / 255)(pixels))
@@ -115,9 +118,10 @@ def build_small() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def whole_run(make_steps, validation, tmp_path_factory):
-    """A training without interruption: its model, history and folder."""
+    """Return model, history and folder of a training without interruption."""
     run_dir = tmp_path_factory.mktemp("whole")
-    return *fine_tune(build_small(), make_steps, validation, run_dir, EPOCHS, STEPS), run_dir
+    model, history = fine_tune(build_small(), make_steps, validation, run_dir, EPOCHS, STEPS)
+    return model, history, run_dir
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +137,7 @@ def are_equal(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_of_a_new_classifier_only_the_head_learns(model):
+def test_a_new_classifier_trains_its_head_only(model):
     assert model.output_shape == (None, len(CLASS_NAMES))
     assert [variable.path.split("/")[0] for variable in model.trainable_variables] == [
         "logits",
@@ -141,7 +145,7 @@ def test_of_a_new_classifier_only_the_head_learns(model):
     ]
 
 
-def test_unfreezing_lets_all_from_one_layer_on_learn_but_batch_norms(model):
+def test_unfreezing_makes_the_upper_layers_trainable_but_no_batch_norm(model):
     names = [layer.name for layer in unfreeze_classifier(model).layers]
     learning = {variable.path.split("/")[0] for variable in model.trainable_variables}
     assert learning == {
@@ -151,7 +155,7 @@ def test_unfreezing_lets_all_from_one_layer_on_learn_but_batch_norms(model):
     }
 
 
-def test_the_head_learns_from_cached_features_and_nothing_else_changes(model, faces, class_id):
+def test_training_the_head_on_cached_features_changes_the_head_only(model, faces, class_id):
     before, images = get_weights(model), to_input(faces, INPUT_SIZE)
     features = extract_features(model, images, batch_size=64)
     seen = keras.Model(model.input, model.get_layer("features").output)(images)
@@ -169,7 +173,7 @@ def test_the_head_learns_from_cached_features_and_nothing_else_changes(model, fa
     assert np.average(right, weights=weights) > 0.5  # of three classes
 
 
-def test_fine_tuning_changes_the_upper_layers_and_no_batch_norm(trained):
+def test_fine_tuning_changes_the_upper_layers_but_no_batch_norm(trained):
     before, model = trained
     after, names = get_weights(model), [layer.name for layer in model.layers]
     changed = {name for name in after if not are_equal(after[name], before[name])}
@@ -180,7 +184,7 @@ def test_fine_tuning_changes_the_upper_layers_and_no_batch_norm(trained):
     assert norms and frozen and changed == set(after) - norms - frozen
 
 
-def test_the_history_has_a_row_an_epoch(whole_run):
+def test_the_history_has_one_row_per_epoch(whole_run):
     _, history, run_dir = whole_run
     assert set(history.columns) == {
         "epoch",
@@ -194,7 +198,7 @@ def test_the_history_has_a_row_an_epoch(whole_run):
     pd.testing.assert_frame_equal(pd.read_csv(run_dir / "history.csv"), history)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(
+def test_an_interrupted_training_resumes_to_the_same_weights(
     whole_run, make_steps, validation, tmp_path
 ):
     def interrupt(first_step, steps):
@@ -204,7 +208,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
 
     with pytest.raises(KeyboardInterrupt):
         fine_tune(build_small(), interrupt, validation, tmp_path, EPOCHS, STEPS)
-    # As if it had stopped after the third row of the history was written and before its checkpoint was.
+    # The state of a stop between writing the third row of the history and its checkpoint.
     log = pd.read_csv(tmp_path / "history.csv")
     assert log.epoch.tolist() == [1, 2]
     pd.concat([log, log[:1].assign(epoch=3, loss=-1)]).to_csv(tmp_path / "history.csv", index=False)
@@ -217,14 +221,14 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     )
 
 
-def test_a_finished_training_is_taken_as_it_is(whole_run, validation):
+def test_a_finished_training_is_loaded(whole_run, validation):
     expected, expected_history, run_dir = whole_run
     model, history = fine_tune(build_small(), None, validation, run_dir, EPOCHS, STEPS)
     assert are_equal(model.get_weights(), expected.get_weights())
     pd.testing.assert_frame_equal(history, expected_history)
 
 
-def test_the_trained_weights_are_the_mean_over_the_last_epochs(whole_run):
+def test_the_final_weights_are_the_mean_of_the_last_epochs(whole_run):
     trained, _, run_dir = whole_run
     model, epochs = build_small(), []
     for epoch in range(1, EPOCHS + 1):
@@ -241,24 +245,24 @@ def test_the_trained_weights_are_the_mean_over_the_last_epochs(whole_run):
     )
 
 
-def test_calibrated_probabilities_are_those_of_the_scaled_logits(trained, calibrated, validation):
+def test_calibrated_probabilities_are_the_softmax_of_the_scaled_logits(
+    trained, calibrated, validation
+):
     logits, y_prob = (np.asarray(model(validation[0])) for model in (trained[1], calibrated))
     np.testing.assert_allclose(y_prob, apply_calibration(logits, TEMPERATURE, BIAS), atol=1e-6)
 
 
-def test_the_exported_model_equals_the_one_in_keras_and_knows_its_classes(
-    calibrated, faces, tmp_path
-):
+def test_the_exported_model_agrees_with_keras_and_holds_its_settings(calibrated, faces, tmp_path):
     classifier = load_classifier(export_classifier(calibrated, tmp_path / "é.onnx", threshold=0.35))
     assert classifier.class_names == CLASS_NAMES
     assert (classifier.input_size, classifier.threshold) == (INPUT_SIZE, 0.35)
     expected = calibrated.predict(to_input(faces, INPUT_SIZE), verbose=0)
-    assert np.ptp(expected, axis=0).max() > 0.01  # faces differ, or any constant would do
+    assert np.ptp(expected, axis=0).max() > 0.01  # the model does not return a constant
     np.testing.assert_allclose(classify_faces(classifier, faces), expected, atol=1e-4)
 
 
-def test_grad_cam_before_the_pooling_is_the_class_activation_map(calibrated, faces):
-    """There the two are one (Zhou et al., "Learning Deep Features for Discriminative Localization", 2016)."""
+def test_grad_cam_of_the_last_layer_is_the_class_activation_map(calibrated, faces):
+    """Before the pooling both are equal (Zhou et al., 2016, arXiv 1512.04150)."""
     image = to_input(faces[:1], INPUT_SIZE)
     maps = keras.Model(calibrated.input, calibrated.get_layer("out_relu").output)(image)[0].numpy()
     kernel = calibrated.get_layer("logits").get_weights()[0]
@@ -268,7 +272,7 @@ def test_grad_cam_before_the_pooling_is_the_class_activation_map(calibrated, fac
         np.testing.assert_allclose(found, heat / max(heat.max(), 1e-9), atol=1e-3)
 
 
-def test_grad_cam_has_the_size_of_its_layer_and_lies_between_0_and_1(trained, faces):
+def test_grad_cam_has_the_size_of_its_layer_and_a_range_of_0_to_1(trained, faces):
     _, model = trained
     image = to_input(faces[:1], INPUT_SIZE)[0]
     heat = grad_cam(model, image, 1)

@@ -1,4 +1,4 @@
-"""Datasets: batches depend on their numbers alone, shares come out as asked for, and crops are those of inference."""
+"""Training faces: crops agree with inference, shares are met, and batches can be resumed."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ INPUT_SIZE = 32
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Two smooth photographs: what a pixel more or less changes is small."""
+    """Write two smooth images, in which a shift of one pixel changes little."""
     folder = tmp_path_factory.mktemp("data")
     for name, seed in (("scene", 0), ("face", 1)):
         clouds = np.random.default_rng(seed).uniform(0, 255, (5, 6, 3)).astype(np.float32)
@@ -71,7 +71,7 @@ def test_no_labels_give_no_faces(root):
     assert load_inference_faces(make_label_table([]), root) == []
 
 
-def test_crops_are_in_the_order_of_the_table(crops, table):
+def test_crops_keep_the_order_of_the_table(crops, table):
     assert [CLASS_NAMES[class_id] for class_id in crops.class_id] == table.class_name.tolist()
     assert len(crops) == len(table) == len(crops.visible_share)
     assert all(max(image.shape) <= MAX_SIDE for image in crops.images)
@@ -86,10 +86,10 @@ def test_the_inner_part_of_a_crop_is_what_inference_sees(crops, table, root):
         seen = resize_image(
             image[inner[1] : inner[3], inner[0] : inner[2]], (INPUT_SIZE, INPUT_SIZE)
         )
-        assert np.abs(seen - face).mean() < 2  # of 255: less than a pixel moved
+        assert np.abs(seen - face).mean() < 2  # of 255: shifted by less than a pixel
 
 
-def test_faces_for_inference_are_those_of_crop_faces(table, root):
+def test_inference_faces_are_those_of_crop_faces(table, root):
     scene, face = read_image(root / "scene.png"), read_image(root / "face.png")
     expected = [*crop_faces(scene, np.array(BOXES[::-1])), face]
     for found, wanted in zip(load_inference_faces(table, root), expected, strict=True):
@@ -101,7 +101,7 @@ def test_faces_for_inference_are_those_of_crop_faces(table, root):
 
 
 def make_labels(**count) -> pd.DataFrame:
-    """A shuffled label table with so many rows of each ``class__source``."""
+    """Return a shuffled label table with this number of rows for each ``class__source``."""
     names = [name.split("__") for name, number in count.items() for _ in range(number)]
     table = make_label_table(
         [{"file": "face.png", "source": source, "class_name": name} for name, source in names]
@@ -119,7 +119,7 @@ SHARES = {
         {"b": 0.25},
         {("with_mask", "a"): 0.4, ("with_mask", "b"): 0.1, ("without_mask", "a"): 0.3},
     ),
-    "a source left out": (
+    "a source at 0": (
         {"a": 0},
         {("with_mask", "a"): 0, ("with_mask", "b"): 5 / 7, ("no_face", "b"): 2 / 7},
     ),
@@ -127,22 +127,22 @@ SHARES = {
 
 
 @pytest.mark.parametrize(("source_share", "expected"), SHARES.values(), ids=SHARES.keys())
-def test_shares_of_classes_and_sources_are_those_asked_for(source_share, expected):
+def test_weights_give_classes_and_sources_their_shares(source_share, expected):
     weights = sample_weights(
         LABELS, {"with_mask": 0.5, "without_mask": 0.3, "no_face": 0.2}, source_share
     )
     assert weights.sum() == pytest.approx(1)
     found = pd.Series(weights).groupby([LABELS.class_name.to_numpy(), LABELS.source.to_numpy()])
     assert found.sum()[list(expected)].to_dict() == pytest.approx(expected)
-    assert found.nunique().max() == 1  # within a class and source all are alike
+    assert found.nunique().max() == 1  # equal within a class and source
 
 
-def test_a_class_not_asked_for_is_never_drawn():
+def test_a_class_without_a_share_is_never_drawn():
     weights = sample_weights(LABELS, {"with_mask": 1.0}, {})
     assert ((weights > 0) == (LABELS.class_name == "with_mask")).all()
 
 
-def test_what_is_drawn_has_the_shares_asked_for(root):
+def test_drawn_faces_have_the_shares_of_their_weights(root):
     crops = load_crops(LABELS, root)
     shares = {"with_mask": 0.5, "without_mask": 0.3, "no_face": 0.2}
     images, targets = read_batches(
@@ -156,7 +156,7 @@ def test_what_is_drawn_has_the_shares_asked_for(root):
     np.testing.assert_allclose(targets.mean(axis=0), expected, atol=4 * deviation)
 
 
-def test_a_training_taken_up_again_sees_what_it_would_have_seen(crops):
+def test_a_resumed_training_sees_the_same_faces(crops):
     weights = np.full(len(crops), 1 / len(crops))
     images, targets = read_batches(
         make_face_dataset(crops, weights, INPUT_SIZE, 4, first_step=0, steps=6, seed=5)
@@ -174,11 +174,11 @@ def test_a_training_taken_up_again_sees_what_it_would_have_seen(crops):
     assert not any(np.array_equal(image, same) for image, same in zip(images, other, strict=True))
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == len(
         images
-    )  # no view comes twice
+    )  # all views differ
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (40, 40), (300, 200)], ids=str)
-def test_a_view_depends_on_the_state_of_chance_alone(size):
+def test_the_same_seed_gives_the_same_view(size):
     rng = np.random.default_rng(0)
     image, other = (rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(2))
     before = image.copy()
@@ -192,8 +192,8 @@ def test_a_view_depends_on_the_state_of_chance_alone(size):
     np.testing.assert_array_equal(image, before)
 
 
-def test_views_stay_near_what_inference_sees():
-    """A white face amid black context: views are mostly white, and whiter in the middle than in the corner."""
+def test_views_stay_close_to_the_crop_of_inference():
+    """A white face in black context: views are mostly white, most of all in the middle."""
     image = np.zeros((100, 100, 3), np.uint8)
     image[15:85, 15:85] = 255
     crops = FaceCrops([image], np.array([0.7]), np.array([0]))

@@ -1,4 +1,4 @@
-"""The detector: its shape, what of it learns, its loss against NumPy, and its way from training to a file."""
+"""The detector: output, trainable layers, loss against NumPy, training and export."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ STRIDES = [(8, 16, 32), (4, 8, 16, 32), (4, 8, 16)]
 
 @pytest.fixture(scope="module")
 def base_names() -> list[str]:
-    """The layers of the net that the detector is built on, in their order."""
+    """Return the layers of MobileNetV2 in their order."""
     return [
         layer.name
         for layer in keras.applications.MobileNetV2(include_top=False, weights=None).layers
@@ -36,27 +36,25 @@ def base_names() -> list[str]:
 
 @pytest.fixture(scope="module", params=STRIDES, ids=str)
 def detector(request):
-    """The strides and a detector from chance, whose neck and heads are narrow."""
+    """Return strides and a detector with random weights, a narrow neck and narrow heads."""
     keras.utils.set_random_seed(0)
     return request.param, build_detector(request.param, channels=16, weights=None)
 
 
 @pytest.mark.parametrize("cells_wh", [(1, 1), (3, 2)], ids=str)
-def test_every_point_has_its_answer_at_any_size(cells_wh, detector):
+def test_every_point_has_an_output_at_any_size(cells_wh, detector):
     strides, model = detector
     width, height = (cells * strides[-1] * 2 for cells in cells_wh)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, height, width, 3)).astype(np.float32)
     output = keras.ops.convert_to_numpy(model(pixels))
     assert output.shape == (2, len(grid_points((width, height), strides)[0]), 8)
-    assert (
-        0.3 < np.median(np.logaddexp(0, output[..., 4:])) < 5
-    )  # distances, in strides: boxes of some cells
+    assert 0.3 < np.median(np.logaddexp(0, output[..., 4:])) < 5  # distances in strides
     confidence = 1 / (1 + np.exp(-output[..., 3]))
     assert 0.001 < confidence.min() <= confidence.max() < 0.1  # few points are faces
 
 
-def test_answers_stand_in_the_order_of_the_points(detector):
-    """A point's distances are those that its level's last layer has in the cell around it."""
+def test_outputs_are_in_the_order_of_the_points(detector):
+    """The distances of a point are those of its level's last layer in the point's cell."""
     strides, model = detector
     width, height = 3 * strides[-1], 2 * strides[-1]
     maps = keras.Model(
@@ -74,21 +72,21 @@ def test_answers_stand_in_the_order_of_the_points(detector):
             np.testing.assert_allclose(answer, level[row, column], rtol=1e-5)
 
 
-def test_of_the_base_the_upper_layers_learn_and_no_batch_norm(detector, base_names):
+def test_the_upper_layers_of_the_base_are_trainable_but_no_batch_norm(detector, base_names):
     _, model = detector
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     lower = set(base_names[: base_names.index(FIRST_TRAINED_LAYER)]) & set(layers)
     norms = {
         name for name in base_names if isinstance(layers.get(name), keras.layers.BatchNormalization)
     }
-    new = set(layers) - set(base_names)  # neck and heads, whose batch norms learn too
+    new = set(layers) - set(base_names)  # neck and heads, with their batch norms
     assert lower and norms - lower and new
     assert any(isinstance(layers[name], keras.layers.BatchNormalization) for name in new)
     learning = {variable.path.split("/")[0] for variable in model.trainable_variables}
     assert learning == set(layers) - lower - norms
 
 
-def test_unfrozen_the_whole_base_learns_but_no_batch_norm_of_it(base_names):
+def test_unfreezing_makes_the_whole_base_trainable_but_no_batch_norm(base_names):
     model = build_detector(FINE, channels=16, weights=None)
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     norms = {
@@ -101,15 +99,15 @@ def test_unfrozen_the_whole_base_learns_but_no_batch_norm_of_it(base_names):
 
 
 def draw_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Distances (N, 4) to left, top, right and bottom."""
+    """Draw distances (N, 4) to left, top, right and bottom edges."""
     return rng.uniform(0.2, 4, (count, 4)).astype(np.float32)
 
 
 def generalised_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of (N, 4) boxes, pair by pair, by their areas: IoU less the share of the hull that neither covers."""
+    """Return the GIoU of (N, 4) boxes pair by pair, from IoU and areas."""
     iou = np.diag(box_iou(a, b))
     hull = box_area(np.concatenate([np.minimum(a, b)[:, :2], np.maximum(a, b)[:, 2:]], axis=1))
-    union = (box_area(a) + box_area(b)) / (1 + iou)  # for intersection = iou * union
+    union = (box_area(a) + box_area(b)) / (1 + iou)  # as intersection = iou * union
     return iou - (hull - union) / hull
 
 
@@ -119,7 +117,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def compute_loss(target: np.ndarray, output: np.ndarray) -> float:
-    """The loss as its papers write it, point by point."""
+    """Return the loss, computed point by point from the formulas of its papers."""
     total = 0.0
     for wanted, found in zip(
         target.reshape(-1, 9).astype(float), output.reshape(-1, 8).astype(float), strict=True
@@ -141,8 +139,8 @@ def compute_loss(target: np.ndarray, output: np.ndarray) -> float:
     return total / max(1, target[..., 3].sum())
 
 
-def draw_answers(seed: int, faces: float, points: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """Random targets (2, P, 9), a share of whose points are faces, and outputs (2, P, 8)."""
+def draw_points(seed: int, faces: float, points: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Draw targets (2, P, 9) with a share of face points, and outputs (2, P, 8)."""
     rng = np.random.default_rng(seed)
     is_face = rng.random((2, points, 1)) < faces
     classes = np.eye(3)[rng.integers(0, 3, (2, points))] * is_face
@@ -154,30 +152,32 @@ def draw_answers(seed: int, faces: float, points: int = 40) -> tuple[np.ndarray,
     ), output.astype(np.float32)
 
 
+def test_the_loss_is_found_under_its_name_in_saved_models():
+    assert keras.saving.get_registered_name(detection_loss) == "face_mask>detection_loss"
+
+
 @pytest.mark.parametrize("faces", [0, 0.1, 0.5, 1])
-def test_the_loss_is_that_of_its_papers(faces):
+def test_the_loss_agrees_with_the_formulas_of_its_papers(faces):
     for seed in range(5):
-        target, output = draw_answers(seed, faces)
+        target, output = draw_points(seed, faces)
         assert float(detection_loss(target, output)) == pytest.approx(
             compute_loss(target, output), rel=1e-4
         )
 
 
-def test_what_a_point_that_does_not_count_says_costs_nothing():
-    target, output = draw_answers(0, 0.1)
-    silent = target[..., 8] == 0
-    assert silent.any()
-    output[silent] = 5
+def test_outputs_at_ignored_points_do_not_change_the_loss():
+    target, output = draw_points(0, 0.1)
+    ignored = target[..., 8] == 0
+    assert ignored.any()
+    output[ignored] = 5
     expected = float(detection_loss(target, output))
-    output[silent] = [-9, 9, 0, 9, 1, 2, 3, 4]
+    output[ignored] = [-9, 9, 0, 9, 1, 2, 3, 4]
     assert float(detection_loss(target, output)) == pytest.approx(expected)
 
 
-def test_a_perfect_answer_costs_nothing_and_extremes_stay_finite():
-    target, _ = draw_answers(0, 0.3)
-    reach = np.log(
-        np.expm1(np.maximum(target[..., 4:8], 0.1))
-    )  # softplus makes the distances of it
+def test_a_perfect_output_has_no_loss_and_extreme_outputs_a_finite_one():
+    target, _ = draw_points(0, 0.3)
+    reach = np.log(np.expm1(np.maximum(target[..., 4:8], 0.1)))  # the inverse of softplus
     sure = np.concatenate([200 * target[..., :3], 400 * target[..., 3:4] - 200, reach], axis=2)
     assert float(detection_loss(target, sure)) == pytest.approx(0, abs=1e-4)
     wrong = np.concatenate([-sure[..., :4], np.full_like(sure[..., 4:], -100)], axis=2)
@@ -190,12 +190,12 @@ def test_a_perfect_answer_costs_nothing_and_extremes_stay_finite():
 
 
 SIZE, FACE = 64, np.array([[12, 16, 44, 52]], np.float32)
-FINE = (4, 8)  # strides of a detector that ends early in the base, and so is soon trained
+FINE = (4, 8)  # strides of a detector that uses the lower blocks only and trains fast
 
 
 @pytest.fixture(scope="module")
 def lesson() -> tuple[np.ndarray, np.ndarray]:
-    """One picture, twice: a bright face on dark ground, and what its points should answer."""
+    """Return an image with a bright face on dark ground, twice, and its targets."""
     image = np.random.default_rng(0).integers(0, 60, (SIZE, SIZE, 3), np.uint8)
     image[16:52, 12:44] += 150
     target = encode_targets(Photograph(image, FACE, np.array([1]), FACE[:0]), FINE)
@@ -204,7 +204,7 @@ def lesson() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def trained(lesson, tmp_path_factory):
-    """A detector, trained for two epochs on one picture, its history, and its weights before."""
+    """Return a detector trained for two epochs, its history, and its weights before."""
     keras.utils.set_random_seed(0)
     model = build_detector(FINE, channels=16, weights=None)
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
@@ -220,13 +220,13 @@ def trained(lesson, tmp_path_factory):
     return model, history, before
 
 
-def test_a_few_steps_on_one_picture_lower_the_loss(trained):
+def test_a_few_steps_on_one_image_lower_the_loss(trained):
     _, history, _ = trained
     assert history.columns.tolist() == ["epoch", "loss", "val_loss", "seconds"]
     assert history.loss[1] < 0.95 * history.loss[0]
 
 
-def test_training_changes_what_learns_and_nothing_else(trained, base_names):
+def test_training_changes_trainable_layers_only(trained, base_names):
     model, _, before = trained
     changed = {
         name
@@ -240,7 +240,7 @@ def test_training_changes_what_learns_and_nothing_else(trained, base_names):
     assert changed <= learning and changed & set(base_names)
     assert learning - changed <= set(
         base_names
-    )  # in a base from chance, a gradient may be too small to see
+    )  # gradients may vanish in a base with random weights
 
 
 def build_net() -> keras.Model:
@@ -252,12 +252,12 @@ def build_net() -> keras.Model:
 
 @pytest.mark.parametrize("reloaded_after", [None, 1, 4])
 def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_path):
-    """Also where the model was saved and loaded on the way."""
+    """The mean also survives saving and loading the model."""
     steps = 8
     model, mean = compile_detector(build_net(), steps, learning_rate=0.05), None
     momentum = model.optimizer.ema_momentum
     for step in range(steps):
-        target, _ = draw_answers(step, 0.5, points=4)
+        target, _ = draw_points(step, 0.5, points=4)
         pixels = np.random.default_rng(step).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
         model.train_on_batch(pixels, target)
         weights = model.get_weights()
@@ -275,14 +275,16 @@ def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_
         np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
-def test_the_rate_warms_up_and_falls():
+def test_the_learning_rate_warms_up_and_falls():
     steps, highest = 40, 1e-3
     schedule = compile_detector(build_net(), steps, highest).optimizer._learning_rate
-    rates = [float(schedule(step)) for step in range(steps + 1)]
-    top = int(np.argmax(rates))
-    assert rates[top] == pytest.approx(highest, rel=1e-3) and top == steps // 4
-    assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
-    assert rates[-1] < 0.01 * highest
+    learning_rates = [float(schedule(step)) for step in range(steps + 1)]
+    top = int(np.argmax(learning_rates))
+    assert learning_rates[top] == pytest.approx(highest, rel=1e-3) and top == steps // 4
+    assert (np.diff(learning_rates[: top + 1]) > 0).all() and (
+        np.diff(learning_rates[top:]) < 0
+    ).all()
+    assert learning_rates[-1] < 0.01 * highest
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +294,7 @@ def exported(trained, tmp_path_factory):
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 96)], ids=str)
-def test_the_exported_detector_equals_the_one_in_keras(size, trained, exported):
+def test_the_exported_detector_agrees_with_keras(size, trained, exported):
     pixels = np.random.default_rng(1).uniform(0, 255, (2, *size, 3)).astype(np.float32)
     (found,) = ort.InferenceSession(str(exported)).run(None, {"pixels": pixels})
     expected = keras.ops.convert_to_numpy(trained[0](pixels))
@@ -300,7 +302,7 @@ def test_the_exported_detector_equals_the_one_in_keras(size, trained, exported):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_an_exported_detector_says_what_whoever_loads_it_needs(exported):
+def test_an_exported_detector_holds_its_settings(exported):
     metadata = ort.InferenceSession(str(exported)).get_modelmeta().custom_metadata_map
     assert metadata["split"] == "abc"
     fcos = FCOS(path=exported)

@@ -1,4 +1,4 @@
-"""Export: an ONNX file answers as its model in Keras does, at any size, and its 8-bit version nearly so."""
+"""Export: an ONNX file agrees with its Keras model at any size, and its 8-bit version nearly."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ CONVOLUTIONS = 3
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    """Three convolutions, an addition of what was made smaller and larger again, and points of all cells."""
+    """Return a model of three convolutions with a down- and upsampled branch, like a detector's."""
     keras.utils.set_random_seed(0)
     pixels = keras.Input((None, None, 3), name="pixels")
     fine = keras.layers.Conv2D(64, 4, strides=4, activation="relu")(
@@ -55,16 +55,16 @@ def read_metadata(path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("size", [(1, 32, 32), (3, 64, 48), (2, 8, 96)], ids=str)
-def test_an_onnx_file_answers_as_keras_does_at_any_size(size, model, path):
+def test_an_onnx_file_agrees_with_keras_at_any_size(size, model, path):
     pixels = draw_pixels(7, size)
     expected = np.asarray(keras.ops.convert_to_numpy(model(pixels)))
-    assert expected.std() > 0.05  # or any constant would do
+    assert expected.std() > 0.05  # the model does not return a constant
     found = run_onnx(path, pixels)
     assert found.shape == (size[0], size[1] * size[2] // 16, 8)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_a_size_that_was_asked_for_is_the_only_one(model, tmp_path):
+def test_a_fixed_size_is_the_only_one_accepted(model, tmp_path):
     path = export_onnx(model, tmp_path / "fixed.onnx", (48, 64), {})
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape[1:] == [64, 48, 3]
@@ -75,7 +75,7 @@ def test_a_size_that_was_asked_for_is_the_only_one(model, tmp_path):
     assert read_metadata(path) == {}
 
 
-def test_what_the_file_says_is_read_back(path):
+def test_metadata_is_read_back(path):
     assert read_metadata(path) == METADATA
     onnx.checker.check_model(onnx.load(path))
 
@@ -88,22 +88,22 @@ def count_8_bit_weights(path) -> int:
 
 
 @pytest.mark.parametrize("keep_float", [(), ("answer",)], ids=str)
-def test_an_8_bit_file_is_smaller_and_answers_nearly_the_same(keep_float, path, batches, tmp_path):
-    target = quantize_onnx(path, tmp_path / "quantized.onnx", iter(batches), keep_float)
-    assert target == tmp_path / "quantized.onnx"
-    assert target.stat().st_size < 0.5 * path.stat().st_size
+def test_an_8_bit_file_is_smaller_and_agrees_nearly(keep_float, path, batches, tmp_path):
+    small = quantize_onnx(path, tmp_path / "quantized.onnx", iter(batches), keep_float)
+    assert small == tmp_path / "quantized.onnx"
+    assert small.stat().st_size < 0.5 * path.stat().st_size
     assert count_8_bit_weights(path) == 0
-    assert count_8_bit_weights(target) == CONVOLUTIONS - len(keep_float)
-    assert read_metadata(target) == METADATA
+    assert count_8_bit_weights(small) == CONVOLUTIONS - len(keep_float)
+    assert read_metadata(small) == METADATA
     for size in ((2, 64, 48), (1, 32, 96)):
         pixels = draw_pixels(9, size)
-        found, expected = run_onnx(target, pixels), run_onnx(path, pixels)
+        found, expected = run_onnx(small, pixels), run_onnx(path, pixels)
         assert found.shape == expected.shape
         assert not np.array_equal(found, expected)
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
 
 
-def test_the_float_file_stays_as_it_was(path, batches, tmp_path):
+def test_quantizing_does_not_change_the_float_file(path, batches, tmp_path):
     before = path.read_bytes()
     quantize_onnx(path, tmp_path / "quantized.onnx", batches[:1])
     assert path.read_bytes() == before

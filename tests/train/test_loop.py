@@ -1,4 +1,4 @@
-"""Training: stopped anywhere and taken up again, it ends where it would have ended, running mean and all."""
+"""The training loop: a stopped training resumes to the same end, with its running mean."""
 
 import keras
 import numpy as np
@@ -12,8 +12,8 @@ from utils.train.loop import train_epochs, without_autotune
 BATCH, STEPS, EPOCHS = 2, 3, 3
 
 
-def draw_batches(first_step: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (steps, B, 16, 16, 3) and what their four points should answer, each from its step's number alone."""
+def draw_steps(first_step: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw images (steps, B, 16, 16, 3) and targets of their four points; a step has one seed."""
     images, targets = [], []
     for step in range(first_step, first_step + steps):
         rng = np.random.default_rng(step)
@@ -28,11 +28,11 @@ def draw_batches(first_step: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_steps(first_step: int, steps: int) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(draw_batches(first_step, steps))
+    return tf.data.Dataset.from_tensor_slices(draw_steps(first_step, steps))
 
 
 def build_net() -> keras.Model:
-    """A detector of two layers."""
+    """Return a detector of two layers."""
     keras.utils.set_random_seed(0)
     pixels = keras.Input((16, 16, 3))
     maps = keras.layers.Conv2D(4, 4, strides=4, activation="relu")(
@@ -47,7 +47,7 @@ def build_compiled() -> keras.Model:
 
 
 def measure(model: keras.Model) -> dict[str, float]:
-    """A figure in which each weight has its part."""
+    """Return a number that depends on every weight."""
     return {"sum_of_weights": float(sum(np.abs(weights).sum() for weights in model.get_weights()))}
 
 
@@ -56,7 +56,7 @@ def train(run_dir, epochs=EPOCHS, steps=make_steps, **options) -> tuple[keras.Mo
 
 
 def get_state(model: keras.Model) -> list[np.ndarray]:
-    """Weights, moments, running means and the number of steps."""
+    """Return weights, moments, running means and the number of steps."""
     return model.get_weights() + [
         keras.ops.convert_to_numpy(variable) for variable in model.optimizer.variables
     ]
@@ -69,9 +69,10 @@ def assert_same(first: keras.Model, second: keras.Model) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A training without interruption: its model, history and folder."""
+    """Return model, history and folder of a training without interruption."""
     run_dir = tmp_path_factory.mktemp("whole")
-    return *train(run_dir), run_dir
+    model, history = train(run_dir)
+    return model, history, run_dir
 
 
 def test_no_epochs_change_nothing(tmp_path):
@@ -80,7 +81,7 @@ def test_no_epochs_change_nothing(tmp_path):
     assert len(history) == 0
 
 
-def test_the_history_has_a_row_an_epoch(whole):
+def test_the_history_has_one_row_per_epoch(whole):
     model, history, run_dir = whole
     assert set(history.columns) == {"epoch", "loss", "sum_of_weights", "seconds"}
     assert history.epoch.tolist() == list(range(1, EPOCHS + 1))
@@ -89,7 +90,7 @@ def test_the_history_has_a_row_an_epoch(whole):
     pd.testing.assert_frame_equal(pd.read_csv(run_dir / "history.csv"), history)
 
 
-def test_the_folder_holds_the_state_and_each_epochs_weights(whole):
+def test_the_folder_holds_the_state_and_the_weights_of_each_epoch(whole):
     model, history, run_dir = whole
     assert_same(keras.models.load_model(run_dir / "checkpoint.keras"), model)
     for epoch, figure in zip(history.epoch, history.sum_of_weights, strict=True):
@@ -97,12 +98,14 @@ def test_the_folder_holds_the_state_and_each_epochs_weights(whole):
         earlier.load_weights(run_dir / f"epoch_{epoch:03d}.weights.h5", skip_mismatch=False)
         assert measure(earlier)["sum_of_weights"] == pytest.approx(figure)
     assert {path.name for path in run_dir.iterdir()} == {
-        "checkpoint.keras", "history.csv", *(f"epoch_{epoch:03d}.weights.h5" for epoch in history.epoch),
-    }  # fmt: skip
+        "checkpoint.keras",
+        "history.csv",
+        *(f"epoch_{epoch:03d}.weights.h5" for epoch in history.epoch),
+    }
 
 
 class Stop(Exception):
-    """In the place of a power cut."""
+    """Stands for a power cut."""
 
 
 def stop_before(epoch: int):
@@ -115,14 +118,14 @@ def stop_before(epoch: int):
 
 
 def stop_within(epoch: int):
-    """The pictures of an epoch end in an error after a step."""
+    """Return steps that end in an error after the first step of an epoch."""
 
     def interrupted(first_step, steps):
         if first_step < epoch * STEPS:
             return make_steps(first_step, steps)
 
         def draw():
-            yield tuple(array[0] for array in draw_batches(first_step, 1))
+            yield tuple(array[0] for array in draw_steps(first_step, 1))
             raise Stop
 
         kinds = (tf.TensorSpec((BATCH, 16, 16, 3)), tf.TensorSpec((BATCH, 4, 9)))
@@ -134,12 +137,12 @@ def stop_within(epoch: int):
 STOPS = {
     "before the first": stop_before(0),
     "after the first": stop_before(1),
-    "amid the second": stop_within(1),
+    "within the second": stop_within(1),
 }
 
 
 @pytest.mark.parametrize("steps", STOPS.values(), ids=STOPS.keys())
-def test_a_stopped_training_goes_on_to_the_same_end(steps, whole, tmp_path):
+def test_a_stopped_training_resumes_to_the_same_end(steps, whole, tmp_path):
     with pytest.raises((Stop, tf.errors.OpError)):
         train(tmp_path, steps=steps)
     model, history = train(tmp_path)
@@ -150,8 +153,8 @@ def test_a_stopped_training_goes_on_to_the_same_end(steps, whole, tmp_path):
     )
 
 
-def test_a_row_whose_epoch_was_not_done_is_dropped(whole, tmp_path):
-    """As if it had stopped after the second row was written and before its checkpoint was."""
+def test_the_row_of_an_unfinished_epoch_is_dropped(whole, tmp_path):
+    """The state of a stop between writing the second row of the history and its checkpoint."""
     with pytest.raises(Stop):
         train(tmp_path, steps=stop_before(1))
     log = pd.read_csv(tmp_path / "history.csv")
@@ -161,30 +164,30 @@ def test_a_row_whose_epoch_was_not_done_is_dropped(whole, tmp_path):
     assert history.loss.tolist() == pytest.approx(whole[1].loss.tolist())
 
 
-def test_a_finished_training_is_taken_as_it_is(whole):
+def test_a_finished_training_is_loaded(whole):
     expected, expected_history, run_dir = whole
     model, history = train(run_dir, steps=stop_before(0))
     assert_same(model, expected)
     pd.testing.assert_frame_equal(history, expected_history)
 
 
-def test_each_epoch_asks_for_its_own_steps_and_is_announced(tmp_path):
-    asked, announced = [], []
+def test_each_epoch_takes_its_own_steps_after_its_callback(tmp_path):
+    taken, announced = [], []
 
     def note_steps(first_step, steps):
-        asked.append((first_step, steps))
+        taken.append((first_step, steps))
         return make_steps(first_step, steps)
 
     options = {"steps": note_steps, "before_epoch": lambda model, epoch: announced.append(epoch)}
     train(tmp_path, epochs=2, **options)
-    train(tmp_path, epochs=3, **options)  # goes on where the other ended
+    train(tmp_path, epochs=3, **options)  # resumes where the other ended
     assert announced == [0, 1, 2]
-    assert asked == [(epoch * STEPS, STEPS) for epoch in announced]
+    assert taken == [(epoch * STEPS, STEPS) for epoch in announced]
 
 
 @pytest.mark.parametrize("use_ema", [False, True], ids=["plain", "with a running mean"])
-def test_the_steps_are_those_of_plain_training(tmp_path, use_ema):
-    """Also where the optimizer keeps a running mean, which Keras would put into the weights after each epoch."""
+def test_the_steps_are_those_of_train_on_batch(tmp_path, use_ema):
+    """Keras would replace the weights by their running mean after each epoch."""
 
     def make_plain_steps(first_step, steps):
         return make_steps(first_step, steps).map(lambda image, target: (image, target[..., :8]))
@@ -194,7 +197,7 @@ def test_the_steps_are_those_of_plain_training(tmp_path, use_ema):
         net.compile(keras.optimizers.Adam(1e-2, use_ema=use_ema, ema_momentum=0.9), "mse")
     model, history = train_epochs(model, make_plain_steps, lambda model: {}, tmp_path, 2, STEPS)
     for epoch in range(2):
-        images, targets = draw_batches(epoch * STEPS, STEPS)
+        images, targets = draw_steps(epoch * STEPS, STEPS)
         losses = [
             expected.train_on_batch(image, target[..., :8])
             for image, target in zip(images, targets, strict=True)
@@ -204,10 +207,10 @@ def test_the_steps_are_those_of_plain_training(tmp_path, use_ema):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_the_stated_parallelism_gives_the_same_data():
+def test_without_autotune_the_data_are_the_same():
     numbers = tf.data.Dataset.range(20).map(
         lambda number: number * 2, num_parallel_calls=2, deterministic=True
     )
-    stated = numbers.with_options(without_autotune())
-    assert list(stated.as_numpy_iterator()) == list(range(0, 40, 2))
-    assert stated.options().autotune.enabled is False
+    untuned = numbers.with_options(without_autotune())
+    assert list(untuned.as_numpy_iterator()) == list(range(0, 40, 2))
+    assert untuned.options().autotune.enabled is False

@@ -1,4 +1,4 @@
-"""Pseudo-labels: what a stand-in finds beyond the labels is told, and boxes move as people's lie to a detector's."""
+"""Pseudo-labels: unlabelled faces are found, and detected boxes move to where people draw them."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ BOXES = {
 
 @pytest.fixture
 def photographs(tmp_path):
-    """Two pictures of three blocks each; people labelled the first two, whose tops they cut by a quarter."""
+    """Write two images of three blocks; the first two are labelled, less a quarter at the top."""
     rows = []
     for file in ("a.png", "b.png"):
         write_image(tmp_path / file, draw_blocks(*BOXES.items()))
@@ -34,7 +34,7 @@ def photographs(tmp_path):
     return tmp_path, pd.DataFrame(rows)
 
 
-def test_what_no_label_covers_is_found_no_face_rows_too(photographs):
+def test_unlabelled_faces_are_found_also_in_no_face_rows(photographs):
     root, labels = photographs
     found = pseudo_labels.find_unlabelled(labels, root, find_blocks)
     assert found.file.tolist() == ["a.png", "b.png"]
@@ -47,7 +47,7 @@ def test_what_no_label_covers_is_found_no_face_rows_too(photographs):
     assert nowhere.columns.tolist() == found.columns.tolist() and len(nowhere) == 0
 
 
-def test_the_offset_is_the_difference_of_the_edges(photographs):
+def test_the_offset_is_the_shift_of_the_edges(photographs):
     root, labels = photographs
     faces = labels[labels.class_name != "no_face"]
     offset = pseudo_labels.measure_offset(faces, root, find_blocks)
@@ -57,7 +57,7 @@ def test_the_offset_is_the_difference_of_the_edges(photographs):
     )
 
 
-def test_boxes_that_a_detector_drew_are_moved_to_where_people_would_draw_them(photographs):
+def test_detected_boxes_are_moved_to_where_people_would_draw_them(photographs):
     root, labels = photographs
     faces = labels[labels.class_name != "no_face"]
     drawn = faces.copy()
@@ -66,5 +66,5 @@ def test_boxes_that_a_detector_drew_are_moved_to_where_people_would_draw_them(ph
     pd.testing.assert_frame_equal(moved.sort_index(), faces, check_dtype=False)
     np.testing.assert_array_equal(
         drawn[BOX_COLUMNS].iloc[0], BOXES["with_mask"]
-    )  # the table given stays as it was
+    )  # the table given is not changed
     assert len(pseudo_labels.align_boxes(drawn.head(0), faces, root, find_blocks)) == 0

@@ -1,31 +1,31 @@
-"""The classic recipe trains its head alone, and a finished training is loaded rather than repeated."""
+"""The classic recipe trains its head only, and a finished training is loaded."""
 
 import numpy as np
 
 from utils.labels import read_labels
-from utils.train import recipes as classic
+from utils.train.recipes import build_classic, load_whole_images, train_classic
 
 
-def test_it_learns_its_head_alone_and_is_loaded_when_finished(tmp_path):
+def test_it_trains_its_head_only_and_a_finished_training_is_loaded(tmp_path):
     rng = np.random.default_rng(0)
     data = rng.integers(0, 255, (4, 224, 224, 3), np.uint8), np.array([0, 1, 0, 1])
-    before = classic.build_classic(weights=None)
-    model, history = classic.train_classic(data, data, tmp_path, epochs=1, weights=None)
+    before = build_classic(weights=None)
+    model, history = train_classic(data, data, tmp_path, epochs=1, weights=None)
     assert [weight.path for weight in before.trainable_weights] and len(
         model.trainable_weights
     ) == 4
     assert history.epoch.tolist() == [1] and (history.seconds > 0).all()
-    again, same = classic.train_classic(data, data, tmp_path, epochs=1, weights=None)
+    again, same = train_classic(data, data, tmp_path, epochs=1, weights=None)
     assert same.equals(history)
     for first, second in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
 
 
-def test_it_sees_whole_pictures_of_two_classes(tmp_path):
+def test_it_reads_whole_images_of_two_classes(tmp_path):
     from tests.small_data import make_small_data
 
     root = make_small_data(tmp_path / "small")
     table, _ = read_labels(root)
-    images, class_id = classic.load_whole_images(table, root)
+    images, class_id = load_whole_images(table, root)
     assert len(images) == len(table[table.source == "faces"]) == len(class_id)
     assert images.shape[1:] == (224, 224, 3) and set(class_id) == {0, 1}

@@ -1,4 +1,4 @@
-"""Views and mosaics: boxes follow the pixels, and what the points should answer gives the boxes back."""
+"""Views and mosaics: boxes follow the pixels, and decoding the targets gives the boxes back."""
 
 import numpy as np
 import pandas as pd
@@ -24,11 +24,11 @@ from utils.train.views import (
 SIZE = 128  # of a view
 COLOURS = np.array(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
-)  # of the block that stands for a face of each class
+)  # of the block that stands for a face, by class
 
 
 def draw_photograph(xyxy, class_id=(0, 1, 2), ignored=(), resolution_wh=(300, 200)) -> Photograph:
-    """A black photograph with a block for each face, one of each colour at most."""
+    """Return a black photograph with a block for each face, at most one of each colour."""
     image = np.zeros((*resolution_wh[::-1], 3), np.uint8)
     for (x_min, y_min, x_max, y_max), number in zip(xyxy, class_id, strict=False):
         image[y_min:y_max, x_min:x_max] = COLOURS[number]
@@ -41,8 +41,8 @@ PHOTOGRAPHS = {
     "three faces": draw_photograph([(20, 30, 60, 80), (120, 60, 200, 170), (230, 20, 250, 50)]),
     "small ones": draw_photograph([(30, 30, 42, 46), (150, 90, 170, 112), (270, 180, 288, 200)]),
     "at the corners": draw_photograph([(0, 0, 50, 40), (260, 150, 300, 200), (250, 0, 300, 60)]),
-    "nothing but a face": draw_photograph([(0, 0, 90, 110)], resolution_wh=(90, 110)),
-    "a narrow picture": draw_photograph(
+    "one face fills it": draw_photograph([(0, 0, 90, 110)], resolution_wh=(90, 110)),
+    "a narrow image": draw_photograph(
         [(0, 20, 24, 50), (2, 300, 22, 330)], resolution_wh=(24, 400)
     ),
     "larger than a view": draw_photograph([(200, 100, 500, 480)], resolution_wh=(640, 500)),
@@ -50,7 +50,7 @@ PHOTOGRAPHS = {
 
 
 def find_colour(image: np.ndarray, class_id: int) -> np.ndarray | None:
-    """The box around the pixels that are more of a class's colour than of anything else."""
+    """Return the box around the pixels that have mostly the colour of a class."""
     pixels = image.astype(int)
     others = np.delete(pixels, class_id, axis=2).max(axis=2)
     rows, columns = np.nonzero(pixels[:, :, class_id] - others > 127)
@@ -76,14 +76,14 @@ def test_boxes_follow_the_pixels(photo):
         if {0, 1} <= set(view.class_id.tolist()):
             first, second = (view.xyxy[view.class_id == number][0, 0] for number in (0, 1))
             orders.add(bool(first < second))
-    assert kept >= 100  # most views have the face that they are about
+    assert kept >= 100  # most views keep the face they are drawn around
     if len(photo.xyxy) == 3:
         assert orders == {True, False}  # mirrored and not
 
 
 @pytest.mark.parametrize("photo", PHOTOGRAPHS.values(), ids=PHOTOGRAPHS.keys())
-def test_a_face_in_sight_is_kept_or_ignored(photo):
-    """What shows of a face lies inside a box of one of the two kinds, so that no point calls it background."""
+def test_a_visible_face_is_kept_or_ignored(photo):
+    """The visible part of a face lies in a kept or an ignored box: none becomes background."""
     cut = 0
     for seed in range(150):
         view = cut_view(photo, SIZE, np.random.default_rng(seed))
@@ -100,7 +100,7 @@ def test_a_face_in_sight_is_kept_or_ignored(photo):
 
 
 def test_ignored_boxes_follow_the_pixels_too():
-    """The green block is nobody's label: its box comes along among the ignored."""
+    """The green block has no label; its box is among the ignored ones."""
     drawn = draw_photograph([(40, 40, 90, 100), (150, 50, 210, 120)])
     photo = Photograph(drawn.image, drawn.xyxy[:1], drawn.class_id[:1], drawn.xyxy[1:])
     seen = 0
@@ -115,8 +115,8 @@ def test_ignored_boxes_follow_the_pixels_too():
     assert seen > 20
 
 
-def test_beside_the_photograph_a_view_is_grey():
-    photo = draw_photograph([(0, 0, 30, 30)], resolution_wh=(30, 30))  # a face and nothing else
+def test_outside_the_photograph_a_view_is_grey():
+    photo = draw_photograph([(0, 0, 30, 30)], resolution_wh=(30, 30))  # one face fills it
     shares = []
     for seed in range(60):
         view = cut_view(photo, SIZE, np.random.default_rng(seed))
@@ -129,7 +129,7 @@ def test_beside_the_photograph_a_view_is_grey():
     assert max(shares) > 0.5
 
 
-def test_a_view_leaves_its_photograph_as_it_was():
+def test_changing_a_view_does_not_change_its_photograph():
     photo = PHOTOGRAPHS["three faces"]
     before = photo.image.copy(), photo.xyxy.copy()
     for seed in range(10):
@@ -141,7 +141,7 @@ def test_a_view_leaves_its_photograph_as_it_was():
 
 
 @pytest.mark.parametrize("cells", [1, 2, 4])
-def test_a_mosaic_is_views_side_by_side(cells):
+def test_a_mosaic_holds_views_side_by_side(cells):
     photos, side = (list(PHOTOGRAPHS.values()) * 3)[: cells**2], SIZE // cells
     corners = [(column * side, row * side) for row in range(cells) for column in range(cells)]
     for seed in range(40):
@@ -167,7 +167,7 @@ SPARSE = [(10, 12, 34, 40), (70, 8, 120, 60), (20, 70, 60, 122), (90, 90, 99, 10
 
 @pytest.mark.parametrize("strides", [(8, 16, 32), (4, 8, 16, 32), (4, 8, 16)], ids=str)
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_a_net_that_answers_as_asked_gives_the_faces_back(strides, count):
+def test_decoding_perfect_outputs_gives_the_faces_back(strides, count):
     boxes = np.array(SPARSE[:count], np.float32).reshape(-1, 4)
     class_id = np.arange(count) % 3
     target = encode_targets(
@@ -175,7 +175,7 @@ def test_a_net_that_answers_as_asked_gives_the_faces_back(strides, count):
     )
     assert target.shape == (len(grid_points((SIZE, SIZE), strides)[0]), TARGET_SIZE)
     assert (target.dtype, set(np.unique(target[:, 8]))) == (np.float32, {1})
-    reach = np.log(np.expm1(np.maximum(target[:, 4:8], 1e-3)))  # softplus makes the distances of it
+    reach = np.log(np.expm1(np.maximum(target[:, 4:8], 1e-3)))  # the inverse of softplus
     output = np.concatenate([9 * target[:, :3], 18 * target[:, 3:4] - 9, reach], axis=1)
     found = decode_faces(output, (SIZE, SIZE), strides)
     assert len(found) == count
@@ -186,15 +186,15 @@ def test_a_net_that_answers_as_asked_gives_the_faces_back(strides, count):
         np.testing.assert_allclose(found.y_prob.sum(axis=1), 1, atol=1e-6)
 
 
-def test_targets_say_what_the_points_were_assigned():
+def test_targets_agree_with_the_assignment():
     strides = (8, 16, 32)
     boxes, ignored = np.array(SPARSE[:2], np.float32), np.array([[10, 60, 70, 120]], np.float32)
     view = Photograph(np.zeros((SIZE, SIZE, 3), np.uint8), boxes, np.array([2, 1]), ignored)
-    face, unsure = assign_faces(boxes, *grid_points((SIZE, SIZE), strides), ignored)
+    face, ignore = assign_faces(boxes, *grid_points((SIZE, SIZE), strides), ignored)
     target = encode_targets(view, strides)
     np.testing.assert_array_equal(target[:, 3], face >= 0)
-    np.testing.assert_array_equal(target[:, 8], ~unsure)
-    assert unsure.any()
+    np.testing.assert_array_equal(target[:, 8], ~ignore)
+    assert ignore.any()
     np.testing.assert_array_equal(
         target[face >= 0, :3].argmax(axis=1), np.array([2, 1])[face[face >= 0]]
     )
@@ -236,7 +236,7 @@ def test_without_boxes_there_are_no_photographs(rows, root):
     assert load_photographs(make_label_table(rows), root) == []
 
 
-def test_photographs_are_read_once_with_their_faces(root):
+def test_photographs_are_read_with_their_faces(root):
     rows = [
         *make_rows("small.png", (40, 60, 120, 180), class_name="without_mask"),
         *make_rows("large.png", (40, 60, 120, 180)),
@@ -252,7 +252,7 @@ def test_photographs_are_read_once_with_their_faces(root):
         MASK_CLASSES.index("with_mask"),
     ]
     assert (small.ignored.shape, small.image.shape) == ((0, 4), (200, 300, 3))
-    assert large.image.shape == (450, MAX_SIDE, 3)  # half its size, and its boxes with it
+    assert large.image.shape == (450, MAX_SIDE, 3)  # half its size, as are its boxes
     np.testing.assert_allclose(large.xyxy, [(20, 30, 60, 90)])
     np.testing.assert_allclose(large.ignored, [(200, 250, 220, 280)])
     np.testing.assert_allclose(find_colour(large.image, 1), large.xyxy[0], atol=1)
@@ -271,12 +271,12 @@ def test_crowds_and_rare_classes_are_drawn_more_often():
     )
     weights = view_weights([one, four, bare, badly, one, one], share=0.6, others=2)
     assert weights.sum() == pytest.approx(1)
-    assert weights[4:].tolist() == pytest.approx([0.2, 0.2])  # the others, alike
+    assert weights[4:].tolist() == pytest.approx([0.2, 0.2])  # the others, evenly
     assert weights[:4].sum() == pytest.approx(0.6)
     assert weights[0] < weights[1] and weights[0] < weights[2] < weights[3]
     assert view_weights([one, four], share=0.6, others=0).sum() == pytest.approx(
         1
-    )  # no others: all is the first's
+    )  # no others: the first part gets all
 
 
 def read_batches(*args, **options) -> tuple[np.ndarray, np.ndarray]:
@@ -284,7 +284,7 @@ def read_batches(*args, **options) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(images), np.concatenate(targets)
 
 
-def test_a_training_taken_up_again_sees_what_it_would_have_seen():
+def test_a_resumed_training_sees_the_same_views():
     photos, strides = list(PHOTOGRAPHS.values()), (8, 16, 32)
     draw = (photos, np.ones(len(photos)), 64, strides)
     images, targets = read_batches(*draw, batch_size=4, first_step=0, steps=6, seed=5)
@@ -302,8 +302,8 @@ def test_a_training_taken_up_again_sees_what_it_would_have_seen():
     assert not any(np.array_equal(image, same) for image, same in zip(images, other, strict=True))
 
 
-def test_photographs_are_drawn_by_their_weights():
-    """Two photographs of one face each, of two classes: one is drawn three times as often."""
+def test_photographs_are_drawn_with_their_weights():
+    """Of two photographs of one face each, one is drawn three times as often."""
     photos = [draw_photograph([(40, 40, 90, 100)], (number,)) for number in (0, 2)]
     _, targets = read_batches(
         photos, np.array([3, 1]), 64, (8, 16, 32), batch_size=50, first_step=0, steps=8
@@ -311,7 +311,7 @@ def test_photographs_are_drawn_by_their_weights():
     classes = targets[:, :, :3].max(axis=1)
     alone = classes[classes.sum(axis=1) == 1]
     assert len(alone) > 200
-    assert 0.65 < alone[:, 0].mean() < 0.9  # a mosaic of four is seldom of the rarer one alone
+    assert 0.65 < alone[:, 0].mean() < 0.9  # a mosaic of four seldom has the rarer one only
     assert not classes[:, 1].any()
     none = read_batches(
         photos, np.array([0, 1]), 64, (8, 16, 32), batch_size=20, first_step=0, steps=2

@@ -1,4 +1,4 @@
-"""Random changes to training images: light and colours, loss of detail, and the views of a face crop.
+"""Random changes to training images: colours, loss of detail, and the views of a face crop.
 
 Every function draws from the generator it is given, so the same state gives the same image.
 """
@@ -27,9 +27,9 @@ def color_jitter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = 255 * (image / np.float32(255)) ** gamma
 
     exposure = rng.uniform(0.6, 1.35)
-    colour_cast = rng.uniform(0.88, 1.12, 3)
+    color_cast = rng.uniform(0.88, 1.12, 3)
     brightness = rng.uniform(-25, 25)
-    light = light * (exposure * colour_cast).astype(np.float32) + brightness
+    light = light * (exposure * color_cast).astype(np.float32) + brightness
 
     if rng.random() < 0.1:
         light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
@@ -37,7 +37,7 @@ def color_jitter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blur, add noise and compress as JPEG, each at random; about half of the images stay as they are.
+    """Blur, add noise and compress as JPEG, each at random; about half of the images stay the same.
 
     Args:
         image: (H, W, 3) uint8.
@@ -54,7 +54,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.3:
         quality = int(rng.integers(25, 85))
         _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
     return image
 
 
@@ -93,7 +93,7 @@ def augment_face(
 def _lower_resolution(
     crop: np.ndarray, visible_share: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Shrink a crop so that its face is as small as one at the back of a scene; enlarging it later loses detail."""
+    """Shrink a crop to the size of a face at the back of a scene, so that it loses detail."""
     smallest, largest = SMALL_FACE_SIDES
     side = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
     longer_side = max(crop.shape[:2])
@@ -106,7 +106,7 @@ def _lower_resolution(
 def _warp(
     crop: np.ndarray, visible_share: float, input_size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Cut the visible part of a crop out, rotated, sheared, zoomed, shifted and mirrored, in one interpolation."""
+    """Rotate, shear, zoom, shift and mirror the visible part of a crop, in one interpolation."""
     height, width = crop.shape[:2]
     visible_wh = np.array([width, height], float) * visible_share
     if rng.random() < 0.5:
@@ -135,7 +135,7 @@ def _warp(
 
 
 def _hide_part(view: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Paste a shrunken other crop at a random place, as hats, hair, hands and other heads hide faces."""
+    """Paste another crop, shrunk, at a random place, as hats, hands and other heads hide faces."""
     size = len(view)
     width, height = rng.integers(size // 10, size // 3, 2)
     x = rng.integers(0, size - width)

@@ -1,4 +1,4 @@
-"""The mask classifier: MobileNetV2 with a new head, trained in two stages, calibrated and explained by Grad-CAM."""
+"""The mask classifier: MobileNetV2 with a new head; its training, calibration and Grad-CAM."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def extract_features(model: keras.Model, images: np.ndarray, batch_size: int = 6
     Args:
         model: from ``build_classifier``.
         images: (N, S, S, 3) in 0-255.
-        batch_size: images a step.
+        batch_size: images per batch.
     """
     base = tf.function(keras.Model(model.input, model.get_layer("features").output))
     features = []
@@ -96,7 +96,9 @@ def train_head(
     epochs: int = 20,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Train the last layer on cached features, which takes seconds; running the base at each step takes minutes.
+    """Train the last layer on cached features.
+
+    This takes seconds, where running the base at each step would take minutes.
 
     Args:
         model: from ``build_classifier``; its "logits" layer is trained in place.
@@ -133,7 +135,9 @@ def train_head(
 def compile_fine_tuning(
     model: keras.Model, steps: int, learning_rate: float = 4e-4, warmup_steps: int = 150
 ) -> keras.Model:
-    """Compile a model with AdamW, cross-entropy with label smoothing, and a warm-up followed by a cosine decay.
+    """Compile a model with AdamW and cross-entropy with label smoothing.
+
+    The learning rate warms up and then decays along a cosine.
 
     Args:
         model: compiled in place.
@@ -178,7 +182,7 @@ def fine_tune(
         validation: (N, S, S, 3) images and (N, C) one-hot classes.
         run_dir: a folder for this training alone.
         epochs: length of the training.
-        steps_per_epoch: batches an epoch.
+        steps_per_epoch: batches per epoch.
         learning_rate: the highest one.
 
     Returns:
@@ -216,7 +220,13 @@ def fine_tune(
 
 
 def average_weights(model: keras.Model, run_dir: str | Path, epochs: range) -> keras.Model:
-    """Set a model's weights to the mean of those that ``fine_tune`` wrote after these epochs, numbered from 1."""
+    """Set a model's weights to the mean of those that ``fine_tune`` wrote after some epochs.
+
+    Args:
+        model: gets the weights, in place.
+        run_dir: the folder of the training.
+        epochs: numbered from 1.
+    """
     sums: list[np.ndarray] = []
     for epoch in epochs:
         model.load_weights(Path(run_dir) / f"epoch_{epoch:03d}.weights.h5")
@@ -234,7 +244,7 @@ def add_calibration(model: keras.Model, temperature: float, bias: np.ndarray) ->
 
     Args:
         model: with logits (N, C).
-        temperature: from ``evaluate``'s calibration.
+        temperature: from ``evaluate.fit_temperature``.
         bias: (C,), added to the scaled logits.
     """
     calibration = keras.layers.Rescaling(1 / temperature, offset=bias.tolist(), name="calibration")

@@ -1,4 +1,4 @@
-"""Training faces of the classifier: crops in memory, how often each is drawn, and their augmented batches."""
+"""Training faces of the classifier: crops in memory, sampling weights and augmented batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from utils.labels import BOX_COLUMNS
 from utils.train.augment import augment_face
 from utils.train.loop import make_batches
 
-CONTEXT = 0.5  # padding of training crops, a share of the box's side: real pixels for rotations and shifts
+# Padding of training crops, a share of the box's side: rotations and shifts then show real pixels.
+CONTEXT = 0.5
 MAX_SIDE = 224  # pixels: larger crops are shrunk to it in memory
 
 
@@ -59,7 +60,7 @@ def _crop_rows(
 
 
 def load_crops(table: pd.DataFrame, root: str | Path) -> FaceCrops:
-    """Read the faces of a label table with context around them for training, and show a progress bar.
+    """Read the faces of a label table with context around them, and show a progress bar.
 
     Args:
         table: a label table; the face of a row without a box is its whole image.
@@ -122,17 +123,20 @@ def make_face_dataset(
     steps: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Return batches of augmented faces, (B, S, S, 3) float32 in 0-255, and their one-hot classes, (B, C).
+    """Return batches of augmented faces and their classes.
 
     Args:
         crops: the faces to draw from.
         weights: (N,) how often each face is drawn, from ``sample_weights``; any scale.
         input_size: S, pixels.
         batch_size: B.
-        first_step: the number of the first batch; face number i of a training depends on ``(seed,
-            i)`` alone.
+        first_step: the number of the first batch; face number i of a training depends on
+            ``(seed, i)`` alone.
         steps: number of batches.
         seed: of the training.
+
+    Returns:
+        A dataset of (B, S, S, 3) float32 in 0-255 and one-hot (B, C).
     """
     cumulative = np.cumsum(weights)
     one_hot = np.eye(len(CLASS_NAMES), dtype=np.float32)

@@ -20,23 +20,20 @@ from utils.classes import MASK_CLASSES
 from utils.train.loop import train_epochs
 from utils.train.targets import IS_FACE
 
-BASE_OUTPUTS = {  # stride: the layer of MobileNetV2 whose maps feed that level
+# The layer of MobileNetV2 whose maps feed the level of each stride.
+BASE_OUTPUTS = {
     4: "block_3_expand_relu",
     8: "block_6_expand_relu",
     16: "block_13_expand_relu",
     32: "block_16_project_BN",
 }
 FIRST_TRAINED_LAYER = "block_5_expand"  # of the base, until unfreeze_detector
-INITIAL_FACE_LOGIT = (
-    -4.0
-)  # few points are faces: RetinaNet's prior (Lin et al., 2017, arXiv 1708.02002)
+# Few points are faces: the prior of RetinaNet (Lin et al., 2017, arXiv 1708.02002).
+INITIAL_FACE_LOGIT = -4.0
 INITIAL_DISTANCE = 1.0  # before softplus; about 1.3 strides
 
-CLASS_WEIGHTS = (
-    1.0,
-    2.0,
-    4.0,
-)  # of with_mask, without_mask, mask_worn_incorrectly: the rarer, the larger
+# Of with_mask, without_mask and mask_worn_incorrectly: the rarer the class, the larger.
+CLASS_WEIGHTS = (1.0, 2.0, 4.0)
 FACE_LOSS_WEIGHT = 2.0
 CLASS_LOSS_WEIGHT = 0.5
 BOX_LOSS_WEIGHT = 1.5
@@ -47,7 +44,9 @@ FOCUS = 2  # gamma of the varifocal loss
 def build_detector(
     strides: tuple[int, ...] = (8, 16, 32), channels: int = 64, weights: str | None = "imagenet"
 ) -> keras.Model:
-    """Build MobileNetV2 (Sandler et al., 2018) with a top-down neck (FPN: Lin et al., 2017) and a head a level.
+    """Build the network: a base, a top-down neck and a head for each level.
+
+    The base is MobileNetV2 (Sandler et al., 2018), the neck an FPN (Lin et al., 2017).
 
     Args:
         strides: of the levels, pixels; from 4, 8, 16, 32, each twice the one before.
@@ -95,7 +94,10 @@ def _freeze_lower_blocks(base: keras.Model) -> None:
 def _build_neck(
     base: keras.Model, strides: tuple[int, ...], channels: int
 ) -> dict[int, keras.KerasTensor]:
-    """Return the maps of each level by stride: those of the base plus the enlarged ones of the next coarser level."""
+    """Return the maps of each level, by stride.
+
+    They are those of the base plus the enlarged ones of the next coarser level.
+    """
     levels: dict[int, keras.KerasTensor] = {}
     coarser = None
     for stride in reversed(strides):
@@ -149,7 +151,7 @@ def _separable_conv(x: keras.KerasTensor, filters: int, name: str) -> keras.Kera
 
 
 def unfreeze_detector(model: keras.Model) -> keras.Model:
-    """Make the early blocks trainable too, in place, and return the model; frozen batch norms stay frozen."""
+    """Make the early blocks trainable too, in place; frozen batch norms stay frozen."""
     for layer in model.layers:
         if not isinstance(layer, layers.BatchNormalization):
             layer.trainable = True
@@ -160,15 +162,15 @@ def unfreeze_detector(model: keras.Model) -> keras.Model:
 def detection_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     """Return the loss of a batch: is a point a face, which class, and where is its box.
 
-    With sums over the points and BCE and CE for binary and categorical cross-entropy::
+    The sum is over all points; BCE and CE are binary and categorical cross-entropy::
 
-        loss = (2 * sum(face_loss) + 0.5 * sum(class_loss) + 1.5 * sum(box_loss)) / number of face
-        points
+        loss = sum(2 * face_loss + 0.5 * class_loss + 1.5 * box_loss) / number of face points
 
-        face_loss  = q * BCE(q, p)           at face points
-                   = 0.75 * p**2 * BCE(0, p) at background points, 0 at ignored points
-        class_loss = class weight * CE       at face points
-        box_loss   = 1 - GIoU                at face points
+        face_loss  = q * BCE(q, p)            at face points
+                     0.75 * p**2 * BCE(0, p)  at background points
+                     0                        at ignored points
+        class_loss = class weight * CE        at face points, else 0
+        box_loss   = 1 - GIoU                 at face points, else 0
 
     p is the predicted probability of a face, and its target q is the IoU of the predicted box with
     the true one. So the best of several boxes gets the highest confidence, and easy background
@@ -206,7 +208,7 @@ def detection_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 
 
 def _iou_and_giou(true: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return IoU and generalised IoU, (...), of boxes given as distances (..., 4) from one point to their edges.
+    """Return IoU and generalised IoU of boxes around one point, given as distances (..., 4).
 
     GIoU = IoU - (hull - union) / hull. As both boxes hold the point, the smaller distance of each
     edge bounds their intersection and the larger one their hull.
@@ -228,7 +230,10 @@ def _iou_and_giou(true: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.
 def compile_detector(
     model: keras.Model, steps: int, learning_rate: float = 1.2e-3, warmup_steps: int = 200
 ) -> keras.Model:
-    """Compile a model with ``detection_loss`` and AdamW, a warm-up, a cosine decay and a running mean of the weights.
+    """Compile a model with ``detection_loss`` and AdamW.
+
+    The learning rate warms up and then decays along a cosine. The optimizer keeps a running mean of
+    the weights.
 
     Args:
         model: compiled in place.
@@ -275,7 +280,7 @@ def train_detector(
         validation: batches of views of the validation photographs, the same after each epoch.
         run_dir: a folder for this training alone.
         epochs: length of the training.
-        steps_per_epoch: batches an epoch.
+        steps_per_epoch: batches per epoch.
         learning_rate: the highest one.
 
     Returns:
@@ -299,6 +304,6 @@ def train_detector(
 
 
 def take_mean_weights(model: keras.Model) -> keras.Model:
-    """Replace the weights of a model that was just trained by their running mean, and return the model."""
+    """Replace the weights of a model that was just trained by their running mean."""
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model

@@ -171,7 +171,7 @@ def quantize_onnx(
 
 
 def _find_nodes(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
-    """Return the names of the nodes that come from Keras layers whose names begin with one of these.
+    """Return the names of the nodes that come from Keras layers with names that begin so.
 
     ONNX Runtime's optimizer merges nodes; the layer's name remains in the name of the node, an
     input or an output.

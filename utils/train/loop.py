@@ -50,7 +50,7 @@ def make_batches(
     steps: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Return a dataset of batches that are drawn while the training runs, on two threads, in a fixed order.
+    """Return a dataset of batches that are drawn during the training, on two threads, in order.
 
     Example number i of a training depends on ``(seed, i)`` alone. A training that is resumed at
     ``first_step`` sees the batches that it would have seen without the stop.
@@ -58,7 +58,7 @@ def make_batches(
     Args:
         draw_example: takes a random generator and returns an input and its target, both float32.
         shapes: of the input and of the target.
-        batch_size: examples a step.
+        batch_size: examples per batch.
         first_step: the number of the first batch, 0 at the start of a training.
         steps: number of batches.
         seed: of the training.
@@ -83,8 +83,8 @@ class KeepWeights(keras.callbacks.Callback):
     """Restore the weights of the last step after ``fit``.
 
     An optimizer with ``use_ema=True`` keeps a running mean of the weights, and Keras puts this mean
-    in the place of the weights whenever ``fit`` ends. ``train_epochs`` calls ``fit`` once an epoch,
-    so without this callback every epoch would start from the mean.
+    in the place of the weights whenever ``fit`` ends. ``train_epochs`` calls ``fit`` for each
+    epoch, so without this callback every epoch would start from the mean.
     """
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -119,7 +119,7 @@ def train_epochs(
             history.
         run_dir: a folder for this training alone.
         epochs: length of the whole training.
-        steps_per_epoch: batches an epoch.
+        steps_per_epoch: batches per epoch.
         name: of the progress bar.
         before_epoch: called with the model and the epoch's number (from 0), to set what a
             checkpoint does not hold, such as the state of random generators.

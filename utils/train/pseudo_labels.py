@@ -1,4 +1,4 @@
-"""Labels from a trained detector: faces without a label, and boxes for images whose class alone is known."""
+"""Labels from a trained detector: unlabelled faces, and boxes for images with a class alone."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from utils.detect import Detector, find_faces
 from utils.evaluate import match_boxes
 from utils.labels import BOX_COLUMNS
 
-MATCH_IOU = (
-    0.35  # at which a detected box and a labelled one are the same face, though their edges differ
-)
+# A detected and a labelled box with this IoU are the same face. It is low, as their edges differ.
+MATCH_IOU = 0.35
 
 
 def find_unlabelled(
@@ -86,7 +85,7 @@ def measure_offset(
 
 
 def move_boxes(labels: pd.DataFrame, offset: np.ndarray) -> pd.DataFrame:
-    """Return a label table whose boxes have each edge moved by ``offset`` (4,), shares of the box's sides."""
+    """Return a label table with its boxes' edges moved by ``offset`` (4,), shares of the sides."""
     boxes = labels[BOX_COLUMNS].to_numpy(float)
     sides = boxes[:, 2:] - boxes[:, :2]
     moved = labels.copy()
@@ -97,7 +96,7 @@ def move_boxes(labels: pd.DataFrame, offset: np.ndarray) -> pd.DataFrame:
 def align_boxes(
     labels: pd.DataFrame, examples: pd.DataFrame, root: str | Path, detector: Detector
 ) -> pd.DataFrame:
-    """Return a label table whose detected boxes are moved to where people would draw them, class by class.
+    """Return a label table with detected boxes moved to where people would draw them, by class.
 
     Args:
         labels: a label table whose boxes were drawn by the detector.

@@ -1,4 +1,4 @@
-"""The classic recipe of 2020-21, to compare with: MobileNetV2 with a frozen base on whole web images of two classes.
+"""The classic recipe of 2020-21, to compare with: a frozen MobileNetV2 on whole web images.
 
 MobileNetV2 at 224 pixels, frozen; average pooling, 128 units, dropout; Adam at 1e-4; 20 epochs with
 batches of 32 and rotation, zoom, shift, shear and flip. Every epoch runs every image through the
@@ -55,13 +55,13 @@ def build_classic(weights: str | None = "imagenet") -> keras.Model:
 
 
 def select_whole_images(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a label table that the tutorials train on: whole web images of two classes."""
+    """Return the rows of a label table that the tutorials train on: whole images of two classes."""
     has_no_box = table[BOX_COLUMNS[0]].isna()
     return table[has_no_box & table.class_name.isin(CLASS_NAMES[:2])]
 
 
 def load_whole_images(table: pd.DataFrame, root: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the images of ``select_whole_images``, (N, 224, 224, 3) uint8, and return them with their (N,) class ids."""
+    """Read the images of ``select_whole_images``: (N, 224, 224, 3) uint8 and (N,) class ids."""
     rows = select_whole_images(table)
     images = np.empty((len(rows), CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3), np.uint8)
     for position, file in enumerate(tqdm(rows.file, desc="reading images", unit="image")):
@@ -84,7 +84,7 @@ def augment_classic(seed: int = 0) -> keras.Sequential:
 
 
 class _EpochTimer(keras.callbacks.Callback):
-    """Add the seconds of each epoch to its logs; it must stand before the callback that writes them."""
+    """Add the seconds of each epoch to its logs; goes before the callback that writes them."""
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._started = time.perf_counter()
@@ -101,7 +101,9 @@ def train_classic(
     epochs: int = 20,
     weights: str | None = "imagenet",
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train the classic recipe. A finished training in ``run_dir`` is loaded, an interrupted one resumes.
+    """Train the classic recipe.
+
+    A finished training in ``run_dir`` is loaded, an interrupted one resumes.
 
     Args:
         train: (N, 224, 224, 3) uint8 images and (N,) class ids, 0 or 1.

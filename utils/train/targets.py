@@ -1,4 +1,4 @@
-"""Targets of the face detector: which point of the grid learns which face, and what the network should output there.
+"""Targets of the face detector: which point learns which face, and what it should output.
 
 The assignment is that of FCOS with centre sampling: Tian et al., "FCOS: A Simple and Strong
 Anchor-Free Object Detector", 2020 (arXiv 2006.09214).
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 6  # strides: a point learns faces whose longer side is below it, from half of it on
 CENTER_RADIUS = 1.5  # strides: a point learns a face only if it is this near to the face's centre
 IS_FACE = len(MASK_CLASSES)  # position of "is this point a face" in targets and outputs
-TARGET_SIZE = len(MASK_CLASSES) + 6  # numbers a point, see encode_targets
+TARGET_SIZE = len(MASK_CLASSES) + 6  # numbers per point, see encode_targets
 
 
 def assign_faces(
@@ -47,7 +47,7 @@ def assign_faces(
     xyxy = as_boxes(xyxy)
     in_ignored = np.zeros(len(points), bool)
     if ignored is not None:
-        in_ignored = _is_inside(points, as_boxes(ignored)).any(axis=1)
+        in_ignored = np.any(_is_inside(points, as_boxes(ignored)), axis=1)
     if len(xyxy) == 0:
         return np.full(len(points), -1), in_ignored
 
@@ -68,10 +68,10 @@ def assign_faces(
 
 
 def _is_inside(points: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-    """Return a (P, N) mask: which of the points (P, 2) lie strictly inside which of the boxes (N, 4)."""
+    """Return a (P, N) mask: which points (P, 2) lie strictly inside which boxes (N, 4)."""
     after_start = points[:, None] > xyxy[None, :, :2]
     before_end = points[:, None] < xyxy[None, :, 2:]
-    return (after_start & before_end).all(axis=2)
+    return np.all(after_start & before_end, axis=2)
 
 
 def encode_targets(view: Photograph, strides: tuple[int, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Training views of the face detector: parts of photographs at random scales, alone or as mosaics, and their batches."""
+"""Training views of the face detector: parts of photographs at random scales, and mosaics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ REFERENCE_SIZE = 320  # pixels: the side of a view for which SCALE_RANGE holds
 SCALE_RANGE = (0.5, 2.4)  # of a photograph in such a view; other sizes by the root of their ratio
 MIN_FACE_SIDE = 5.0  # pixels: a smaller face in a view is ignored
 MIN_TARGET_SIDE = 7.0  # pixels: the face that a view is drawn around is not made smaller
-MOSAIC_SHARES = {1: 0.5, 2: 0.3, 4: 0.2}  # cells a side: share of the views
+# Of all views, the share that are mosaics of 1, 2 and 4 cells per side.
+MOSAIC_SHARES = {1: 0.5, 2: 0.3, 4: 0.2}
+WITHOUT_MASK = MASK_CLASSES.index("without_mask")
+WORN_INCORRECTLY = MASK_CLASSES.index("mask_worn_incorrectly")
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def cut_view(photo: Photograph, size: int, rng: np.random.Generator) -> Photogra
 
 
 def _draw_scale(box: np.ndarray, size: int, rng: np.random.Generator) -> float:
-    """Draw the scale of a view around a face, so that the face fits in and is not too small to learn."""
+    """Draw the scale of a view so that its face fits in and is not too small to learn."""
     factor = (size / REFERENCE_SIZE) ** 0.5
     side = (box[2:] - box[:2]).max()
     high = SCALE_RANGE[1] * factor
@@ -157,7 +160,7 @@ def _render_view(
     Args:
         image: (H, W, 3) uint8.
         corner: (2,) the view's top left corner, pixels of the image; may lie outside.
-        scale: (2,) pixels of the view a pixel of the image.
+        scale: (2,) pixels of the view per pixel of the image.
         size: side of the view, pixels.
 
     Returns:
@@ -188,12 +191,12 @@ def _mirror_boxes(xyxy: np.ndarray, size: int) -> np.ndarray:
 
 
 def make_mosaic(photos: Sequence[Photograph], size: int, rng: np.random.Generator) -> Photograph:
-    """Return views of 1, 4, 9, ... photographs side by side in a square (the mosaic of YOLOv4, 2020).
+    """Return a square of views of 1, 4, 9, ... photographs (the mosaic of YOLOv4, 2020).
 
     Mosaics hold more and smaller faces than single views, and edges that are no faces.
 
     Args:
-        photos: one photograph a cell, row by row.
+        photos: one photograph per cell, row by row.
         size: side of the mosaic, pixels.
         rng: source of the random numbers.
     """
@@ -232,8 +235,8 @@ def view_weights(photographs: Sequence[Photograph], share: float, others: int) -
     """
     weights = []
     for photo in photographs[: len(photographs) - others]:
-        has_without_mask = int((photo.class_id == 1).any())
-        has_worn_incorrectly = int((photo.class_id == 2).any())
+        has_without_mask = int((photo.class_id == WITHOUT_MASK).any())
+        has_worn_incorrectly = int((photo.class_id == WORN_INCORRECTLY).any())
         rarity = 1 + has_without_mask + 2 * has_worn_incorrectly
         weights.append(len(photo.xyxy) ** 0.5 * rarity)
     if others == 0:
@@ -253,7 +256,7 @@ def make_view_dataset(
     steps: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Return batches of augmented views, (B, S, S, 3) float32 in 0-255, and their targets, (B, P, 9).
+    """Return batches of augmented views and their targets.
 
     Args:
         photographs: to draw from.
@@ -261,10 +264,13 @@ def make_view_dataset(
         size: S, pixels.
         strides: of the detector's levels, pixels.
         batch_size: B.
-        first_step: the number of the first batch; view number i of a training depends on ``(seed,
-            i)`` alone.
+        first_step: the number of the first batch; view number i of a training depends on
+            ``(seed, i)`` alone.
         steps: number of batches.
         seed: of the training.
+
+    Returns:
+        A dataset of (B, S, S, 3) float32 in 0-255 and (B, P, 9) from ``encode_targets``.
     """
     cumulative = np.cumsum(weights)
     cell_counts = list(MOSAIC_SHARES)
