@@ -1,4 +1,4 @@
-"""Agreement: kappa as textbooks have it, undefined cases without a crash, and the doubtful faces first."""
+"""Agreement: kappa against references, undefined cases, and the order of doubtful labels."""
 
 from itertools import product
 
@@ -23,7 +23,7 @@ BOX = (10, 10, 30, 40)
 
 
 def make_labels(*rows):
-    """Hand labels from (file, box, class_name, labeller)."""
+    """Return hand labels from (file, box, class_name, annotator)."""
     table = [
         (file, *(box or [np.nan] * 4), name, who, "buttons", "2026-01-01T00:00:00+00:00")
         for file, box, name, who in rows
@@ -32,7 +32,7 @@ def make_labels(*rows):
 
 
 def label_all(**labels_of):
-    """Hand labels of faces 0, 1, ..., in which each labeller gives a list; None is no label."""
+    """Return hand labels of faces 0, 1, ..., given as a list per annotator; None is no label."""
     rows = [
         (f"{n}.jpg", BOX, name, who)
         for who, names in labels_of.items()
@@ -42,23 +42,25 @@ def label_all(**labels_of):
     return make_labels(*rows)
 
 
-# The fifty proposals of https://en.wikipedia.org/wiki/Cohen%27s_kappa: p_o = 0.7, p_e = 0.5, kappa = 0.4.
+# The fifty grant proposals of https://en.wikipedia.org/wiki/Cohen%27s_kappa:
+# p_o = 0.7, p_e = 0.5, kappa = 0.4.
 GRANTS = [(YES, YES)] * 20 + [(YES, NO)] * 5 + [(NO, YES)] * 10 + [(NO, NO)] * 15
 
 
-def test_kappa_of_the_fifty_grants():
+def test_kappa_of_fifty_grant_proposals():
     first, second = zip(*GRANTS, strict=True)
     table = compare_annotators(label_all(B=second, A=first))
     (row,) = table.itertuples(index=False)
     assert (row.first, row.second, row.n) == ("A", "B", 50)
     assert (row.agreement, row.kappa) == pytest.approx((0.7, 0.4))
-    # The large-sample standard error of kappa (Cohen, 1960): sqrt(p_o (1 - p_o) / (n (1 - p_e)^2)) = 0.1296.
+    # The large-sample standard error of kappa (Cohen, 1960):
+    # sqrt(p_o (1 - p_o) / (n (1 - p_e)^2)) = 0.1296.
     error = np.sqrt(0.7 * 0.3 / (50 * 0.5**2))
     assert (row.low, row.high) == pytest.approx((0.4 - 1.96 * error, 0.4 + 1.96 * error), abs=0.06)
     pd.testing.assert_frame_equal(table, compare_annotators(label_all(B=second, A=first)))
 
 
-def test_the_interval_is_that_of_drawing_faces():
+def test_the_interval_is_a_bootstrap_over_faces():
     first, second = (np.array(labels) for labels in zip(*GRANTS, strict=True))
     (row,) = compare_annotators(label_all(A=first, B=second)).itertuples(index=False)
     expected = bootstrap_interval(
@@ -67,7 +69,7 @@ def test_the_interval_is_that_of_drawing_faces():
     assert (row.low, row.high) == pytest.approx(expected, abs=0.08)
 
 
-def test_each_pair_is_compared_on_the_faces_that_both_labelled():
+def test_each_pair_is_compared_on_its_common_faces():
     rng = np.random.default_rng(0)
     truth = rng.choice(CLASS_NAMES, 60)
     labels = {
@@ -90,20 +92,23 @@ def test_each_pair_is_compared_on_the_faces_that_both_labelled():
 
 
 NAN = pytest.approx(np.nan, nan_ok=True)
-CORNERS = {
-    "nobody": ({}, None),
-    "one labeller": ({"A": [YES, NO]}, None),
-    "one class in all": ({"A": [YES] * 3, "B": [YES] * 3}, (3, 1.0, NAN)),
-    "nothing in common": ({"A": [YES, None], "B": [None, NO]}, (0, NAN, NAN)),
-    "one face, two minds": ({"A": [YES], "B": [NO]}, (1, 0.0, pytest.approx(0.0))),
-    "always of one mind": ({"A": [YES, NO], "B": [YES, NO]}, (2, 1.0, pytest.approx(1.0))),
-    "always opposed": ({"A": [YES, NO], "B": [NO, YES]}, (2, 0.0, pytest.approx(-1.0))),
-    "one says the same of all": ({"A": [YES, YES], "B": [YES, NO]}, (2, 0.5, pytest.approx(0.0))),
+SPECIAL_CASES = {
+    "no labels": ({}, None),
+    "one annotator": ({"A": [YES, NO]}, None),
+    "one class": ({"A": [YES] * 3, "B": [YES] * 3}, (3, 1.0, NAN)),
+    "no common faces": ({"A": [YES, None], "B": [None, NO]}, (0, NAN, NAN)),
+    "one face, two labels": ({"A": [YES], "B": [NO]}, (1, 0.0, pytest.approx(0.0))),
+    "always equal": ({"A": [YES, NO], "B": [YES, NO]}, (2, 1.0, pytest.approx(1.0))),
+    "never equal": ({"A": [YES, NO], "B": [NO, YES]}, (2, 0.0, pytest.approx(-1.0))),
+    "one annotator with one class": (
+        {"A": [YES, YES], "B": [YES, NO]},
+        (2, 0.5, pytest.approx(0.0)),
+    ),
 }
 
 
-@pytest.mark.parametrize(("labels", "expected"), CORNERS.values(), ids=CORNERS.keys())
-def test_where_kappa_has_little_to_say(labels, expected):
+@pytest.mark.parametrize(("labels", "expected"), SPECIAL_CASES.values(), ids=SPECIAL_CASES.keys())
+def test_special_cases_of_kappa(labels, expected):
     table = compare_annotators(label_all(**labels))
     assert table.columns.tolist() == PAIR_COLUMNS and len(table) == (expected is not None)
     for row in table.itertuples():
@@ -111,7 +116,7 @@ def test_where_kappa_has_little_to_say(labels, expected):
         assert np.isnan([row.low, row.high]).all() == np.isnan(row.kappa)
 
 
-def test_a_labeller_who_labelled_nothing_is_still_named():
+def test_an_annotator_without_labels_is_listed():
     table = compare_annotators(
         make_labels(("0.jpg", BOX, YES, "A"), ("0.jpg", BOX, "", "B"), ("1.jpg", None, None, "C"))
     )
@@ -126,15 +131,15 @@ def test_a_labeller_who_labelled_nothing_is_still_named():
 SAME_FACE = {
     "the same box": ((BOX, BOX), 1),
     "the whole image": ((None, None), 1),
-    "drawn a little apart": ((BOX, (12, 9, 31, 42)), 1),
-    "beside each other": ((BOX, (30, 10, 50, 40)), 0),
-    "half of it": ((BOX, (10, 10, 30, 22)), 0),
-    "one a box, one the whole image": ((BOX, None), 0),
+    "drawn slightly differently": ((BOX, (12, 9, 31, 42)), 1),
+    "side by side": ((BOX, (30, 10, 50, 40)), 0),
+    "half of the box": ((BOX, (10, 10, 30, 22)), 0),
+    "box and whole image": ((BOX, None), 0),
 }
 
 
 @pytest.mark.parametrize(("boxes", "n"), SAME_FACE.values(), ids=SAME_FACE.keys())
-def test_which_boxes_are_one_face(boxes, n):
+def test_which_boxes_are_the_same_face(boxes, n):
     labels = make_labels(
         ("0.jpg", boxes[0], YES, "A"), ("0.jpg", boxes[1], NO, "B"), ("1.jpg", boxes[0], YES, "B")
     )
@@ -142,7 +147,7 @@ def test_which_boxes_are_one_face(boxes, n):
     assert len(find_disputes(labels)) == n
 
 
-def test_a_label_that_was_mended_counts_once():
+def test_a_corrected_label_counts_once():
     labels = make_labels(
         ("0.jpg", BOX, NO, "A"), ("0.jpg", BOX, YES, "B"), ("0.jpg", BOX, YES, "A")
     )
@@ -150,7 +155,7 @@ def test_a_label_that_was_mended_counts_once():
     assert find_disputes(labels).empty
 
 
-def test_disputes_stand_with_the_most_divided_first():
+def test_disputes_are_sorted_by_agreement():
     labels = label_all(
         A=[YES, YES, NO, YES, None], B=[YES, YES, BADLY, NO, YES], C=[YES, NO, YES, None, None]
     )
@@ -164,7 +169,7 @@ def test_disputes_stand_with_the_most_divided_first():
     assert find_disputes(label_all()).columns.tolist() == disputes.columns.tolist()
 
 
-def test_the_journal_of_two_people_is_compared(tmp_path):
+def test_agreement_from_a_journal(tmp_path):
     for who, name in [("A", YES), ("B", NO)]:
         record_label(tmp_path / "journal.csv", "a.jpg", BOX, name, who, "buttons")
         record_label(tmp_path / "journal.csv", "b.jpg", (), YES, who, "buttons")
@@ -174,7 +179,7 @@ def test_the_journal_of_two_people_is_compared(tmp_path):
     assert compare_annotators(read_hand_labels(tmp_path / "nowhere.csv")).empty
 
 
-def test_the_label_believed_least_comes_first():
+def test_the_least_probable_label_comes_first():
     names = [YES, NO, BADLY, NO_FACE, YES]
     table = make_label_table(
         [{"file": f"{n}.jpg", "class_name": name} for n, name in enumerate(names)]
@@ -195,14 +200,14 @@ def test_the_label_believed_least_comes_first():
 
 
 @pytest.mark.parametrize("shape", list(product([1, 3], [3, 4]))[:3], ids=str)
-def test_probabilities_that_do_not_fit_are_refused(shape):
+def test_probabilities_of_the_wrong_shape_are_refused(shape):
     table = make_label_table([{"file": f"{n}.jpg", "class_name": YES} for n in range(3)])
     with pytest.raises(ValueError, match="a row a face"):
         rank_by_model_disagreement(table, np.zeros(shape))
 
 
 @pytest.mark.parametrize("name", ["cat", "", None], ids=repr)
-def test_a_label_that_is_no_class_is_named(name):
+def test_an_unknown_class_is_reported(name):
     table = pd.DataFrame({"file": ["a.jpg", "b.jpg"], "class_name": [YES, name]})
     with pytest.raises(LabelError, match="b.jpg: the class"):
         rank_by_model_disagreement(table, np.zeros((2, 4)))

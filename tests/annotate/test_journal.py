@@ -1,4 +1,4 @@
-"""The journal: what was decided is read again, whatever happened to the end of the file, and nothing is deleted."""
+"""The journal: entries are read back, also after a crash, and are never deleted."""
 
 import math
 
@@ -29,16 +29,16 @@ BOXES = {
 
 
 @pytest.mark.parametrize(("values", "expected"), BOXES.values(), ids=BOXES.keys())
-def test_boxes_of_every_kind_compare(values, expected):
+def test_normalize_box(values, expected):
     assert normalize_box(values) == expected
 
 
-def test_half_a_box_is_none():
+def test_incomplete_box_is_refused():
     with pytest.raises(ValueError, match="four numbers"):
         normalize_box((1, 2, math.nan, 4))
 
 
-def test_no_journal_has_no_labels(tmp_path):
+def test_missing_or_empty_journal(tmp_path):
     assert read_journal(tmp_path / "none.csv") == []
     assert read_hand_labels(tmp_path / "none.csv").columns.tolist() == JOURNAL_COLUMNS
     (tmp_path / "empty.csv").touch()
@@ -47,66 +47,67 @@ def test_no_journal_has_no_labels(tmp_path):
 
 @pytest.mark.parametrize("file", ["a.jpg", "raw/bing/mask, with comma/Zoë 'x' \"y\".jpg"])
 @pytest.mark.parametrize("box", [BOX, ()], ids=["box", "whole image"])
-@pytest.mark.parametrize("way", METHODS[:-1])
-def test_a_decision_is_read_as_it_was_written(tmp_path, file, box, way):
+@pytest.mark.parametrize("method", METHODS[:-1])
+def test_an_entry_is_read_back_as_written(tmp_path, file, box, method):
     path = tmp_path / "new/hand_labels.csv"
-    decision = record_label(path, file, box, "mask_weared_incorrect", " Ann ", way)
-    assert read_journal(path) == [decision]
+    entry = record_label(path, file, box, "mask_weared_incorrect", " Ann ", method)
+    assert read_journal(path) == [entry]
     (row,) = read_hand_labels(path).itertuples(index=False)
     assert (row.file, row.class_name, row.labeller, row.way) == (
         file,
         "mask_worn_incorrectly",
         "Ann",
-        way,
+        method,
     )
     assert normalize_box(row[1:5]) == box
 
 
-# (labeller, class, way) in turn, and the classes that hold then
-STORIES = {
+# (annotator, class, method) of each decision; the classes in effect, by annotator
+DECISIONS = {
     "one": ([("a", "with_mask", "buttons")], {"a": "with_mask"}),
     "changed": ([("a", "with_mask", "buttons"), ("a", "no_face", "mend")], {"a": "no_face"}),
     "skipped": ([("a", "", "buttons")], {}),
     "skipped after a label": ([("a", "with_mask", "buttons"), ("a", "", "labelimg")], {}),
-    "taken back": ([("a", "with_mask", "buttons"), ("a", "", "undo")], {}),
-    "taken back to the first": (
+    "undone": ([("a", "with_mask", "buttons"), ("a", "", "undo")], {}),
+    "undone to the first": (
         [("a", "with_mask", "regions"), ("a", "no_face", "mend"), ("a", "with_mask", "undo")],
         {"a": "with_mask"},
     ),
-    "two labellers": (
+    "two annotators": (
         [("a", "with_mask", "buttons"), ("b", "no_face", "buttons")],
         {"a": "with_mask", "b": "no_face"},
     ),
-    "one of two takes back": (
+    "one of two undoes": (
         [("a", "with_mask", "buttons"), ("b", "no_face", "buttons"), ("a", "", "undo")],
         {"b": "no_face"},
     ),
-    "taken back more than there is": (
+    "more undone than decided": (
         [("a", "", "undo"), ("a", "with_mask", "buttons")],
         {"a": "with_mask"},
     ),
 }
 
 
-@pytest.mark.parametrize(("decisions", "expected"), STORIES.values(), ids=STORIES.keys())
-def test_the_last_decision_holds(tmp_path, decisions, expected):
+@pytest.mark.parametrize(("decisions", "expected"), DECISIONS.values(), ids=DECISIONS.keys())
+def test_the_last_decision_is_in_effect(tmp_path, decisions, expected):
     path = tmp_path / "hand_labels.csv"
-    for labeller, class_name, way in decisions:
-        record_label(path, "a.jpg", BOX, class_name, labeller, way)
+    for annotator, class_name, method in decisions:
+        record_label(path, "a.jpg", BOX, class_name, annotator, method)
     labels = read_hand_labels(path)
     assert dict(zip(labels.labeller, labels.class_name, strict=True)) == expected
     assert len(read_journal(path)) == len(decisions)
 
 
-def test_a_label_that_came_back_says_how_it_was_made(tmp_path):
+def test_a_restored_label_keeps_its_method(tmp_path):
     path = tmp_path / "hand_labels.csv"
-    for class_name, way in [("with_mask", "regions"), ("no_face", "mend"), ("with_mask", "undo")]:
-        record_label(path, "a.jpg", BOX, class_name, "a", way)
+    decisions = [("with_mask", "regions"), ("no_face", "mend"), ("with_mask", "undo")]
+    for class_name, method in decisions:
+        record_label(path, "a.jpg", BOX, class_name, "a", method)
     assert read_hand_labels(path).way.tolist() == ["regions"]
 
 
-def test_a_crash_at_any_byte_loses_no_row_that_was_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda _: None)  # hundreds of times
+def test_a_crash_at_any_byte_loses_no_complete_row(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)  # it is called hundreds of times
     path = tmp_path / "hand_labels.csv"
     for name in ("é.jpg", "b.jpg"):
         record_label(path, name, BOX, "with_mask", "Zoë", "buttons")
@@ -114,16 +115,14 @@ def test_a_crash_at_any_byte_loses_no_row_that_was_whole(tmp_path, monkeypatch):
     ends = [place + 1 for place, byte in enumerate(data) if byte == ord("\n")]
     for size in range(len(data)):
         path.write_bytes(data[:size])
-        whole = sum(
-            end <= size + 1 for end in ends[1:]
-        )  # a row that lacks its line break alone is whole
-        decisions = read_journal(path)
-        # Times that are cut can still be times ("+00"): then the row is whole, and is kept.
-        assert len(decisions) >= whole and {decision.class_name for decision in decisions} <= {
-            "with_mask"
-        }
+        # A row that lacks only its line break is complete.
+        complete = sum(end <= size + 1 for end in ends[1:])
+        entries = read_journal(path)
+        # More rows are possible, because a time that is cut off can be a valid time ("+00").
+        assert len(entries) >= complete
+        assert {entry.class_name for entry in entries} <= {"with_mask"}
         record_label(path, "c.jpg", BOX, "no_face", "Zoë", "buttons")
-        assert read_journal(path)[:-1] == decisions
+        assert read_journal(path)[:-1] == entries
         assert read_journal(path)[-1].file == "c.jpg"
 
 
@@ -137,50 +136,50 @@ FILES = {
 
 
 @pytest.mark.parametrize(("text", "count"), FILES.values(), ids=FILES.keys())
-def test_a_journal_of_another_hand_is_read_and_continued(tmp_path, text, count):
+def test_a_journal_saved_by_another_program_is_read_and_continued(tmp_path, text, count):
     path = tmp_path / "hand_labels.csv"
     path.write_bytes(text.encode())
     assert len(read_journal(path)) == count
     record_label(path, "b.jpg", BOX, "no_face", "Zoë", "buttons")
-    assert [decision.file for decision in read_journal(path)] == ["a.jpg"] * count + ["b.jpg"]
+    assert [entry.file for entry in read_journal(path)] == ["a.jpg"] * count + ["b.jpg"]
 
 
 WRONG_FILES = {
     "another table": ("file,box\na,1\n", "not a journal of hand labels"),
     "another table of one line": ("file and box", "not a journal of hand labels"),
-    "a class that is none": (f"{HEADER}\n{ROW.replace('with_mask', 'cat')}\n", "line 2,"),
-    "a row cut off in the middle": (f"{HEADER}\n{ROW}\na.jpg,1,2\n{ROW}\n", "line 3,"),
-    "no box": (f"{HEADER}\n{ROW.replace('1,2,3,4', '1,2,3,x')}\n", "line 2,"),
-    "no UTF-8": (f"{HEADER}\n{ROW}\n".encode("latin-1"), "save it as UTF-8"),
+    "unknown class": (f"{HEADER}\n{ROW.replace('with_mask', 'cat')}\n", "line 2,"),
+    "incomplete row in the middle": (f"{HEADER}\n{ROW}\na.jpg,1,2\n{ROW}\n", "line 3,"),
+    "invalid box": (f"{HEADER}\n{ROW.replace('1,2,3,4', '1,2,3,x')}\n", "line 2,"),
+    "not UTF-8": (f"{HEADER}\n{ROW}\n".encode("latin-1"), "save it as UTF-8"),
 }
 
 
-@pytest.mark.parametrize(("content", "sentence"), WRONG_FILES.values(), ids=WRONG_FILES.keys())
-def test_a_journal_that_cannot_be_read_is_named(tmp_path, content, sentence):
+@pytest.mark.parametrize(("content", "message"), WRONG_FILES.values(), ids=WRONG_FILES.keys())
+def test_an_invalid_journal_is_reported(tmp_path, content, message):
     path = tmp_path / "hand_labels.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if sentence == "not a journal of hand labels":
+    if message == "not a journal of hand labels":
         with pytest.raises(LabelError, match="not recorded: .* has other columns"):
             record_label(path, "a.jpg", BOX, "with_mask", "a", "buttons")
         assert path.read_text() == content
         path.write_text(content + "\n")
-    with pytest.raises(LabelError, match=sentence) as error:
+    with pytest.raises(LabelError, match=message) as error:
         read_journal(path)
     assert str(path) in str(error.value)
 
 
 WRONG_DECISIONS = {
     "class": ({"class_name": "cat"}, "unknown"),
-    "no labeller": ({"annotator": " "}, "needs an annotator"),
-    "way": ({"method": "guess"}, "a method of"),
+    "no annotator": ({"annotator": " "}, "needs an annotator"),
+    "method": ({"method": "guess"}, "a method of"),
     "two lines": ({"file": "a\nb.jpg"}, "one line"),
 }
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"), WRONG_DECISIONS.values(), ids=WRONG_DECISIONS.keys()
+    ("change", "message"), WRONG_DECISIONS.values(), ids=WRONG_DECISIONS.keys()
 )
-def test_a_decision_that_is_none_is_refused(tmp_path, change, sentence):
+def test_an_invalid_decision_is_refused(tmp_path, change, message):
     right = {
         "file": "a.jpg",
         "box": BOX,
@@ -188,11 +187,11 @@ def test_a_decision_that_is_none_is_refused(tmp_path, change, sentence):
         "annotator": "a",
         "method": "buttons",
     }
-    with pytest.raises(LabelError, match=sentence):
+    with pytest.raises(LabelError, match=message):
         record_label(tmp_path / "hand_labels.csv", **right | change)
     assert not (tmp_path / "hand_labels.csv").exists()
 
 
-def test_a_journal_that_cannot_be_written_is_named(tmp_path):
+def test_a_journal_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(LabelError, match="cannot be written"):
         record_label(tmp_path, "a.jpg", BOX, "with_mask", "a", "buttons")

@@ -1,4 +1,4 @@
-"""The session: which face is next, what holds after undo and after a resume, and the table that comes of it."""
+"""Labelling sessions: the order of the faces, undo, resume, and the resulting label table."""
 
 import numpy as np
 import pandas as pd
@@ -22,16 +22,23 @@ def path(tmp_path):
 
 
 def press(session: LabelSession, keys: str) -> list[int | None]:
-    """Do what the keys stand for; which face is asked for after each."""
-    done = {"s": session.skip, "u": session.undo}
-    return [done[key]() if key in done else session.label(KEYS[key]) for key in keys]
+    """Do what the keys mean; return the next face after each."""
+    positions = []
+    for key in keys:
+        if key == "s":
+            positions.append(session.skip())
+        elif key == "u":
+            positions.append(session.undo())
+        else:
+            positions.append(session.label(KEYS[key]))
+    return positions
 
 
-def classes(session: LabelSession) -> list[str]:
+def current_labels(session: LabelSession) -> list[str]:
     return [session.current_label(position) for position in range(len(session.faces))]
 
 
-def test_no_faces_are_done(path):
+def test_no_faces(path):
     session = LabelSession(FACES[:0], path, "ann", np.zeros((0, 4)))
     assert (session.position, session.done, session.left) == (None, 0, 0)
     assert press(session, "1su") == [None] * 3
@@ -46,42 +53,42 @@ ORDERS = {
 
 
 @pytest.mark.parametrize(("options", "expected"), ORDERS.values(), ids=ORDERS.keys())
-def test_the_least_certain_face_comes_first(path, options, expected):
+def test_order_of_the_faces(path, options, expected):
     assert LabelSession(FACES, path, "ann", **options).queue == expected
 
 
-def test_a_suggestion_is_the_likeliest_class(path):
+def test_a_suggestion_is_the_most_likely_class(path):
     session = LabelSession(FACES, path, "ann", Y_PROB)
     assert session.suggestion(3) == ("mask_worn_incorrectly", 0.7)
     assert LabelSession(FACES, path, "ann").suggestion(3) is None
 
 
-# keys; the faces asked for after each; the classes then, by key; the faces asked for after a resume
+# keys; the next face after each; the keys of the classes in effect; the queue after a resume
 KEYS_PRESSED = {
     "two labels": ("12", [1, 2], "12  ", [2, 3]),
     "all": ("1234", [1, 2, 3, None], "1234", []),
     "one too many": ("12341", [1, 2, 3, None, None], "1234", []),
     "skipped": ("s2", [1, 2], " 2  ", [2, 3, 0]),
     "all skipped": ("ssss", [1, 2, 3, None], "    ", [0, 1, 2, 3]),
-    "nothing to take back": ("u", [0], "    ", [0, 1, 2, 3]),
-    "taken back": ("12u", [1, 2, 1], "1   ", [1, 2, 3]),
-    "all taken back, and more": ("12uuu", [1, 2, 1, 0, 0], "    ", [0, 1, 2, 3]),
-    "taken back and given anew": ("12u3", [1, 2, 1, 2], "13  ", [2, 3]),
-    "a skip taken back": ("su", [1, 0], "    ", [0, 1, 2, 3]),
-    "taken back at the end": ("1234u", [1, 2, 3, None, 3], "123 ", [3]),
+    "nothing to undo": ("u", [0], "    ", [0, 1, 2, 3]),
+    "undone": ("12u", [1, 2, 1], "1   ", [1, 2, 3]),
+    "all undone, and more": ("12uuu", [1, 2, 1, 0, 0], "    ", [0, 1, 2, 3]),
+    "undone and labelled again": ("12u3", [1, 2, 1, 2], "13  ", [2, 3]),
+    "a skip undone": ("su", [1, 0], "    ", [0, 1, 2, 3]),
+    "undone at the end": ("1234u", [1, 2, 3, None, 3], "123 ", [3]),
 }
 
 
 @pytest.mark.parametrize(
-    ("keys", "asked", "then", "resumed"), KEYS_PRESSED.values(), ids=KEYS_PRESSED.keys()
+    ("keys", "positions", "in_effect", "resumed"), KEYS_PRESSED.values(), ids=KEYS_PRESSED.keys()
 )
-def test_keys_do_what_they_say_and_a_resume_goes_on(path, keys, asked, then, resumed):
+def test_keys_and_resume(path, keys, positions, in_effect, resumed):
     session = LabelSession(FACES, path, "ann")
-    assert press(session, keys) == asked
+    assert press(session, keys) == positions
     assert session.done + session.left == len(FACES)
     again = LabelSession(FACES, path, "ann")
-    expected = [KEYS.get(key, "") for key in then]
-    assert classes(session) == classes(again) == expected
+    expected = [KEYS.get(key, "") for key in in_effect]
+    assert current_labels(session) == current_labels(again) == expected
     assert again.queue == resumed
     assert [again.counts[name] for name in CLASS_NAMES] == [
         expected.count(name) for name in CLASS_NAMES
@@ -90,7 +97,7 @@ def test_keys_do_what_they_say_and_a_resume_goes_on(path, keys, asked, then, res
 
 @pytest.mark.parametrize("before", ["123", "12u33", "1s2us3", "s123u", "12uu123"])
 @pytest.mark.parametrize("after", ["u", "uu", "u4u", "uuuuu"])
-def test_undo_reaches_over_a_resume(tmp_path, before, after):
+def test_undo_after_a_resume(tmp_path, before, after):
     one, two = (LabelSession(FACES, tmp_path / name, "ann") for name in ("one.csv", "two.csv"))
     press(one, before + after)
     press(two, before)
@@ -98,51 +105,50 @@ def test_undo_reaches_over_a_resume(tmp_path, before, after):
     start = (tmp_path / "two.csv").read_bytes()
     resumed = LabelSession(FACES, tmp_path / "two.csv", "ann")
     press(resumed, after)
-    assert classes(resumed) == classes(one)
+    assert current_labels(resumed) == current_labels(one)
     assert resumed.position == one.position
-    assert (tmp_path / "two.csv").read_bytes()[
-        :size
-    ] == start  # nothing that was written is changed
+    # Rows written before are not changed.
+    assert (tmp_path / "two.csv").read_bytes()[:size] == start
 
 
-def test_a_skipped_face_of_an_earlier_session_can_be_taken_back_while_it_waits(path):
+def test_undo_of_a_skip_of_an_earlier_session(path):
     press(LabelSession(FACES, path, "ann"), "s")
     session = LabelSession(FACES, path, "ann")
     assert (session.queue, session.undo(), session.queue) == ([1, 2, 3, 0], 0, [0, 1, 2, 3])
 
 
-def test_a_journal_cut_off_in_the_middle_of_a_line_is_resumed(path):
+def test_resume_after_a_crash_in_a_row(path):
     press(LabelSession(FACES, path, "ann"), "123")
     path.write_bytes(path.read_bytes()[:-30])
     session = LabelSession(FACES, path, "ann")
     assert session.queue == [2, 3]
     press(session, "4")
-    assert classes(LabelSession(FACES, path, "ann")) == [KEYS[key] for key in "124"] + [""]
+    assert current_labels(LabelSession(FACES, path, "ann")) == [KEYS[key] for key in "124"] + [""]
 
 
-def test_labellers_do_not_see_one_another(path):
+def test_annotators_do_not_see_each_other(path):
     ann, bob = LabelSession(FACES, path, "ann"), LabelSession(FACES, path, "bob")
     press(ann, "11")
     press(bob, "2")
     press(ann, "u")
-    assert classes(LabelSession(FACES, path, "bob")) == ["without_mask", "", "", ""]
-    assert classes(LabelSession(FACES, path, "ann")) == ["with_mask", "", "", ""]
+    assert current_labels(LabelSession(FACES, path, "bob")) == ["without_mask", "", "", ""]
+    assert current_labels(LabelSession(FACES, path, "ann")) == ["with_mask", "", "", ""]
 
 
-def test_a_box_of_a_file_is_the_same_at_float32(path):
+def test_boxes_at_float32_are_the_same_faces(path):
     press(LabelSession(FACES, path, "ann"), "1")
     assert LabelSession(FACES.astype(dict.fromkeys(BOX_COLUMNS, "float32")), path, "ann").done == 1
 
 
-def test_what_another_way_decided_is_not_taken_back(path):
+def test_decisions_by_another_method_are_not_undone(path):
     press(LabelSession(FACES, path, "ann"), "12")
     record_label(path, "a.jpg", FACES.loc[1, BOX_COLUMNS], "no_face", "ann", "labelimg")
     session = LabelSession(FACES, path, "ann")
     assert press(session, "uu") == [0, 0]
-    assert classes(session) == ["", "no_face", "", ""]
+    assert current_labels(session) == ["", "no_face", "", ""]
 
 
-def test_a_label_that_cannot_be_stored_is_asked_for_again(path):
+def test_a_face_stays_next_if_its_label_cannot_be_stored(path):
     session = LabelSession(FACES, path, "ann")
     press(session, "1")
     path.rename(path.with_suffix(".old"))
@@ -150,30 +156,26 @@ def test_a_label_that_cannot_be_stored_is_asked_for_again(path):
     for act in (session.undo, session.skip, lambda: session.label("no_face")):
         with pytest.raises(LabelError, match="cannot be written"):
             act()
-    assert (session.position, session.done, classes(session)[0]) == (1, 1, "with_mask")
+    assert (session.position, session.done, current_labels(session)[0]) == (1, 1, "with_mask")
     with pytest.raises(LabelError, match="unknown"):
         session.label("cat")
 
 
-def test_mending_shows_every_label_once_and_keeps_what_is_skipped(path):
+def test_a_review_shows_every_face_once_and_skipping_keeps_labels(path):
     press(LabelSession(FACES, path, "ann"), "12")
     labelled = FACES.assign(class_name=["no_face", "no_face", "with_mask", np.nan])
     session = LabelSession(labelled, path, "ann", review=True)
-    assert classes(session) == [
-        "with_mask",
-        "without_mask",
-        "with_mask",
-        "",
-    ]  # the journal before the table
+    # The journal's label has priority over the table's.
+    assert current_labels(session) == ["with_mask", "without_mask", "with_mask", ""]
     assert press(session, "3s") == [1, 2]
-    assert classes(session)[:2] == ["mask_worn_incorrectly", "without_mask"]
+    assert current_labels(session)[:2] == ["mask_worn_incorrectly", "without_mask"]
     again = LabelSession(labelled, path, "ann", review=True)
     assert again.queue == [2, 3]
     assert press(again, "uuu") == [1, 0, 0]
-    assert classes(again) == ["with_mask", "without_mask", "with_mask", ""]
+    assert current_labels(again) == ["with_mask", "without_mask", "with_mask", ""]
 
 
-def test_what_was_mended_corrects_a_label_table(path):
+def test_a_review_corrects_a_label_table(path):
     table = make_label_table(FACES.assign(class_name="no_face").to_dict("records"))
     press(LabelSession(table, path, "ann", review=True), "1s")
     corrected = apply_corrections(table, read_hand_labels(path))
@@ -184,12 +186,12 @@ WRONG = {"suggestions": {"suggestions": Y_PROB[:2]}, "order": {"order": "easiest
 
 
 @pytest.mark.parametrize("options", WRONG.values(), ids=WRONG.keys())
-def test_what_does_not_fit_is_said(path, options):
+def test_invalid_options(path, options):
     with pytest.raises(ValueError, match="2 suggestions for 4 faces|order 'easiest' is unknown"):
         LabelSession(FACES, path, "ann", **options)
 
 
-# what each labeller said of one face; the class, or who said what
+# each annotator's key for one face; the majority's class, or the start of the list of votes
 VOTES = {
     "one": ({"ann": "1"}, "with_mask", ""),
     "two agree": ({"ann": "1", "bob": "1"}, "with_mask", ""),
@@ -197,15 +199,15 @@ VOTES = {
     "two of three": ({"ann": "1", "bob": "2", "eve": "2"}, "without_mask", ""),
     "two of four": ({"ann": "1", "bob": "2", "eve": "2", "kim": "3"}, None, "ann: with_mask"),
     "one skipped": ({"ann": "s", "bob": "2"}, "without_mask", ""),
-    "nobody": ({"ann": "s"}, None, ""),
+    "no labels": ({"ann": "s"}, None, ""),
 }
 
 
-@pytest.mark.parametrize(("votes", "class_name", "said"), VOTES.values(), ids=VOTES.keys())
+@pytest.mark.parametrize(("votes", "class_name", "labels"), VOTES.values(), ids=VOTES.keys())
 @pytest.mark.parametrize("position", [0, 3], ids=["box", "whole image"])
-def test_the_majority_labels_a_face(path, votes, class_name, said, position):
-    for labeller, key in votes.items():
-        press(LabelSession(FACES[position : position + 1], path, labeller), key)
+def test_the_majority_gives_the_label(path, votes, class_name, labels, position):
+    for annotator, key in votes.items():
+        press(LabelSession(FACES[position : position + 1], path, annotator), key)
     table, disputed = to_label_table(read_hand_labels(path), FACES)
     assert table.columns.tolist() == COLUMNS
     assert table.class_name.tolist() == [class_name] * (class_name is not None)
@@ -216,14 +218,14 @@ def test_the_majority_labels_a_face(path, votes, class_name, said, position):
         ),
         check_dtype=False,
     )
-    assert len(disputed) == bool(said)
-    assert all(labels.startswith(said) for labels in disputed.labels)
+    assert len(disputed) == bool(labels)
+    assert all(text.startswith(labels) for text in disputed.labels)
 
 
-def test_a_folder_with_a_journal_is_read_like_the_others(tmp_path):
+def test_read_hand_folder(tmp_path):
     folder = tmp_path / "mine"
     faces = FACES.assign(file="mine/" + FACES.file)
-    for name in ("a.jpg", "b.jpg"):  # and c.jpg is gone
+    for name in ("a.jpg", "b.jpg"):  # c.jpg is missing
         write_image(folder / name, np.zeros((20, 20, 3), np.uint8))
     press(LabelSession(faces, folder / "hand_labels.csv", "ann"), "1234")
     press(LabelSession(faces[1:2], folder / "hand_labels.csv", "bob"), "3")
@@ -238,7 +240,7 @@ def test_a_folder_with_a_journal_is_read_like_the_others(tmp_path):
     assert read_hand_folder(folder, tmp_path)[0].source.tolist() == ["x", "y"]
 
 
-def test_a_photograph_without_a_found_face_has_its_folder_for_a_source(path):
+def test_the_source_of_an_unknown_image_is_its_folder(path):
     for file in ("mine/people/1.jpg", "mine/crowd/2.jpg"):
         record_label(path, file, [1, 1, 9, 9], "with_mask", "ann", "regions")
     faces = pd.DataFrame({"file": ["mine/people/1.jpg"], "source": ["people"]})
@@ -248,15 +250,15 @@ def test_a_photograph_without_a_found_face_has_its_folder_for_a_source(path):
 @pytest.mark.parametrize(
     ("text", "count"), [("", 0), (HEADER + "\n", 0), ("another,table\n1,2\n", 1)]
 )
-def test_a_folder_without_labels_gives_none(tmp_path, text, count):
+def test_read_hand_folder_without_labels(tmp_path, text, count):
     (tmp_path / "hand_labels.csv").write_text(text)
     table, problems = read_hand_folder(tmp_path)
     assert (len(table), len(problems), table.columns.tolist()) == (0, count, COLUMNS)
 
 
-def test_the_journal_says_who_and_how(path):
+def test_the_journal_names_the_annotator_and_the_method(path):
     press(LabelSession(FACES, path, " ann "), "1u")
-    assert [decision[3:5] for decision in read_journal(path)] == [
+    assert [(entry.annotator, entry.method) for entry in read_journal(path)] == [
         ("ann", "buttons"),
         ("ann", "undo"),
     ]
