@@ -1,0 +1,251 @@
+"""Public sets: from archives on loopback to a data root with the names of the split."""
+
+import csv
+import io
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.collect.archive_server import ArchiveServer, make_archive
+from utils.classes import LabelError
+from utils.collect.archives import PublicSetError, blob_id, digest_files
+from utils.collect.public_sets import (
+    KAGGLE_BOXES,
+    SETS_FILE,
+    convert_kaggle_set,
+    fetch_public_sets,
+    name_by_original,
+    name_images,
+    parse_annotation,
+    read_originals,
+    read_public_sets,
+)
+from utils.formats import read_voc
+from utils.images import read_image
+from utils.labels import read_labels
+from utils.paths import DATA_DIR, EXAMPLES_DIR
+
+JPEG = (EXAMPLES_DIR / "astronaut.jpg").read_bytes()
+VOC = """<annotation><filename>x.jpg</filename><size><width>{0}</width><height>{1}</height></size>
+<object><name>{2}</name><bndbox><xmin>{3}</xmin><ymin>{4}</ymin><xmax>{5}</xmax><ymax>{6}</ymax>
+</bndbox></object></annotation>"""
+
+
+def make_jpeg(seed, size=(80, 60)):
+    """Different bytes for each seed."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG")
+    return data.getvalue()
+
+
+def read_rows():
+    """The shipped table of sets, to be changed by a test."""
+    with open(SETS_FILE, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def originals():
+    return read_originals()
+
+
+def test_every_image_of_the_split_has_its_original(originals):
+    split = pd.read_csv(DATA_DIR / "split.csv")
+    fetched = split.file[split.file.str.startswith("faces/")]
+    assert set(fetched) <= set(originals.file)
+    assert len(set(originals.file)) == len(originals)
+
+
+def test_names_are_those_of_the_split(originals):
+    known = name_by_original(originals)
+    for name, rows in originals.groupby("set"):
+        expected = dict(zip(rows.original, rows.file, strict=True))
+        assert name_images(name, rows.original, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("public_set", "originals", "expected"),
+    [
+        ("ilc", [], {}),
+        ("ilc", ["JPEGImages/a b.PNG"], {"JPEGImages/a b.PNG": "ilc/images/a b.jpg"}),
+        (
+            "faces",
+            ["dataset/with_mask/0_0_u=4,5&fm=2.jpg"],
+            {"dataset/with_mask/0_0_u=4,5&fm=2.jpg": "faces/with_mask/web_0-0-u-4-5-fm-2.jpg"},
+        ),
+        (
+            "objects",
+            ["cat.JPEG", "cat.jpg", "dog.JPEG"],
+            {
+                "cat.JPEG": "objects/images/cat.jpg",
+                "cat.jpg": "objects/images/cat-2.jpg",
+                "dog.JPEG": "objects/images/dog.jpg",
+            },
+        ),
+    ],
+    ids=["none", "spaces", "a slug", "one stem twice"],
+)
+def test_names_of_images_that_the_tables_do_not_know(public_set, originals, expected):
+    assert name_images(public_set, originals, {}) == expected
+
+
+def test_the_table_of_sets_is_complete():
+    sets = read_public_sets()
+    assert set(sets) == {"faces", "classic", "ilc", "wider", "objects"}
+    for public_set in sets.values():
+        assert len(public_set.commit) == 40 and len(public_set.digest) == 64
+
+
+@pytest.fixture
+def small_sets(tmp_path, originals):
+    """A server with a small archive of each set, under original names, and its table of sets.
+
+    An image that the tables know comes with one that they do not.
+    """
+    rows = read_rows()
+    with ArchiveServer() as server:
+        for number, row in enumerate(rows):
+            known = originals[originals.set == row["set"]].original.iloc[:3]
+            files = {path: make_jpeg((number, i)) for i, path in enumerate(known)}
+            folder = known.iloc[0].rpartition("/")[0]
+            new = f"{folder}/1_new_picture.JPEG".removeprefix("/")
+            if row["set"] == "wider":
+                new = f"{folder}/1_new_picture.jpg"
+            files[new] = make_jpeg((number, 9), size=(1200, 600))
+            if row["set"] in ("ilc", "wider"):
+                voc_folder = {"ilc": "annotations", "wider": "Annotations"}[row["set"]]
+                class_name = {"ilc": "with_mask", "wider": "2"}[row["set"]]
+                for path, data in list(files.items()):
+                    stem = path.rpartition("/")[2].rpartition(".")[0]
+                    width, height = Image.open(io.BytesIO(data)).size
+                    box = (width // 4, height // 4, width // 2, height // 2)
+                    voc = VOC.format(width, height, class_name, *box)
+                    files[f"{voc_folder}/{stem}.xml"] = voc.encode()
+            blob_ids = {path: blob_id(data) for path, data in files.items()}
+            row |= {"files": len(files), "digest": digest_files(blob_ids)}
+            address = f"/{row['repository']}/archive/{row['commit']}.zip"
+            server.archives[address] = make_archive("set", files | {"README.md": b"a page"})
+        table = tmp_path / "sets.csv"
+        pd.DataFrame(rows).to_csv(table, index=False)
+        yield server, table
+
+
+NAMES = ["faces", "ilc", "wider", "objects"]
+
+
+def test_sets_become_a_data_root(small_sets, tmp_path, originals):
+    server, table = small_sets
+    root = tmp_path / "data" / "raw"
+    said = []
+    failures = fetch_public_sets(NAMES, root, server.url, sets_file=table, report=said.append)
+    assert failures == []
+    assert len(said) == len(NAMES)
+
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*.jpg")}
+    known = {file for _, rows in originals.groupby("set") for file in rows.file.iloc[:3]}
+    assert known < files
+    assert len(files) == 4 * 5
+    assert max(read_image(root / "wider/images/1_new_picture.jpg").shape) == 576
+
+    labels, _ = read_labels(root)
+    assert set(labels[labels.source == "wider"].class_name) == {"without_mask"}
+    assert set(labels[labels.source == "ilc"].class_name) == {"with_mask"}
+    _, resolution_wh, faces = read_voc(root / "ilc/annotations/1_new_picture.xml")
+    assert resolution_wh == (640, 320)
+    assert [box.tolist() for _, box in faces] == [[160, 80, 320, 160]]
+
+
+def test_a_finished_set_is_not_fetched_again(small_sets, tmp_path):
+    server, table = small_sets
+    root = tmp_path / "raw"
+    fetch_public_sets(["objects"], root, server.url, sets_file=table, report=str)
+    fetch_public_sets(["objects"], root, server.url, sets_file=table, report=str)
+    assert len(server.requests) == 1
+
+    (root / "objects/images/1_new_picture.jpg").unlink()
+    fetch_public_sets(["objects"], root, server.url, sets_file=table, report=str)
+    assert len(server.requests) == 2
+    assert (root / "objects/images/1_new_picture.jpg").is_file()
+
+
+def test_one_failed_set_does_not_stop_the_others(small_sets, tmp_path):
+    server, table = small_sets
+    for path in list(server.archives):
+        if "ilc" in path:
+            server.archives[path] = make_archive("set", {"JPEGImages/a.jpg": JPEG})
+        if "voc" in path:
+            del server.archives[path]
+    said = []
+    failures = fetch_public_sets(
+        NAMES, tmp_path / "raw", server.url, sets_file=table, report=said.append
+    )
+    assert len(failures) == 2
+    assert "does not hold the files of jolignier" in failures[0]
+    assert "HTTP 404" in failures[1]
+    assert not (tmp_path / "raw/ilc").exists()
+    assert said[-1].startswith("objects: 4 images in ")
+
+
+def test_a_copy_and_a_broken_image_are_left_out_and_named(tmp_path, originals, monkeypatch):
+    copied = make_jpeg(0)
+    row = next(row for row in read_rows() if row["set"] == "objects")
+    files = {"n1_copy.JPEG": copied, "n2_broken.JPEG": make_jpeg(2)[:400], "n3.JPEG": make_jpeg(3)}
+    digest = digest_files({path: blob_id(data) for path, data in files.items()})
+    table = tmp_path / "sets.csv"
+    pd.DataFrame([row | {"files": 3, "digest": digest}]).to_csv(table, index=False)
+    known = tmp_path / "originals.csv"
+    known_row = originals.iloc[[0]].assign(git_blob=blob_id(copied))
+    known_row.to_csv(known, index=False)
+    monkeypatch.setattr("utils.collect.public_sets.read_originals", lambda: pd.read_csv(known))
+    said = []
+    with ArchiveServer() as server:
+        address = f"/{row['repository']}/archive/{row['commit']}.zip"
+        server.archives[address] = make_archive("set", files)
+        fetch_public_sets(["objects"], tmp_path / "raw", server.url, None, table, said.append)
+    assert said[0].startswith("objects: left out: n1_copy.JPEG is a copy")
+    assert said[1].startswith("objects: left out: n2_broken.JPEG is cut off")
+    assert said[2].endswith("2 left out.")
+    assert [path.name for path in (tmp_path / "raw").rglob("*.jpg")] == ["n3.jpg"]
+
+
+def test_an_unknown_set_is_named():
+    with pytest.raises(PublicSetError, match="There is no public set 'celeba': use scenes, faces"):
+        fetch_public_sets(["celeba"], "nowhere")
+
+
+def test_a_kaggle_set_with_other_counts_is_refused(tmp_path):
+    (tmp_path / "images").mkdir()
+    shutil.copy(EXAMPLES_DIR / "astronaut.jpg", tmp_path / "images" / "maksssksksss0.png")
+    with pytest.raises(PublicSetError, match=r"version 1 of the Kaggle set: 1 images \(853 expect"):
+        convert_kaggle_set(tmp_path, tmp_path / "raw")
+
+
+def test_the_kaggle_set_becomes_scenes(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.collect.public_sets.KAGGLE_IMAGES", 2)
+    monkeypatch.setattr("utils.collect.public_sets.KAGGLE_BOXES", {"with_mask": 2})
+    source = tmp_path / "kaggle"
+    for folder in ("images", "annotations"):
+        (source / folder).mkdir(parents=True)
+    for number in range(2):
+        Image.new("RGB", (400, 300), (number, 0, 0)).save(
+            source / f"images/maksssksksss{number}.png"
+        )
+        voc = VOC.format(400, 300, "with_mask", 10, 20, 30, 50)
+        voc = voc.replace("x.jpg", f"maksssksksss{number}.png")
+        (source / f"annotations/maksssksksss{number}.xml").write_text(voc)
+    table = convert_kaggle_set(source, tmp_path / "raw")
+    assert set(table.problem) == {""}
+    labels, _ = read_labels(tmp_path / "raw")
+    assert sorted(labels.file) == [f"scenes/images/maksssksksss{n}.jpg" for n in range(2)]
+    assert labels.x_max.tolist() == [30, 30]
+    assert sum(KAGGLE_BOXES.values()) > 2
+
+
+@pytest.mark.parametrize("data", [b"", b"no xml", b"<annotation><object/></annotation>"])
+def test_an_annotation_that_cannot_be_read_is_named(data):
+    with pytest.raises(LabelError, match=r"a/1\.xml is not a readable Pascal VOC file"):
+        parse_annotation(data, "a/1.xml", "ilc")
