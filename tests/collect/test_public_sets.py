@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.collect.archive_server import ArchiveServer, make_archive
 from utils.classes import LabelError
+from utils.collect.__main__ import main
 from utils.collect.archives import PublicSetError, blob_id, digest_files
 from utils.collect.public_sets import (
     KAGGLE_BOXES,
@@ -249,3 +250,24 @@ def test_the_kaggle_set_becomes_scenes(tmp_path, monkeypatch):
 def test_an_annotation_that_cannot_be_read_is_named(data):
     with pytest.raises(LabelError, match=r"a/1\.xml is not a readable Pascal VOC file"):
         parse_annotation(data, "a/1.xml", "ilc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["data", "celeba"], 2, "There is no public set 'celeba': use scenes, faces, ilc"),
+        (
+            ["data", "objects", "--server", "http://127.0.0.1:9"],
+            1,
+            "objects: http://127.0.0.1:9/",
+        ),
+        (["data", "scenes", "--kaggle-folder", "nowhere"], 1, "nowhere does not hold version 1"),
+    ],
+    ids=["an unknown set", "no network", "no Kaggle set"],
+)
+def test_the_command_answers_failures_in_one_sentence(tmp_path, capfd, arguments, code, message):
+    assert main([*arguments, "--folder", str(tmp_path / "raw")]) == code
+    out, err = capfd.readouterr()
+    sentences = [line for line in (out + err).splitlines() if "?B/s" not in line]
+    assert len(sentences) == 1
+    assert sentences[0].startswith(message)

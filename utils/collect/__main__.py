@@ -1,4 +1,7 @@
-"""The command ``python -m utils.collect``; its subcommand ``rebuild`` rebuilds a shared set."""
+"""The command ``python -m utils.collect``, with the subcommands ``data`` and ``rebuild``.
+
+``data`` fetches the public sets that trained the models; ``rebuild`` rebuilds a shared set.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from utils.collect.archives import GITHUB, PublicSetError
 from utils.collect.fetch import PoliteSession
+from utils.collect.public_sets import FOLDERS, MASKEDFACE_PAGE, fetch_public_sets
 from utils.collect.rebuild import REBUILT_LABELS, read_share_list, rebuild_images, write_labels
+from utils.paths import DATA_DIR
 from utils.tables import TableError
 
 
@@ -17,8 +23,65 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m utils.collect", description="Collect photographs from the web."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_data(commands)
     _add_rebuild(commands)
     return parser
+
+
+def _add_data(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand ``data``."""
+    data = commands.add_parser(
+        "data",
+        help="fetch the public sets that trained the models",
+        description="Fetch public data sets, check them, and bring them into the layout that the "
+        "notebooks read. Finished sets and images are kept, so a second start continues.",
+        epilog="Exit status: 0 every set is there, 1 some failed (each is named), "
+        "2 an argument or the folder cannot be used.",
+    )
+    data.add_argument(
+        "sets", nargs="*", metavar="SET", help=f"{', '.join(FOLDERS)} (default: all of them)"
+    )
+    data.add_argument(
+        "--folder",
+        type=Path,
+        default=DATA_DIR / "raw",
+        help="where the sets go, a folder each (default: data/raw)",
+    )
+    data.add_argument(
+        "--kaggle-folder",
+        type=Path,
+        help="a copy of the Kaggle set with images/ and annotations/, instead of fetching it",
+    )
+    data.add_argument("--server", default=GITHUB, help="of the archives (default: %(default)s)")
+    data.set_defaults(run=run_data)
+
+
+def run_data(options: argparse.Namespace) -> int:
+    """Fetch public sets, print what came and what failed, and return the exit status.
+
+    Returns:
+        0 if every set is there, 1 if some failed, 2 if a name is unknown or the folder cannot be
+        written.
+    """
+    try:
+        failures = fetch_public_sets(
+            options.sets,
+            options.folder,
+            server=options.server,
+            kaggle_folder=options.kaggle_folder,
+        )
+    except (PublicSetError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted: run the command again to continue.", file=sys.stderr)
+        return 1
+    if not options.sets:
+        print(
+            "MaskedFace-Net is not fetched: its pages let no program load it. To add it, download "
+            f"it by hand from {MASKEDFACE_PAGE}. The shipped models do not use it."
+        )
+    return 1 if failures else 0
 
 
 def _add_rebuild(commands: argparse._SubParsersAction) -> None:

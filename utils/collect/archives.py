@@ -1,7 +1,7 @@
 """Download the archive of one commit of a GitHub repository, and check what lies in it.
 
-GitHub does not guarantee the bytes of such an archive, so its own hash cannot be checked. The check is
-a digest over the files in it (``digest_files``).
+GitHub does not guarantee the bytes of such an archive, so its own hash cannot be checked. The check
+is a digest over the files in it (``digest_files``).
 """
 
 from __future__ import annotations

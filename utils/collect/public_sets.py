@@ -1,7 +1,7 @@
 """Fetch the public data sets that trained the models, and bring them into the project's layout.
 
-The GitHub sets are archives of one commit (see ``archives``). The Kaggle set comes through kagglehub
-and is checked by its counts. ``data/public_sets.csv`` lists repositories, commits and digests;
+The GitHub sets are archives of one commit (see ``archives``). kagglehub fetches the Kaggle set, which
+is checked by its counts. ``data/public_sets.csv`` lists repositories, commits and digests;
 ``data/originals.csv`` lists the file names that the split and the label corrections use.
 """
 
@@ -264,7 +264,7 @@ def convert_kaggle_set(source: str | Path, root: str | Path) -> pd.DataFrame:
         root: the data root.
 
     Returns:
-        A table ``file, target, problem``, as ``convert_images`` returns it.
+        A table ``file, output, problem``, as ``convert_images`` returns it.
 
     Raises:
         PublicSetError: the counts of images or boxes are not those of version 1.
