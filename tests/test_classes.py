@@ -1,4 +1,4 @@
-"""Classes: every known spelling is read, any other is refused by name."""
+"""Classes: all known spellings are accepted, and others are an error."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from utils.classes import (
 )
 
 
-def test_the_classes_a_person_is_told_are_all_but_no_face():
+def test_mask_classes_are_all_classes_except_no_face():
     assert (*MASK_CLASSES, CLASS_NAMES[NO_FACE]) == CLASS_NAMES
     assert CLASS_NAMES[NO_FACE] == "no_face"
     assert set(CLASS_COLORS) == set(CLASS_NAMES)
@@ -21,7 +21,7 @@ def test_the_classes_a_person_is_told_are_all_but_no_face():
 
 
 @pytest.mark.parametrize("name", CLASS_NAMES)
-def test_a_class_is_read_as_itself_however_it_is_written(name):
+def test_case_spaces_and_hyphens_do_not_matter(name):
     spellings = [
         name,
         name.upper(),
@@ -40,10 +40,10 @@ def test_an_alias_stands_for_a_class(alias, name):
 
 
 @pytest.mark.parametrize("name", ["", " ", "cat", "with", "with_mask2", "masque", "0"], ids=repr)
-def test_any_other_name_is_refused_in_a_sentence_with_the_file_and_the_classes(name):
+def test_an_unknown_name_is_an_error_with_the_file_and_the_classes(name):
     with pytest.raises(LabelError) as error:
         to_class_name(name, "scenes/a.xml")
-    sentence = str(error.value)
-    assert sentence.startswith("scenes/a.xml: ")
-    assert f"'{name}'" in sentence
-    assert all(class_name in sentence for class_name in CLASS_NAMES)
+    message = str(error.value)
+    assert message.startswith("scenes/a.xml: ")
+    assert f"'{name}'" in message
+    assert all(class_name in message for class_name in CLASS_NAMES)

@@ -1,4 +1,4 @@
-"""The window: its keys, and the displays that are none."""
+"""The window: its keys, and when there is no display."""
 
 import ctypes
 import sys
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from utils import display as window
+from utils import display
 from utils.display import MAX_SIDE, Window, has_display
 
 IMAGE = np.zeros((30, 3 * MAX_SIDE, 3), np.uint8)
@@ -15,11 +15,14 @@ IMAGE[..., 0] = 200
 
 
 class Screen:
-    """Takes the place of OpenCV's window: keys come from a list, and -1 is no key within the time."""
+    """A fake OpenCV window. Keys come from a list; -1 means that no key was pressed in time."""
 
     def __init__(self, keys: list[int], closed_after: int = 100) -> None:
-        self.keys, self.closed_after = iter(keys), closed_after
-        self.shown, self.asked, self.is_open = [], 0, True
+        self.keys = iter(keys)
+        self.closed_after = closed_after
+        self.shown = []
+        self.asked = 0
+        self.is_open = True
 
     def imshow(self, title: str, image: np.ndarray) -> None:
         self.shown.append(image)
@@ -49,26 +52,26 @@ def make_screen(monkeypatch):
 KEYS = {
     "q": ([ord("q")], True, False),
     "Esc": ([27], True, False),
-    "q in a film": ([ord("q")], False, False),
-    "no key in a film": ([-1], False, True),
+    "q in a video": ([ord("q")], False, False),
+    "no key in a video": ([-1], False, True),
     "another key": ([-1, -1, ord(" ")], True, True),
-    "space in a film waits for the next key": ([ord(" "), -1, -1, ord("x")], False, True),
-    "space in a film, and again": ([ord(" "), -1, ord(" ")], False, True),
-    "q while it waits": ([ord(" "), -1, ord("q")], False, False),
-    "s in a film goes on": ([ord("s")], False, True),
-    "s before a picture stays": ([ord("s"), -1, ord("x")], True, True),
+    "space in a video waits for the next key": ([ord(" "), -1, -1, ord("x")], False, True),
+    "space twice in a video": ([ord(" "), -1, ord(" ")], False, True),
+    "q while a video is paused": ([ord(" "), -1, ord("q")], False, False),
+    "a video goes on after s": ([ord("s")], False, True),
+    "an image stays after s": ([ord("s"), -1, ord("x")], True, True),
     "q after a while": ([-1, -1, ord("q")], True, False),
 }
 
 
 @pytest.mark.parametrize(("keys", "wait", "stays"), KEYS.values(), ids=KEYS.keys())
-def test_q_and_esc_end_and_other_keys_go_on(make_screen, keys, wait, stays):
+def test_q_and_esc_end_and_other_keys_continue(make_screen, keys, wait, stays):
     screen = make_screen(keys)
     assert Window().show(IMAGE, wait) is stays
     assert (screen.asked, screen.is_open) == (len(keys), stays)
 
 
-def test_s_keeps_the_picture_that_is_shown(make_screen):
+def test_s_saves_the_shown_image(make_screen):
     make_screen([-1, ord("s"), ord("x"), ord("s")])
     kept = []
     shown = Window(kept.append)
@@ -79,13 +82,13 @@ def test_s_keeps_the_picture_that_is_shown(make_screen):
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_a_window_closed_by_its_button_ends(make_screen, wait):
+def test_closing_the_window_ends(make_screen, wait):
     screen = make_screen([-1] * 9, closed_after=3 if wait else 1)
     assert Window().show(IMAGE, wait) is False
     assert not screen.is_open
 
 
-def test_a_wide_picture_is_shown_smaller_in_its_colours(make_screen):
+def test_a_wide_image_is_shown_smaller_in_the_same_colours(make_screen):
     screen = make_screen([-1])
     Window().show(IMAGE)
     (shown,) = screen.shown
@@ -96,7 +99,7 @@ def test_a_wide_picture_is_shown_smaller_in_its_colours(make_screen):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only X11 can be missing")
 class TestDisplay:
     @pytest.mark.parametrize("name", [None, "", ":4242", "localhost:4242.0"])
-    def test_without_a_server_there_is_no_display(self, monkeypatch, name):
+    def test_there_is_no_display_without_a_server(self, monkeypatch, name):
         monkeypatch.delenv("DISPLAY", raising=False)
         if name is not None:
             monkeypatch.setenv("DISPLAY", name)
@@ -104,15 +107,15 @@ class TestDisplay:
             try:
                 ctypes.CDLL("libX11.so.6")
             except OSError:
-                pytest.skip("libX11 is not installed, so that a server cannot be asked.")
+                pytest.skip("libX11 is not installed, so has_display cannot ask a server.")
         assert has_display() is False
 
-    def test_a_server_that_cannot_be_asked_is_trusted(self, monkeypatch):
+    def test_the_display_variable_is_trusted_without_libx11(self, monkeypatch):
         def fail(name):
             raise OSError
 
         monkeypatch.setenv("DISPLAY", ":0")
-        monkeypatch.setattr(window.ctypes, "CDLL", fail)
+        monkeypatch.setattr(display.ctypes, "CDLL", fail)
         assert has_display() is True
 
 

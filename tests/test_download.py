@@ -1,4 +1,4 @@
-"""The download, against a server of our own: what it keeps, and what it does not."""
+"""The download, against a local server: files with the right checksum are kept, others are not."""
 
 import hashlib
 from dataclasses import replace
@@ -21,7 +21,7 @@ DIGESTS = {
 
 @pytest.fixture(scope="module")
 def server():
-    """A server on loopback; ``requests`` lists the paths it was asked for."""
+    """Run a server on loopback; its ``requests`` lists the paths of all requests."""
     pages = {"/net.onnx": CONTENT, "/other.onnx": OTHER}
 
     class Handler(BaseHTTPRequestHandler):
@@ -52,7 +52,7 @@ def file(server, monkeypatch) -> ModelFile:
 
 
 @pytest.mark.parametrize("algorithm", DIGESTS)
-def test_a_file_is_fetched_once(server, file, tmp_path, algorithm):
+def test_a_file_is_fetched_only_once(server, file, tmp_path, algorithm):
     file = replace(file, checksum=f"{algorithm}:{DIGESTS[algorithm]}")
     for _ in range(2):
         path = fetch_model(file, tmp_path / "model é")
@@ -75,14 +75,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("page", "sentence"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_not_the_file_is_not_kept(file, tmp_path, page, sentence):
-    with pytest.raises(DownloadError, match=f"/{page} {sentence}"):
+@pytest.mark.parametrize(("page", "message"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_file_is_not_kept(file, tmp_path, page, message):
+    with pytest.raises(DownloadError, match=f"/{page} {message}"):
         fetch_model(replace(file, url=file.url.replace("net.onnx", page)), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_server_one_sentence_says_so(file, tmp_path):
+def test_a_missing_server_is_reported(file, tmp_path):
     with pytest.raises(
         DownloadError,
         match=r"^http://127\.0\.0\.1:9/net\.onnx cannot be fetched to .*\(ConnectionError\)",
@@ -90,7 +90,7 @@ def test_without_a_server_one_sentence_says_so(file, tmp_path):
         fetch_model(replace(file, url="http://127.0.0.1:9/net.onnx"), tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_named(file, tmp_path):
+def test_a_folder_that_cannot_be_created_is_named(file, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DownloadError, match=f"cannot be fetched to {tmp_path}/file/model"):
         fetch_model(file, tmp_path / "file" / "model")
@@ -105,7 +105,7 @@ def test_one_failure_does_not_stop_the_others(file, tmp_path, capsys):
     assert main(tmp_path, (file,)) == 0
 
 
-def test_every_file_that_the_detectors_need_is_fetched_from_an_address_that_stays():
+def test_all_files_of_the_detectors_are_fetched_from_permanent_addresses():
     assert {file.name for file in MODEL_FILES} == {YUNET_FILE, *RES10_FILES}
     for file in MODEL_FILES:
         assert file.url.startswith("https://") and Path(file.url).name == file.name
@@ -114,10 +114,10 @@ def test_every_file_that_the_detectors_need_is_fetched_from_an_address_that_stay
         assert len(bytes.fromhex(digest)) == hashlib.new(algorithm).digest_size
 
 
-def test_the_checksum_is_that_of_the_yunet_we_use():
+def test_the_checksum_matches_the_yunet_file_in_use():
     try:
         content = paths.find_model(YUNET_FILE).read_bytes()
     except FileNotFoundError as error:
-        pytest.skip(f"{error} It is in neither folder of models.")
+        pytest.skip(str(error))
     (yunet,) = (file for file in MODEL_FILES if file.name == YUNET_FILE)
     assert yunet.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"

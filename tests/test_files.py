@@ -1,4 +1,4 @@
-"""Files: which ones an argument means, and where copies go."""
+"""Files: which images an argument names, and where annotated copies go."""
 
 import random
 import re
@@ -24,15 +24,15 @@ def folder(tmp_path, monkeypatch):
 ARGUMENTS = {
     "nothing": ([], []),
     "a file": (["a/2.jpg"], ["a/2.jpg"]),
-    "a file that looks like no image": (["a/notes.txt"], ["a/notes.txt"]),
-    "a file that looks like a glob": (["x[1].jpg"], ["x[1].jpg"]),
-    "files in the order given": (["a/10.JPG", "a/2.jpg"], ["a/10.JPG", "a/2.jpg"]),
+    "a file without an image suffix": (["a/notes.txt"], ["a/notes.txt"]),
+    "a file whose name looks like a glob": (["x[1].jpg"], ["x[1].jpg"]),
+    "files keep their order": (["a/10.JPG", "a/2.jpg"], ["a/10.JPG", "a/2.jpg"]),
     "a folder in natural order": (["a"], ["a/2.jpg", "a/10.JPG", "a/b/1.png", "a/b/c d/é.webp"]),
     "a glob": (["a/*.[jJ]*"], ["a/2.jpg", "a/10.JPG"]),
-    "a glob passes over what is no image": (["a/[1n]*"], ["a/10.JPG"]),
+    "a glob skips other files": (["a/[1n]*"], ["a/10.JPG"]),
     "a glob of folders": (["*/b"], ["a/b/1.png", "a/b/c d/é.webp"]),
     "a recursive glob": (["**/*.png"], ["a/b/1.png"]),
-    "twice the same": (
+    "the same file twice": (
         ["a/b", "a/b/1.png", "./a/b/../b/1.png", "a/2.jpg"],
         ["a/b/1.png", "a/b/c d/é.webp", "a/2.jpg"],
     ),
@@ -40,7 +40,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize(("arguments", "expected"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
-def test_an_argument_means_its_files(folder, arguments, expected):
+def test_an_argument_names_its_files(folder, arguments, expected):
     assert find_images(arguments) == ([Path(name) for name in expected], [])
 
 
@@ -51,15 +51,15 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("argument", "sentence"), WRONG.values(), ids=WRONG.keys())
-def test_an_argument_without_images_is_named_and_the_others_are_done(folder, argument, sentence):
+@pytest.mark.parametrize(("argument", "message"), WRONG.values(), ids=WRONG.keys())
+def test_an_argument_without_images_is_reported_and_the_others_are_found(folder, argument, message):
     files, problems = find_images(["a/2.jpg", argument, "a/b"])
     assert files == [Path("a/2.jpg"), Path("a/b/1.png"), Path("a/b/c d/é.webp")]
-    assert [bool(re.match(sentence, problem)) for problem in problems] == [True]
+    assert [bool(re.match(message, problem)) for problem in problems] == [True]
 
 
 @pytest.mark.parametrize("arguments", [["."], ["a"], ["**/*.*"], ["a/**"]], ids=str)
-def test_copies_of_an_earlier_run_are_no_sources(folder, arguments):
+def test_copies_of_an_earlier_run_are_skipped(folder, arguments):
     before, _ = find_images(arguments, "a/output")
     (folder / "a/output").mkdir()
     (folder / "a/output/2.jpg").touch()
@@ -67,7 +67,7 @@ def test_copies_of_an_earlier_run_are_no_sources(folder, arguments):
 
 
 @pytest.mark.parametrize("argument", ["output", "output/2.jpg", "output/*.jpg", "output/below"])
-def test_but_copies_that_are_asked_for_are(folder, argument):
+def test_copies_that_an_argument_names_are_found(folder, argument):
     (folder / "output/below").mkdir(parents=True)
     (folder / "output/2.jpg").touch()
     (folder / "output/below/3.jpg").touch()
@@ -75,7 +75,7 @@ def test_but_copies_that_are_asked_for_are(folder, argument):
     assert files and not problems
 
 
-def test_the_order_of_numbers_is_that_of_their_values():
+def test_numbers_are_sorted_by_value():
     numbered = [Path(f"face {number}.jpg") for number in (0, 1, 2, 9, 10, 11, 99, 100)]
     assert sorted(random.Random(0).sample(numbered, len(numbered)), key=natural_key) == numbered
     mixed = [Path(name) for name in ("1/b", "b", "a1", "a", "1", "a10b2", "a10b10", "²")]
@@ -85,24 +85,30 @@ def test_the_order_of_numbers_is_that_of_their_values():
 
 
 COPIES = {
-    "none": ([], []),
+    "no files": ([], []),
     "the stem is kept": (["x.jpg", "photo é.final.png"], ["x.jpg", "photo é.final.jpg"]),
     "two folders": (["a/x.jpg", "b/x.jpg"], ["x.jpg", "x_2.jpg"]),
     "two suffixes": (["x.jpg", "x.png"], ["x.jpg", "x_2.jpg"]),
-    "letters of two heights": (["a/X.jpg", "a/x.jpg"], ["X.jpg", "x_2.jpg"]),
-    "a number that is taken": (["a/x.jpg", "x_2.jpg", "b/x.jpg"], ["x.jpg", "x_2.jpg", "x_3.jpg"]),
-    "a number taken later": (["a/x.jpg", "b/x.jpg", "x_2.jpg"], ["x.jpg", "x_2.jpg", "x_2_2.jpg"]),
+    "names that differ in case alone": (["a/X.jpg", "a/x.jpg"], ["X.jpg", "x_2.jpg"]),
+    "a number that is already taken": (
+        ["a/x.jpg", "x_2.jpg", "b/x.jpg"],
+        ["x.jpg", "x_2.jpg", "x_3.jpg"],
+    ),
+    "a number that is taken later": (
+        ["a/x.jpg", "b/x.jpg", "x_2.jpg"],
+        ["x.jpg", "x_2.jpg", "x_2_2.jpg"],
+    ),
 }
 
 
 @pytest.mark.parametrize(("files", "expected"), COPIES.values(), ids=COPIES.keys())
-def test_copies_have_names_of_their_own(tmp_path, files, expected):
+def test_copies_have_different_names(tmp_path, files, expected):
     assert name_copies([Path(file) for file in files], tmp_path) == [
         tmp_path / name for name in expected
     ]
 
 
-def test_a_copy_replaces_no_source_nor_its_neighbour(tmp_path):
+def test_a_copy_beside_its_source_replaces_no_file(tmp_path):
     for name in ("x.jpg", "y.jpg", "y.png"):
         (tmp_path / name).touch()
     copies = name_copies([tmp_path / "x.jpg", tmp_path / "y.png"], tmp_path)

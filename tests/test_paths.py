@@ -1,4 +1,4 @@
-"""Paths: model files are looked for in the project, then beside it."""
+"""Paths: model files are searched in the project first, then beside it."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from utils import paths
 
 @pytest.fixture
 def folders(monkeypatch, tmp_path):
-    """An empty project's model folder, and the one beside the project."""
-    project, shared = tmp_path / "project" / "model", tmp_path / "shared"
+    """Return two empty model folders: of the project, and beside it."""
+    project = tmp_path / "project" / "model"
+    shared = tmp_path / "shared"
     monkeypatch.setattr(paths, "MODEL_DIR", project)
     monkeypatch.setattr(paths, "SHARED_DIR", shared)
     for folder in (project, shared / "models"):
@@ -18,7 +19,7 @@ def folders(monkeypatch, tmp_path):
     return project, shared / "models"
 
 
-def test_the_root_holds_the_project():
+def test_the_root_is_the_project():
     assert (paths.ROOT / "pyproject.toml").is_file()
     assert Path(paths.__file__).parent.parent == paths.ROOT
     assert (paths.EXAMPLES_DIR / "README.md").is_file()
@@ -33,13 +34,13 @@ def test_a_model_is_found_in_the_project_first(folders, present, expected):
     assert paths.find_model("net.onnx") == folders[expected] / "net.onnx"
 
 
-def test_a_missing_model_is_named_with_what_to_do(folders):
-    (folders[0] / "net.onnx").mkdir()  # a folder is no model file
+def test_an_error_names_the_missing_model_and_what_to_do(folders):
+    (folders[0] / "net.onnx").mkdir()  # a folder is not a model file
     with pytest.raises(FileNotFoundError, match=r"net\.onnx is not in .*: run `make models`"):
         paths.find_model("net.onnx")
 
 
-def test_faces_that_were_cut_out_are_told_from_photographs(tmp_path):
+def test_crops_are_told_from_photographs(tmp_path):
     for file in ("crops/a/1.jpg", "mine/crops/1.jpg", "mine/crops/b/2.jpg", "mine/b/crops.jpg"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()

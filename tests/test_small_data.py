@@ -1,4 +1,4 @@
-"""The small data set is what it says: labelled, repeatable, and near-duplicate only where its names say so."""
+"""The small data set: labelled, repeatable, near-duplicates only where file names say so."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -28,7 +28,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 def read_raw_boxes(path: Path) -> np.ndarray:
-    """The boxes of a VOC file as they are written, nothing clipped: (N, 4)."""
+    """Return the boxes of a VOC file as written, not clipped: (N, 4)."""
     tags = ("xmin", "ymin", "xmax", "ymax")
     return np.array(
         [[int(box.findtext(tag)) for tag in tags] for box in ET.parse(path).iter("bndbox")]
@@ -43,14 +43,14 @@ def test_the_same_seed_gives_the_same_bytes(small_data, tmp_path):
     assert not [name for name in files if name.endswith(".jpg") and other[name] == files[name]]
 
 
-def test_without_a_folder_each_call_makes_a_new_one(monkeypatch, tmp_path):
+def test_each_call_without_a_folder_creates_a_new_one(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     first, second = make_small_data(), make_small_data()
     assert first != second
     assert {first.parent, second.parent} == {tmp_path}
 
 
-def test_all_classes_and_layouts_are_there(small_data):
+def test_all_classes_and_layouts_are_present(small_data):
     table, problems = read_labels(small_data)
     assert problems.empty
     assert set(table.file) == {
@@ -98,24 +98,23 @@ def test_faces_of_scenes_are_small(small_data):
     assert widths.max() <= 90
 
 
-def test_near_duplicates_are_those_whose_names_say_so(small_data):
+def test_near_duplicates_are_those_named_as_copies(small_data):
     files = list_images(small_data)
     names = [path.relative_to(small_data).as_posix() for path in files]
     hashes = np.array([hash_image(read_image(path)) for path in files])
     pairs = find_near_duplicates(hashes)
     found = {frozenset((names[row.first], names[row.second])) for row in pairs.itertuples()}
     assert found == {frozenset(pair) for pair in NEAR_DUPLICATES.items()}
-    # The others are far from each other, not just beyond the limit.
+    # The others are far apart, not just beyond the limit.
     first, second = np.triu_indices(len(files), 1)
     share = np.bitwise_count(hashes[first, 0] ^ hashes[second, 0]).sum(axis=1) / HASH_SIDE**2
     assert np.mean(share > 0.25) > 0.95
 
 
 @pytest.mark.parametrize("copy", [name for name in NEAR_DUPLICATES if "masked_copy" in name])
-def test_a_masked_copy_differs_on_the_mask_alone(small_data, copy):
-    masked, bare = (
-        read_image(small_data / name).astype(int) for name in (copy, NEAR_DUPLICATES[copy])
-    )
-    change = np.abs(masked - bare).mean(axis=(1, 2))  # a row
+def test_a_masked_copy_differs_in_the_mask_alone(small_data, copy):
+    masked = read_image(small_data / copy).astype(int)
+    bare = read_image(small_data / NEAR_DUPLICATES[copy]).astype(int)
+    change = np.abs(masked - bare).mean(axis=(1, 2))  # of each row
     third = len(change) // 3
     assert change[:third].mean() < 0.1 * change[third:].mean()
