@@ -1,4 +1,4 @@
-"""Drawing: boxes where they are, captions that can be read and cover nothing that matters."""
+"""Drawing: boxes in their places, captions that are legible and cover no face."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from utils import draw as draw_module
 from utils.boxes import Detections
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
 from utils.draw import (
@@ -42,7 +41,7 @@ def is_color(canvas: np.ndarray, color) -> np.ndarray:
 
 
 def find_caption(canvas: np.ndarray, color, box) -> tuple[int, int, int, int]:
-    """The bounding box of what is drawn in a colour outside a face's box."""
+    """Return the bounding box of all pixels of a colour outside a face's box."""
     outside = is_color(canvas, color)
     x_min, y_min, x_max, y_max = box
     outside[y_min:y_max, x_min:x_max] = False
@@ -61,7 +60,7 @@ def test_no_faces_give_an_equal_copy():
 @pytest.mark.parametrize(
     "change", [np.ascontiguousarray, np.flipud, np.asfortranarray], ids=lambda f: f.__name__
 )
-def test_the_image_itself_is_left_as_it_is(change):
+def test_the_image_itself_does_not_change(change):
     image = change(np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8))
     image.setflags(write=False)
     before = image.copy()
@@ -71,19 +70,19 @@ def test_the_image_itself_is_left_as_it_is(change):
 
 
 @pytest.mark.parametrize("name", MASK_CLASSES)
-def test_a_box_has_its_classs_colour_and_its_right_and_bottom_edges_are_excluded(name):
+def test_a_box_has_the_colour_of_its_class_and_excludes_right_and_bottom_edges(name):
     canvas = draw(400, 300, [[120, 150, 200, 250]], [CLASS_NAMES.index(name)])
     drawn = is_color(canvas, CLASS_COLORS[name])
-    assert drawn[249, 120:200].all() and drawn[150:250, 120].all() and drawn[150:250, 199].all()
-    assert (
-        (canvas[150:, 200] == GREY).all()
-        and (canvas[250] == GREY).all()
-        and (canvas[150:, 119] == GREY).all()
-    )
+    assert drawn[249, 120:200].all()
+    assert drawn[150:250, 120].all()
+    assert drawn[150:250, 199].all()
+    assert (canvas[150:, 200] == GREY).all()
+    assert (canvas[250] == GREY).all()
+    assert (canvas[150:, 119] == GREY).all()
     assert (canvas[155:245, 125:195] == GREY).all()
 
 
-def test_faces_that_nobody_judged_have_a_colour_of_their_own():
+def test_faces_that_are_not_classified_have_their_own_colour():
     found = Detections(np.array([[50, 60, 90, 99]], np.float32), np.array([0.8], np.float32))
     canvas = draw_detections(np.full((120, 160, 3), GREY, np.uint8), found)
     assert is_color(canvas, FACE_COLOR)[98, 50:90].all()
@@ -92,7 +91,7 @@ def test_faces_that_nobody_judged_have_a_colour_of_their_own():
 
 SIZES = {
     "one pixel": ((1, 1), (0, 0, 1, 1)),
-    "a stamp": ((20, 20), (5, 5, 15, 15)),
+    "20 pixels": ((20, 20), (5, 5, 15, 15)),
     "small": ((100, 80), (30, 40, 60, 70)),
     "a column": ((40, 900), (0, 0, 40, 40)),
     "a panorama": ((20_000, 200), (19_950, 90, 20_000, 150)),
@@ -101,7 +100,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize(("resolution_wh", "box"), SIZES.values(), ids=SIZES.keys())
-def test_every_size_is_drawn_on(resolution_wh, box):
+def test_images_of_any_size_are_drawn_on(resolution_wh, box):
     canvas = draw(*resolution_wh, [box])
     assert canvas.shape == (*resolution_wh[::-1], 3)
     assert is_color(canvas, CLASS_COLORS[CLASS_NAMES[0]])[box[3] - 1, box[0] : box[2]].all()
@@ -110,10 +109,10 @@ def test_every_size_is_drawn_on(resolution_wh, box):
 @pytest.mark.parametrize(
     "box", [(0, 0, 60, 60), (340, 0, 400, 60), (0, 240, 60, 300), (340, 240, 400, 300)], ids=str
 )
-def test_a_caption_in_a_corner_is_whole(box):
-    in_corner, in_middle = draw(400, 300, [box]), draw(400, 300, [(170, 120, 230, 180)])
-    letters = is_color(in_corner, TEXT_COLOR).sum(), is_color(in_middle, TEXT_COLOR).sum()
-    assert letters[0] == letters[1] > 0
+def test_a_caption_in_a_corner_is_complete(box):
+    in_corner = is_color(draw(400, 300, [box]), TEXT_COLOR).sum()
+    in_middle = is_color(draw(400, 300, [(170, 120, 230, 180)]), TEXT_COLOR).sum()
+    assert in_corner == in_middle > 0
 
 
 def test_letters_grow_with_the_image_and_stay_legible_on_small_ones():
@@ -129,14 +128,16 @@ def test_letters_grow_with_the_image_and_stay_legible_on_small_ones():
     assert heights[3] / heights[2] == pytest.approx(20 / 8, rel=0.1)
 
 
-def test_a_caption_that_has_no_room_is_shortened_and_then_left_out():
-    (color, box) = CLASS_COLORS["mask_worn_incorrectly"], (10, 30, 30, 50)
-    full, short = (find_caption(draw(width, 80, [box], [2]), color, box) for width in (300, 100))
+def test_a_caption_without_room_is_shortened_and_then_left_out():
+    color = CLASS_COLORS["mask_worn_incorrectly"]
+    box = (10, 30, 30, 50)
+    full = find_caption(draw(300, 80, [box], [2]), color, box)
+    short = find_caption(draw(100, 80, [box], [2]), color, box)
     assert 0 < short[2] - short[0] < (full[2] - full[0]) / 2
     assert not is_color(draw(24, 80, [(4, 30, 20, 50)], [2]), TEXT_COLOR).any()
 
 
-def test_in_a_crowd_no_caption_covers_a_face_or_another_caption():
+def test_no_caption_in_a_crowd_covers_a_face_or_another_caption():
     boxes = [(x, y, x + 16, y + 20) for x in range(6, 380, 30) for y in range(20, 240, 45)]
     class_ids = np.arange(len(boxes)) % len(MASK_CLASSES)
     canvas = draw(400, 267, boxes, class_ids)
@@ -145,29 +146,26 @@ def test_in_a_crowd_no_caption_covers_a_face_or_another_caption():
     alone = [
         draw(400, 267, [box], [class_id]) for box, class_id in zip(boxes, class_ids, strict=True)
     ]
-    assert (
-        0
-        < is_color(canvas, TEXT_COLOR).sum()
-        < sum(is_color(one, TEXT_COLOR).sum() for one in alone)
-    )
+    letters_alone = sum(is_color(one, TEXT_COLOR).sum() for one in alone)
+    assert 0 < is_color(canvas, TEXT_COLOR).sum() < letters_alone
 
 
 def luminance(color) -> float:
-    """Relative luminance, as WCAG 2 defines it."""
+    """Return the relative luminance as defined by WCAG 2."""
     share = np.array(color) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 @pytest.mark.parametrize("color", [*CLASS_COLORS.values(), FACE_COLOR], ids=str)
-def test_captions_have_the_contrast_that_wcag_asks_for(color):
+def test_captions_have_the_contrast_required_by_wcag(color):
     lighter, darker = sorted((luminance(color), luminance(TEXT_COLOR)), reverse=True)
     assert (lighter + 0.05) / (darker + 0.05) >= 4.5
 
 
-# What the colour-blind see of linear RGB (Machado, Oliveira and Fernandes, 2009, severity 1).
+# Linear RGB as colour-blind people see it (Machado, Oliveira and Fernandes, 2009, severity 1).
 SIGHT = {
-    "all colours": np.eye(3),
+    "normal sight": np.eye(3),
     "protanopia": [
         [0.152286, 1.052583, -0.204868],
         [0.114503, 0.786281, 0.099216],
@@ -182,17 +180,16 @@ SIGHT = {
 
 
 @pytest.mark.parametrize("matrix", SIGHT.values(), ids=SIGHT.keys())
-def test_the_colours_of_the_classes_are_told_apart(matrix):
+def test_the_colours_of_the_classes_can_be_told_apart(matrix):
     linear = (np.array([CLASS_COLORS[name] for name in MASK_CLASSES]) / 255) ** 2.2
     seen = np.clip(linear @ np.transpose(matrix), 0, 1) ** (1 / 2.2)
     lab = cv2.cvtColor(seen.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
-    assert (
-        min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 15
-    )  # about 2 can just be noticed
+    distances = [np.linalg.norm(a - b) for a, b in combinations(lab, 2)]
+    assert min(distances) > 15  # a distance of about 2 is just noticeable
 
 
 @pytest.mark.parametrize("side", [12, 60, 300])
-def test_a_blurred_face_has_few_colours_and_the_rest_is_as_it_was(side):
+def test_a_blurred_face_has_few_colours_and_the_rest_stays(side):
     image = np.random.default_rng(0).integers(0, 255, (400, 500, 3), np.uint8)
     box = np.array([50, 40, 50 + side, 40 + side])
     blurred = blur_faces(image, box[None])
@@ -207,7 +204,7 @@ def test_a_blurred_face_has_few_colours_and_the_rest_is_as_it_was(side):
     )
 
 
-def test_no_faces_and_faces_beyond_the_edge_can_be_blurred():
+def test_no_faces_and_faces_over_the_edge_can_be_blurred():
     image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
     np.testing.assert_array_equal(blur_faces(image, []), image)
     np.testing.assert_array_equal(blur_faces(image, [[200, 200, 240, 240]]), image)
@@ -215,7 +212,7 @@ def test_no_faces_and_faces_beyond_the_edge_can_be_blurred():
 
 
 @pytest.mark.parametrize("resolution_wh", [(400, 300), (640, 480), (1920, 1080)])
-def test_a_status_line_stands_in_the_upper_left_corner(resolution_wh):
+def test_a_status_line_is_in_the_upper_left_corner(resolution_wh):
     image = np.full((*resolution_wh[::-1], 3), 200, np.uint8)
     drawn = draw_status(image, "25 frames/s, 3 people: 2 with_mask, 1 without_mask")
     changed = np.argwhere((drawn != image).any(axis=2))
@@ -224,38 +221,38 @@ def test_a_status_line_stands_in_the_upper_left_corner(resolution_wh):
     assert (image == 200).all()
 
 
-def test_a_status_that_is_too_long_goes_on_below(monkeypatch):
-    written, put = [], draw_module.cv2.putText
-    monkeypatch.setattr(
-        draw_module.cv2,
-        "putText",
-        lambda canvas, text, *rest: written.append(text) or put(canvas, text, *rest),
-    )
-    image, text = (
-        np.full((480, 300, 3), 200, np.uint8),
-        "25 frames/s, 3 people: 2 with_mask, 1 without_mask, 2 too close",
-    )
+def test_a_long_status_is_broken_into_lines(monkeypatch):
+    written = []
+    put_text = cv2.putText
+
+    def record(canvas, text, *rest):
+        written.append(text)
+        return put_text(canvas, text, *rest)
+
+    monkeypatch.setattr(cv2, "putText", record)
+    image = np.full((480, 300, 3), 200, np.uint8)
+    text = "25 frames/s, 3 people: 2 with_mask, 1 without_mask, 2 too close"
     drawn = draw_status(image, text)
-    assert len(written) == 2 and " ".join(written) == text
+    assert len(written) == 2
+    assert " ".join(written) == text
     changed = (drawn != image).any(axis=2)
-    assert changed[:20].any() and changed[24:38].any() and not changed[60:].any()
+    assert changed[:20].any()
+    assert changed[24:38].any()
+    assert not changed[60:].any()
     letters = (drawn > 220).all(axis=2)
-    assert letters.any() and not letters[:, 295:].any()  # all of them are within the picture
+    assert letters.any()
+    assert not letters[:, 295:].any()  # all letters are inside the image
     assert draw_status(np.zeros((20, 30, 3), np.uint8), text).shape == (20, 30, 3)
 
 
 def test_a_caption_begins_with_the_track_and_ends_with_the_remark(monkeypatch):
     written = []
-    monkeypatch.setattr(
-        draw_module.cv2, "putText", lambda canvas, text, *rest: written.append(text)
-    )
+    monkeypatch.setattr(cv2, "putText", lambda canvas, text, *rest: written.append(text))
     found = Detections(
-        np.array([[200, 200, 300, 300], [500, 200, 600, 300]], np.float32),
-        *(
-            np.ones(2, np.float32),
-            np.array([[0.9, 0.1, 0, 0], [0.2, 0.8, 0, 0]], np.float32),
-            np.array([7, 0]),
-        ),
+        xyxy=np.array([[200, 200, 300, 300], [500, 200, 600, 300]], np.float32),
+        confidence=np.ones(2, np.float32),
+        y_prob=np.array([[0.9, 0.1, 0, 0], [0.2, 0.8, 0, 0]], np.float32),
+        track_id=np.array([7, 0]),
     )
     draw_detections(np.zeros((480, 900, 3), np.uint8), found, ["", "too close"])
     assert sorted(written) == ["7: with_mask 90 %", "without_mask 80 %, too close"]

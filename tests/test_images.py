@@ -1,4 +1,4 @@
-"""Images: what is read is what Pillow reads; what cannot be read is said in one sentence."""
+"""Images: read as Pillow reads them; a file that cannot be read gives one sentence."""
 
 import io
 import struct
@@ -22,31 +22,31 @@ from utils.images import (
 from utils.paths import EXAMPLES_DIR
 
 LOSSLESS = (".png", ".bmp", ".tiff", ".webp")
-ROUNDING = 2  # grey levels between two decoders of one JPEG
+ROUNDING = 2  # grey levels, the difference between two decoders of one JPEG
 
 
 def draw_image(width: int = 64, height: int = 48) -> np.ndarray:
-    """A smooth coloured picture without any symmetry."""
+    """Return a smooth coloured image without symmetry."""
     clouds = np.random.default_rng(0).uniform(20, 235, (3, 4, 3)).astype(np.float32)
     return cv2.resize(clouds, (width, height)).round().astype(np.uint8)
 
 
 def encode(image: np.ndarray | Image.Image, suffix: str, **options) -> bytes:
-    buffer, image = (
-        io.BytesIO(),
-        image if isinstance(image, Image.Image) else Image.fromarray(image),
-    )
+    """Return an image as the bytes of a file, written by Pillow."""
+    buffer = io.BytesIO()
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
     image.save(buffer, Image.registered_extensions()[suffix], **options)
     return buffer.getvalue()
 
 
 def insert_segment(jpeg: bytes, content: bytes) -> bytes:
-    """A JPEG with one more application segment at its start."""
+    """Return a JPEG with one more application segment at its start."""
     return jpeg[:2] + b"\xff\xe5" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
 
 
 def make_png_header(width: int, height: int) -> bytes:
-    """A PNG that promises a size and holds nothing."""
+    """Return a PNG that states a size and holds no pixels."""
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
         (b"IDAT", b""),
@@ -74,7 +74,7 @@ def test_a_photo_is_turned_upright_by_its_exif_tag(tmp_path, suffix, orientation
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".webp"])
-def test_what_is_transparent_turns_with_the_photo(tmp_path, suffix, orientation):
+def test_transparency_is_turned_with_the_photo(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[0x010F], exif[0x0112], exif[0x0131] = "maker", orientation, "program"
     data = encode(np.dstack([draw_image(), ALPHA]), suffix, exif=exif, lossless=True, exact=True)
@@ -104,16 +104,16 @@ UNUSUAL = {
     "cmyk": encode(Image.fromarray(draw_image()).convert("CMYK"), ".jpg"),
     "progressive": encode(draw_image(), ".jpg", progressive=True),
     "one pixel": encode(draw_image()[:1, :1], ".png"),
-    "jpeg with a film behind it": encode(draw_image(), ".jpg") + b"film" + b"\xff\xda" * 9,
+    "jpeg with a video appended": encode(draw_image(), ".jpg") + b"film" + b"\xff\xda" * 9,
     "jpeg with a thumbnail": insert_segment(
         encode(draw_image(), ".jpg"), encode(draw_image(16, 12), ".jpg")
     ),
-    "png with more behind it": encode(draw_image(), ".png") + b"0" * 999,
+    "png with bytes appended": encode(draw_image(), ".png") + b"0" * 999,
 }
 
 
 @pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL.keys())
-def test_unusual_images_are_read_as_pillow_reads_them_on_white(tmp_path, data):
+def test_unusual_images_match_pillow_on_white(tmp_path, data):
     (tmp_path / "image").write_bytes(data)
     image = Image.open(tmp_path / "image").convert("RGBA")
     expected = np.array(
@@ -135,7 +135,7 @@ def test_a_panorama_is_read(tmp_path):
 
 BROKEN = {
     "empty": b"",
-    "text": b"I am no photograph.",
+    "text": b"I am not a photograph.",
     "half a jpeg": encode(draw_image(), ".jpg")[:-600],
     "a jpeg without its last byte": encode(draw_image(), ".jpg")[:-1],
     "half a progressive jpeg": encode(draw_image(), ".jpg", progressive=True)[:-600],
@@ -152,7 +152,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_file_gives_one_sentence_and_no_other_noise(tmp_path, capfd, data):
+def test_a_broken_file_gives_one_sentence_and_no_other_output(tmp_path, capfd, data):
     path = tmp_path / "Été à Zürich.jpg"
     path.write_bytes(data)
     with pytest.raises(ImageError) as error:
@@ -162,14 +162,14 @@ def test_a_broken_file_gives_one_sentence_and_no_other_noise(tmp_path, capfd, da
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_no_file_gives_one_sentence(tmp_path):
+def test_a_missing_file_gives_one_sentence(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere.jpg"):
         with pytest.raises(ImageError, match="cannot be read .*: check the path"):
             read_image(path)
 
 
 @pytest.mark.parametrize("suffix", [*LOSSLESS, ".jpg", ".JPEG"])
-def test_what_is_written_is_read_again(tmp_path, capfd, suffix):
+def test_written_images_are_read_back(tmp_path, capfd, suffix):
     path = write_image(tmp_path / "new" / f"with a space, é{suffix}", draw_image())
     difference = np.abs(read_image(path) - draw_image().astype(int))
     assert difference.max() <= (0 if suffix in LOSSLESS else 8)
@@ -177,7 +177,7 @@ def test_what_is_written_is_read_again(tmp_path, capfd, suffix):
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "sentence"),
+    ("name", "width", "message"),
     [
         ("a.xyz", 8, r"\.xyz is not an image format"),
         ("a", 8, "no suffix is not an image format"),
@@ -185,14 +185,14 @@ def test_what_is_written_is_read_again(tmp_path, capfd, suffix):
         ("a.jpg", 70_000, r"70000 x 2 pixels are too many for \.jpg"),
     ],
 )
-def test_what_cannot_be_written_gives_one_sentence(tmp_path, name, width, sentence):
+def test_an_image_that_cannot_be_written_gives_one_sentence(tmp_path, name, width, message):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ImageError, match=f"cannot be written.*{sentence}"):
+    with pytest.raises(ImageError, match=f"cannot be written.*{message}"):
         write_image(tmp_path / name, np.zeros((2, width, 3), np.uint8))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_images_are_listed_with_those_below_in_order(tmp_path):
+def test_images_of_subfolders_are_listed_too_in_order(tmp_path):
     assert list_images(tmp_path) == []
     names = [
         "b/c/z.webp",
@@ -210,12 +210,12 @@ def test_images_are_listed_with_those_below_in_order(tmp_path):
         list_images(tmp_path / "nowhere")
 
 
-def test_shrinking_averages_and_so_does_not_alias():
+def test_shrinking_averages_pixels_and_does_not_alias():
     image = draw_image(60, 40)
     means = image.reshape(10, 4, 15, 4, 3).mean(axis=(1, 3))
     assert np.abs(resize_image(image, (15, 10)) - means).max() <= 1  # rounded twice
     board = np.indices((48, 64)).sum(axis=0) % 2 * np.full((3, 1, 1), 255)
-    grey = resize_image(board.transpose(1, 2, 0).astype(np.uint8), (13, 9))  # no whole factor
+    grey = resize_image(board.transpose(1, 2, 0).astype(np.uint8), (13, 9))  # not a whole factor
     assert np.abs(grey - 127.5).max() <= 1
     assert resize_image(image, (61, 80)).shape == (80, 61, 3)
 
@@ -229,7 +229,7 @@ def test_shrinking_averages_and_so_does_not_alias():
         ((2, 2000), 100, (1, 100)),
     ],
 )
-def test_the_longer_side_is_limited_and_the_proportions_kept(size, max_side, expected):
+def test_the_longer_side_is_limited_and_proportions_stay(size, max_side, expected):
     image = np.zeros((size[1], size[0], 3), np.uint8)
     assert limit_size(image, max_side).shape[1::-1] == expected
 
@@ -246,7 +246,7 @@ def test_the_longer_side_is_limited_and_the_proportions_kept(size, max_side, exp
     ],
     ids=["inside", "all", "top left", "bottom right", "around", "outside"],
 )
-def test_a_crop_repeats_the_edge_as_numpy_pads(box):
+def test_a_crop_repeats_the_edge_as_numpy_pad_does(box):
     padded = np.pad(draw_image(), ((50, 50), (50, 50), (0, 0)), mode="edge")
     x_min, y_min, x_max, y_max = np.array(box) + 50
     np.testing.assert_array_equal(crop_image(draw_image(), box), padded[y_min:y_max, x_min:x_max])
@@ -260,11 +260,10 @@ def test_a_crop_is_a_copy_of_at_least_one_pixel():
 
 
 @pytest.mark.parametrize("side", [20, 37, 64, 112, 150])
-def test_shrinking_a_photograph_looks_as_by_area(side):
+def test_shrinking_a_photograph_looks_like_inter_area(side):
     image = read_image(EXAMPLES_DIR / "astronaut.jpg")
     by_area = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-    gap = np.abs(resize_image(image, (side, side)).astype(int) - by_area)
-    without_care = np.abs(
-        cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST).astype(int) - by_area
-    )
-    assert gap.mean() < without_care.mean() / 2
+    difference = np.abs(resize_image(image, (side, side)).astype(int) - by_area)
+    aliased = cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST)
+    aliased_difference = np.abs(aliased.astype(int) - by_area)
+    assert difference.mean() < aliased_difference.mean() / 2

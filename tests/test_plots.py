@@ -1,4 +1,4 @@
-"""Figures show what the tables say: the numbers are read back from the Axes."""
+"""Figures: the numbers of the tables are read back from the Axes."""
 
 import matplotlib
 import numpy as np
@@ -20,14 +20,14 @@ def closed_figures():
     plt.close("all")
 
 
-def test_counts_are_written_on_the_bars():
+def test_bars_show_their_counts():
     table = pd.DataFrame({"class_name": ["no_face", "with_mask", "with_mask"], "source": "web"})
     ax = plots.plot_counts(table)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["with_mask", "no_face"]
     assert [text.get_text() for text in ax.texts] == ["2", "1"]
 
 
-def test_confusion_shows_counts_and_shares_of_each_true_class():
+def test_a_confusion_matrix_shows_counts_and_shares_of_each_true_class():
     counts = evaluate.confusion_table([0, 0, 0, 1], [0, 0, 1, 1])
     left, right = plots.plot_confusion(counts, "test")
     assert [text.get_text() for text in left.texts] == [str(n) for n in counts.to_numpy().ravel()]
@@ -35,7 +35,7 @@ def test_confusion_shows_counts_and_shares_of_each_true_class():
     assert left.get_ylabel() == "true" and left.get_xlabel() == "predicted"
 
 
-def test_history_draws_train_and_validation():
+def test_a_history_has_curves_of_train_and_validation():
     history = pd.DataFrame(
         {"epoch": [1, 2], "loss": [1.0, 0.5], "val_loss": [1.1, 0.7], "accuracy": [0.5, 0.9]}
     )
@@ -44,7 +44,7 @@ def test_history_draws_train_and_validation():
     assert len(accuracy.lines) == 1 and accuracy.get_xlabel() == "epoch"
 
 
-def test_gallery_has_a_caption_for_each_picture_and_hides_empty_cells():
+def test_a_gallery_has_a_caption_for_each_image_and_hides_empty_cells():
     images = [np.full((8, 8, 3), value, np.uint8) for value in (0, 100, 200)]
     ax = plots.plot_gallery(images, ["a", "b", "c"], columns=2)
     axes = ax.figure.axes
@@ -52,18 +52,18 @@ def test_gallery_has_a_caption_for_each_picture_and_hides_empty_cells():
     assert not any(each.axison for each in axes)
 
 
-def test_an_empty_gallery_is_an_empty_figure():
+def test_a_gallery_without_images_is_an_empty_figure():
     assert not plots.plot_gallery([], []).images
 
 
-def test_reliability_names_each_curve():
+def test_the_legend_of_reliability_names_each_curve():
     y_prob = np.random.default_rng(0).dirichlet(np.ones(4), 200)
     table = calibration.reliability_table(y_prob.argmax(axis=1), y_prob)
     ax = plots.plot_reliability({"raw": table})
     assert "raw" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_intervals_put_each_recipe_on_its_slice():
+def test_each_slice_is_one_row_of_intervals():
     row = {"slice": "scenes", "n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98}
     table = pd.DataFrame([row | {"recipe": "ours"}, row | {"recipe": "classic", "accuracy": 0.7}])
     ax = plots.plot_intervals(table, hue="recipe")
@@ -71,19 +71,19 @@ def test_intervals_put_each_recipe_on_its_slice():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours", "classic"]
 
 
-def test_thresholds_mark_the_chosen_one():
+def test_the_chosen_threshold_is_marked():
     table = evaluate.threshold_table([True, False], [0.9, 0.1], np.linspace(0, 1, 5))
     ax = plots.plot_thresholds(table, 0.5)
     assert any("0.50" in text.get_text() for text in ax.get_legend().get_texts())
 
 
-def test_heat_is_laid_over_the_whole_face():
+def test_heat_covers_the_whole_face():
     ax = plots.plot_heat([np.zeros((32, 32, 3), np.uint8)], [np.eye(4)], ["a"])
     below = ax.figure.axes[1]
     assert below.images[1].get_extent() == below.images[0].get_extent()
 
 
-def test_sizes_say_how_many_and_their_median():
+def test_the_legend_of_sizes_has_count_and_median():
     table = pd.DataFrame({"x_min": [0, 0, 10], "x_max": [8, 16, 74]})
     ax = plots.plot_sizes({"train": table})
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
@@ -92,7 +92,7 @@ def test_sizes_say_how_many_and_their_median():
     assert ax.get_xscale() == "log" and "pixels" in ax.get_xlabel()
 
 
-def test_a_dot_marks_where_the_threshold_cuts_the_curve():
+def test_a_dot_marks_the_threshold_on_the_curve():
     curve = pd.DataFrame(
         {"confidence": [0.9, 0.6, 0.3], "recall": [0.2, 0.4, 0.6], "precision": [1.0, 0.9, 0.7]}
     )
@@ -102,11 +102,11 @@ def test_a_dot_marks_where_the_threshold_cuts_the_curve():
     np.testing.assert_allclose(dot.get_xydata(), [[0.4, 0.9]])
 
 
-def test_a_history_without_accuracy_has_one_curve_to_draw():
+def test_a_history_without_accuracy_has_one_plot():
     assert len(plots.plot_history(pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]}))) == 1
 
 
-def test_shares_stack_to_one_and_people_are_counted():
+def test_shares_are_stacked_and_people_are_counted():
     shares = {"share_with_mask": [0.5, "", 1.0], "share_without_mask": [0.25, "", 0.0]}
     table = pd.DataFrame(
         {"start_s": [0, 10, 20], "end_s": [10, 20, 25], "people": [4, 0, 1], **shares}
