@@ -1,8 +1,9 @@
-"""Where a run writes: one sentence before the work for whatever cannot be, and nobody's file is replaced."""
+"""Outputs: one that cannot be written is named before the work, and no file is replaced."""
 
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -10,33 +11,32 @@ from utils.cli.outputs import OutputError, check_outputs, check_writable, open_o
 from utils.cli.records import write_json
 
 
-def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):
+def test_output_that_cannot_be_written_gives_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    for target, folder in (
+    for output, is_folder in (
         (tmp_path / "file" / "a.json", False),
         (tmp_path / "file" / "out", True),
         (tmp_path, False),
     ):
         with pytest.raises(
-            OutputError, match=rf"^{target} cannot be written \(.+\): choose another place\.$"
+            OutputError, match=rf"^{output} cannot be written \(.+\): choose another place\.$"
         ):
-            check_writable(target, folder)
-        if not folder:
+            check_writable(output, is_folder)
+        if not is_folder:
             with pytest.raises(OutputError, match=r"cannot be written"):
-                write_json(target, [])
+                write_json(output, [])
 
 
-def test_a_file_that_may_not_be_changed_is_told_before_the_work(tmp_path, monkeypatch):
+def test_file_without_write_permission_is_reported(tmp_path, monkeypatch):
     (tmp_path / "a.json").write_text("")
     check_writable(tmp_path / "a.json")
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: mode != os.W_OK
-    )  # root may write to anything
+    # The user root could write to any file.
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     with pytest.raises(OutputError, match=r"a\.json cannot be written \(Permission denied\)"):
         check_writable(tmp_path / "a.json")
 
 
-def test_trying_a_place_makes_its_folder_and_leaves_nothing_in_it(tmp_path):
+def test_check_makes_folders_and_leaves_no_file(tmp_path):
     check_outputs([None, "-", tmp_path / "new" / "a.json"], tmp_path / "newer" / "out", [], [])
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
     assert left == ["new", "newer", "newer/out"]
@@ -53,24 +53,22 @@ CLASHES = {
 }
 
 
-@pytest.mark.parametrize(("targets", "sentence"), CLASHES.values(), ids=CLASHES.keys())
-def test_no_file_is_written_over_another(tmp_path, monkeypatch, targets, sentence):
+@pytest.mark.parametrize(("outputs", "sentence"), CLASHES.values(), ids=CLASHES.keys())
+def test_no_output_replaces_another_file(tmp_path, monkeypatch, outputs, sentence):
     monkeypatch.chdir(tmp_path)
     for folder in ("photos", "below"):
         (tmp_path / folder).mkdir()
-    source, copy = (
-        (tmp_path / "photos" / "a.jpg").relative_to(tmp_path),
-        (tmp_path / "out" / "a.jpg").relative_to(tmp_path),
-    )
+    source = Path("photos/a.jpg")
+    copy = Path("out/a.jpg")
     source.write_bytes(b"photograph")
     with pytest.raises(OutputError) as error:
-        check_outputs(targets, "out", [source], [copy])
+        check_outputs(outputs, "out", [source], [copy])
     assert sentence in str(error.value)
     assert source.read_bytes() == b"photograph"
     check_outputs(["fine", "other"], "out", [source], [copy])
 
 
-def test_closed_standard_output_is_told(monkeypatch):
+def test_closed_standard_output_is_reported(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     check_outputs([None], None, [], [])
     with pytest.raises(OutputError, match=r"^Standard output is closed: name a file\.$"):
@@ -79,7 +77,7 @@ def test_closed_standard_output_is_told(monkeypatch):
 
 @contextmanager
 def closed_pipe(monkeypatch):
-    """Standard output into a pipe that nobody reads."""
+    """Connect standard output to a pipe that is closed at the other end."""
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as pipe, monkeypatch.context() as patch:
@@ -87,12 +85,12 @@ def closed_pipe(monkeypatch):
         yield
 
 
-def test_standard_output_that_nobody_reads_is_an_error_once(monkeypatch):
+def test_standard_output_closed_by_its_reader_fails_once(monkeypatch):
     with closed_pipe(monkeypatch):
         with pytest.raises(
             OutputError, match=r"^Standard output cannot be written \(Broken pipe\)"
         ):
             with open_output("-") as file:
                 file.write("a")
-        with open_stdout() as file:  # now it goes nowhere, so that the end of the program is quiet
+        with open_stdout() as file:  # goes nowhere, so that the program ends without an error
             file.write("b")

@@ -1,4 +1,4 @@
-"""Records: what is written is read back, in the shape of the script's contract."""
+"""Records: JSON and CSV are read back as they were written, also from a disk that fills up."""
 
 import csv
 import io
@@ -43,12 +43,12 @@ def make_records() -> list[dict]:
     ]
 
 
-def test_an_image_without_faces_has_an_empty_list():
+def test_image_without_faces_has_an_empty_list():
     record = make_record("a.jpg", RESOLUTION_WH, Detections.empty())
     assert record == {"file": "a.jpg", "width": 100, "height": 80, "faces": []}
 
 
-def test_a_record_has_the_keys_of_the_contract_in_order():
+def test_keys_of_a_record():
     image = make_record("a.jpg", RESOLUTION_WH, make_detections(1))
     assert list(image) == ["file", "width", "height", "faces"]
     assert list(image["faces"][0]) == [
@@ -65,7 +65,7 @@ def test_a_record_has_the_keys_of_the_contract_in_order():
     ]
 
 
-def test_a_face_is_told_as_it_was_detected():
+def test_face_has_the_values_of_its_detection():
     detections = make_detections(50)
     faces = make_record("a.jpg", RESOLUTION_WH, detections)["faces"]
     assert len(faces) == len(detections)
@@ -85,12 +85,12 @@ def test_a_face_is_told_as_it_was_detected():
 
 
 @pytest.mark.parametrize("records", [[], make_records()], ids=["none", "some"])
-def test_json_is_read_back_as_it_was(tmp_path, records):
+def test_json_is_read_back_as_written(tmp_path, records):
     write_json(tmp_path / "é.json", iter(records))
     assert json.loads((tmp_path / "é.json").read_text(encoding="utf-8")) == {"images": records}
 
 
-def test_a_table_has_one_row_a_face_with_the_same_values(tmp_path):
+def test_csv_has_one_row_per_face_with_the_same_values(tmp_path):
     records = make_records()
     write_csv(tmp_path / "a.csv", records)
     table = pd.read_csv(tmp_path / "a.csv")
@@ -109,13 +109,13 @@ def test_a_table_has_one_row_a_face_with_the_same_values(tmp_path):
         assert pd.isna(row.frame) if "frame" not in record else (row.frame, row.time_s) == (7, 0.28)
 
 
-def test_a_table_without_faces_has_its_columns(tmp_path):
+def test_csv_without_faces_has_its_columns(tmp_path):
     write_csv(tmp_path / "a.csv", [])
     text = (tmp_path / "a.csv").read_text(encoding="utf-8")
     assert list(csv.reader(text.splitlines())) == [list(CSV_COLUMNS)]
 
 
-def test_a_dash_is_standard_output(capsys):
+def test_dash_is_standard_output(capsys):
     write_json("-", make_records())
     assert json.loads(capsys.readouterr().out) == {"images": make_records()}
     write_csv("-", make_records())
@@ -128,16 +128,14 @@ def test_a_dash_is_standard_output(capsys):
 @pytest.mark.parametrize(
     "name", ['a, "b" é 猫.jpg', os.fsdecode(b"caf\xe9.jpg")], ids=["quotes", "no text"]
 )
-def test_any_file_name_comes_through(tmp_path, name):
+def test_any_file_name_is_read_back(tmp_path, name):
     record = make_record(name, RESOLUTION_WH, make_detections(1))
     write_json(tmp_path / "a.json", [record])
-    assert (
-        json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["images"][0]["file"] == name
-    )
+    content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert content["images"][0]["file"] == name
     write_csv(tmp_path / "a.csv", [record])
-    assert (
-        pd.read_csv(tmp_path / "a.csv").file[0] == name.encode("utf-8", "backslashreplace").decode()
-    )
+    escaped = name.encode("utf-8", "backslashreplace").decode()
+    assert pd.read_csv(tmp_path / "a.csv").file[0] == escaped
 
 
 RECORDS = [
@@ -150,12 +148,12 @@ def read(path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))["images"]
 
 
-def test_nothing_is_a_file_too(tmp_path):
+def test_stream_without_records(tmp_path):
     JsonStream(tmp_path / "a.json").close()
     assert read(tmp_path / "a.json") == []
 
 
-def test_the_file_is_whole_after_each_record_and_what_write_json_writes(tmp_path):
+def test_stream_is_complete_after_each_record_and_equals_write_json(tmp_path):
     stream = JsonStream(tmp_path / "a.json")
     for number, record in enumerate(RECORDS):
         stream.add(record)
@@ -165,7 +163,7 @@ def test_the_file_is_whole_after_each_record_and_what_write_json_writes(tmp_path
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
-def test_standard_output(capsys):
+def test_stream_to_standard_output(capsys):
     stream = JsonStream("-")
     for record in RECORDS[:2]:
         stream.add(record)
@@ -173,14 +171,14 @@ def test_standard_output(capsys):
     assert json.loads(capsys.readouterr().out)["images"] == RECORDS[:2]
 
 
-def test_a_place_that_cannot_be_written(tmp_path):
+def test_stream_that_cannot_be_opened(tmp_path):
     with pytest.raises(
         OutputError, match=r"nowhere/a\.json cannot be written \(No such file or directory\)"
     ):
         JsonStream(tmp_path / "nowhere" / "a.json")
 
 
-def test_room_is_left_for_the_tables(tmp_path, monkeypatch):
+def test_stream_ends_before_the_disk_is_full(tmp_path, monkeypatch):
     free = iter([10**9, records_module.MIN_FREE - 1])
     monkeypatch.setattr(
         records_module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=next(free))
@@ -195,11 +193,9 @@ def test_room_is_left_for_the_tables(tmp_path, monkeypatch):
     assert read(tmp_path / "a.json") == RECORDS[:25]
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32", reason="limits of a process's files are a thing of Unix"
-)
-def test_a_full_disk_costs_the_last_record_alone(tmp_path):
-    """A limit on the size of the child's files stands for the disk: writing on fails there too."""
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on file sizes")
+def test_full_disk_costs_the_last_record_only(tmp_path):
+    """A limit on the size of the files of a child process has the effect of a full disk."""
     code = f"""
         import resource, signal, sys
         sys.path.insert(0, {str(ROOT)!r})

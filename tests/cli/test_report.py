@@ -1,4 +1,4 @@
-"""The report: one line of what was done, and the exit code."""
+"""Report: the summary and the exit code."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from utils.cli.report import Report
         ),
     ],
 )
-def test_the_summary_is_one_line(tmp_path, names, count, expected):
+def test_summary_of_images(tmp_path, names, count, expected):
     report = Report()
     for number in range(count):
         report.add({"faces": [{"class_name": name} for name in names if not number]})
@@ -34,14 +34,14 @@ def test_the_summary_is_one_line(tmp_path, names, count, expected):
         ({"with_mask": 1, "without_mask": 2}, "9 frames, 3 people: 1 with_mask, 2 without_mask."),
     ],
 )
-def test_of_a_video_people_are_counted_not_faces(people, expected):
+def test_summary_of_a_video_counts_people(people, expected):
     report = Report(people=dict.fromkeys(MASK_CLASSES, 0) | people)
     for _ in range(9):
         report.add({"faces": [{"class_name": "with_mask"}]})
     assert report.summary("frame", []) == expected
 
 
-def test_a_warning_is_told_and_fails_nothing(capsys):
+def test_warning_is_printed_and_is_no_problem(capsys):
     report = Report()
     report.warn("The stream broke off.")
     assert capsys.readouterr().err == "The stream broke off.\n"

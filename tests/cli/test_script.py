@@ -1,4 +1,4 @@
-"""The script: its contract with whoever calls it, and one clear sentence for whatever is wrong."""
+"""The script: its arguments, outputs and exit codes, and one clear sentence for each problem."""
 
 import json
 import os
@@ -32,9 +32,12 @@ IMAGE = draw_blocks(BLOCK)
 
 @pytest.fixture
 def run(script, fake_classifier, monkeypatch, tmp_path, capsys):
-    """Call the script in a folder of its own with the stand-ins: (exit code, its images or None, stdout, stderr)."""
+    """Run the script's ``main`` with fake models in an empty folder.
+
+    Returns the exit code, the images of the JSON file or None, standard output, standard error.
+    """
     monkeypatch.setattr(
-        run_module, "load_models", lambda *asked, **options: (find_blocks, fake_classifier)
+        run_module, "load_models", lambda *args, **options: (find_blocks, fake_classifier)
     )
     monkeypatch.setattr(run_module, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
@@ -46,11 +49,9 @@ def run(script, fake_classifier, monkeypatch, tmp_path, capsys):
             code = script.main([*map(str, argv), "--output", str(output), "--json", str(json_file)])
         except SystemExit as error:
             code = error.code
-        images = (
-            json.loads(Path(json_file).read_text(encoding="utf-8"))["images"]
-            if Path(json_file).is_file()
-            else None
-        )
+        images = None
+        if Path(json_file).is_file():
+            images = json.loads(Path(json_file).read_text(encoding="utf-8"))["images"]
         return code, images, *capsys.readouterr()
 
     return call
@@ -68,7 +69,7 @@ def run_process(*argv: str | Path, **options) -> subprocess.CompletedProcess:
     )
 
 
-def test_images_of_a_folder_give_copies_json_a_table_and_a_summary(run, tmp_path):
+def test_folder_gives_copies_json_csv_and_a_summary(run, tmp_path):
     for name in ("10.png", "2.png", "below/x.png"):
         save(tmp_path / "photos" / name)
     code, images, out, err = run("--image", "photos", "--csv", "faces.csv")
@@ -87,7 +88,7 @@ def test_images_of_a_folder_give_copies_json_a_table_and_a_summary(run, tmp_path
     assert pd.read_csv("faces.csv").file.tolist() == [image["file"] for image in images]
 
 
-def test_the_defaults_are_those_of_the_contract(script):
+def test_defaults(script):
     args = script.parse_arguments(["--image", "a.jpg"])
     assert (args.detector, args.min_confidence, args.model) == ("fcos", 0.5, script.CLASSIFIER_FILE)
     assert (args.json, args.csv, args.no_show, args.video) == (None, None, False, None)
@@ -103,15 +104,16 @@ def test_earlier_name_of_the_detector_works_and_is_hidden(script, capsys):
     assert "{fcos,yunet,res10}" in text and "ssd" not in text
 
 
-def test_without_output_copies_go_to_output_and_nothing_else_is_written(
+def test_copies_go_to_output_by_default_and_no_other_file_is_written(
     script, fake_classifier, tmp_path, monkeypatch, capsys
 ):
-    asked = []
-    monkeypatch.setattr(
-        run_module,
-        "load_models",
-        lambda *given, **options: asked.append(given) or (find_blocks, fake_classifier),
-    )
+    loaded = []
+
+    def load_models(*args):
+        loaded.append(args)
+        return find_blocks, fake_classifier
+
+    monkeypatch.setattr(run_module, "load_models", load_models)
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "a.png")
     argv = [
@@ -126,17 +128,16 @@ def test_without_output_copies_go_to_output_and_nothing_else_is_written(
         "my.onnx",
     ]
     assert script.main(argv) == 0
-    assert asked == [("res10", 0.25, Path("my.onnx"))]
+    assert loaded == [("res10", 0.25, Path("my.onnx"))]
     assert capsys.readouterr() == (
         f"1 image, 1 face: 1 with_mask; annotated copy {Path('output/a.jpg')}.\n",
         "",
     )
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
-        *("a.png", "output", "output/a.jpg")
-    ]
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert files == ["a.png", "output", "output/a.jpg"]
 
 
-def test_json_to_standard_output_can_be_piped_on(run, tmp_path, capsys):
+def test_standard_output_holds_only_the_json(run, tmp_path, capsys):
     save(tmp_path / "a.png")
     code, _, out, err = run("--image", "a.png", json_file="-")
     (image,) = json.loads(out)["images"]
@@ -148,18 +149,15 @@ def test_json_to_standard_output_can_be_piped_on(run, tmp_path, capsys):
     assert err.startswith("1 image, 1 face")
 
 
-def turn(orientation: int) -> dict:
+def set_orientation(orientation: int) -> dict:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return {"exif": exif}
 
 
 def write_16_bit(path: Path) -> Path:
-    path.write_bytes(
-        cv2.imencode(".png", cv2.cvtColor(IMAGE, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257)[
-            1
-        ].tobytes()
-    )
+    pixels = cv2.cvtColor(IMAGE, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     return path
 
 
@@ -167,9 +165,7 @@ PANORAMA = ("without_mask", (19_900, 60, 19_960, 120))
 TRANSPARENT = Image.fromarray(
     np.dstack([IMAGE, np.where(IMAGE[..., 0] == 128, 0, 255).astype(np.uint8)])
 )
-SIDEWAYS = Image.fromarray(
-    np.rot90(IMAGE).copy()
-)  # as a phone stores what it was held sideways for
+SIDEWAYS = Image.fromarray(np.rot90(IMAGE).copy())  # as a phone stores it if held sideways
 UNUSUAL = {
     "one pixel": (partial(save, image=Image.new("RGB", (1, 1))), "a.png", (1, 1), []),
     "grey": (partial(save, image=Image.new("L", (60, 50), 99)), "a.jpg", (60, 50), []),
@@ -181,15 +177,17 @@ UNUSUAL = {
         (160, 120),
         [BLOCK[1]],
     ),
-    "turned by EXIF": (
-        partial(save, image=SIDEWAYS, quality=95, **turn(6)),
+    "rotated by EXIF": (
+        partial(save, image=SIDEWAYS, quality=95, **set_orientation(6)),
         "a.jpg",
         (160, 120),
         [BLOCK[1]],
     ),
     "a panorama": (
         partial(save, image=Image.fromarray(draw_blocks(PANORAMA, resolution_wh=(20_000, 200)))),
-        *("a.png", (20_000, 200), [PANORAMA[1]]),
+        "a.png",
+        (20_000, 200),
+        [PANORAMA[1]],
     ),
     "spaces and accents": (save, "mes photos/Élodie à la fête 猫.png", (160, 120), [BLOCK[1]]),
 }
@@ -198,7 +196,7 @@ UNUSUAL = {
 @pytest.mark.parametrize(
     ("write", "name", "resolution_wh", "boxes"), UNUSUAL.values(), ids=UNUSUAL.keys()
 )
-def test_an_unusual_image_is_judged_upright_in_its_own_pixels(
+def test_unusual_image_gives_boxes_in_its_upright_pixels(
     run, tmp_path, write, name, resolution_wh, boxes
 ):
     write(tmp_path / name)
@@ -229,9 +227,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("write", "sentence"), BAD.values(), ids=BAD.keys())
-def test_what_is_no_image_is_named_in_one_sentence_and_the_others_are_done(
-    run, tmp_path, write, sentence
-):
+def test_bad_image_is_named_in_one_sentence_and_the_others_are_done(run, tmp_path, write, sentence):
     write(tmp_path / "bad.jpg")
     save(tmp_path / "good.png")
     code, images, _, err = run("--image", "bad.jpg")
@@ -248,7 +244,7 @@ def test_what_is_no_image_is_named_in_one_sentence_and_the_others_are_done(
 
 
 @pytest.mark.parametrize("option", ["output", "json_file"])
-def test_what_cannot_be_written_is_named_before_the_work(run, tmp_path, option):
+def test_output_that_cannot_be_written_is_named_before_the_work(run, tmp_path, option):
     save(tmp_path / "good.png")
     (tmp_path / "file").write_text("a file is no folder")
     code, _, out, err = run("--image", "good.png", **{option: "file/below"})
@@ -257,7 +253,7 @@ def test_what_cannot_be_written_is_named_before_the_work(run, tmp_path, option):
     assert not (tmp_path / "copies" / "good.jpg").exists()
 
 
-def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(
+def test_output_that_cannot_be_written_at_the_end_does_not_cost_the_others(
     run, script, tmp_path, monkeypatch
 ):
     save(tmp_path / "good.png")
@@ -280,34 +276,32 @@ def test_a_table_that_cannot_be_written_at_the_end_does_not_cost_the_rest(
         ("--video", "a.mp4", "output/a.mp4"),
     ],
 )
-def test_no_file_is_written_over_a_source_or_a_copy(
+def test_output_never_replaces_a_source_or_a_copy(
     run, script, tmp_path, capsys, source, name, target, option
 ):
     content = (save if source == "--image" else write_video)(tmp_path / name).read_bytes()
     assert script.main([source, name, option, target]) == 2
     out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1) and err.startswith(
-        f"{target} cannot be written (it is "
-    )
-    assert (tmp_path / name).read_bytes() == content and not (tmp_path / "output").exists()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"{target} cannot be written (it is ")
+    assert (tmp_path / name).read_bytes() == content
+    assert not (tmp_path / "output").exists()
 
 
-def test_a_face_that_is_doubtful_is_hidden_too_and_not_told(
+def test_blurring_covers_faces_under_the_minimum_confidence_too(
     run, script, fake_classifier, monkeypatch, tmp_path
 ):
-    sure, unsure = ("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90))
+    sure = ("with_mask", (20, 40, 60, 90))
+    unsure = ("without_mask", (90, 40, 130, 90))
     image = draw_blocks(sure, unsure)
-    image[np.arange(len(image)) // 5 % 2 == 0] //= 3  # stripes, which a blur takes away
+    image[np.arange(len(image)) // 5 % 2 == 0] //= 3  # stripes, which a blur removes
     save(tmp_path / "a.png", Image.fromarray(image))
 
     def load(detector, min_confidence, model):
-        boxes, confidence = (
-            np.array([sure[1], unsure[1]], np.float32),
-            np.array([0.9, 0.3], np.float32),
-        )
-        return lambda image: Detections(boxes, confidence)[
-            confidence >= min_confidence
-        ], fake_classifier
+        boxes = np.array([sure[1], unsure[1]], np.float32)
+        confidence = np.array([0.9, 0.3], np.float32)
+        found = Detections(boxes, confidence)[confidence >= min_confidence]
+        return lambda image: found, fake_classifier
 
     monkeypatch.setattr(run_module, "load_models", load)
     changed = []
@@ -316,23 +310,20 @@ def test_a_face_that_is_doubtful_is_hidden_too_and_not_told(
         assert (code, [face["box"] for face in record["faces"]]) == (0, [list(sure[1])])
         x_min, y_min, x_max, y_max = unsure[1]
         inner = np.s_[y_min + 12 : y_max - 12, x_min + 12 : x_max - 12]
-        changed.append(
-            np.abs(
-                read_image(tmp_path / "copies" / "a.jpg")[inner].astype(int) - image[inner]
-            ).mean()
-        )
+        copy = read_image(tmp_path / "copies" / "a.jpg").astype(int)
+        changed.append(np.abs(copy[inner] - image[inner]).mean())
     assert changed[1] > 3 * changed[0]
 
 
 @pytest.mark.parametrize("argument", ["", 300 * "a"], ids=["empty", "too long"])
-def test_a_name_that_can_be_none_is_told(run, tmp_path, argument):
+def test_impossible_file_name_is_reported(run, tmp_path, argument):
     save(tmp_path / "good.png")
     code, _, out, err = run("--image", argument)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert (argument or "The name of an image is empty") in err
 
 
-def test_a_folder_below_that_cannot_be_read_is_told(run, tmp_path, monkeypatch):
+def test_subfolder_that_cannot_be_read_is_reported(run, tmp_path, monkeypatch):
     save(tmp_path / "photos" / "good.png")
     save(tmp_path / "photos" / "locked" / "other.png")
     scan = os.scandir
@@ -342,14 +333,14 @@ def test_a_folder_below_that_cannot_be_read_is_told(run, tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         return scan(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # root may read anything
+    monkeypatch.setattr(os, "scandir", refuse)  # the user root could read any folder
     code, images, _, err = run("--image", "photos")
     assert (code, len(images)) == (1, 1)
     assert f"The folder {Path('photos/locked')} cannot be read (Permission denied)" in err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="names are text there")
-def test_a_film_whose_name_is_no_text_is_told(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="file names are always text there")
+def test_video_whose_name_is_no_text_is_reported(tmp_path):
     write_video(tmp_path / "film.mp4")
     bad = os.fsdecode(b"bad\xff")
     (tmp_path / f"{bad}.mp4").write_bytes((tmp_path / "film.mp4").read_bytes())
@@ -358,37 +349,42 @@ def test_a_film_whose_name_is_no_text_is_told(tmp_path):
         assert ran.returncode in (1, 2) and "has a name that is no text" in ran.stderr
 
 
-@pytest.mark.skipif(
-    not Path("/dev/full").exists(), reason="a disk that is always full is a thing of Linux"
-)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file on a full disk")
 @pytest.mark.parametrize(
     "argv", [["--image", "a.png"], ["--video", "film.mp4"]], ids=["image", "video"]
 )
 @pytest.mark.parametrize("option", ["--json", "--csv"])
-def test_standard_output_that_takes_nothing_is_one_sentence(tmp_path, argv, option):
+def test_full_standard_output_gives_one_sentence(tmp_path, argv, option):
     save(tmp_path / "a.png")
     write_video(tmp_path / "film.mp4")
     with open("/dev/full", "w") as full:
         ran = subprocess.run(
             [sys.executable, SCRIPT, *argv, option, "-", "--no-show"],
-            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300,
-        )  # fmt: skip
-    assert (
-        ran.returncode in (1, 2) and "Traceback" not in ran.stderr and "Exception" not in ran.stderr
-    )
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+        )
+    assert ran.returncode in (1, 2)
+    assert "Traceback" not in ran.stderr and "Exception" not in ran.stderr
     assert "Standard output cannot be written" in ran.stderr
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes differ there")
-def test_whoever_closes_standard_output_early_gets_no_traceback(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
+def test_closed_standard_output_gives_no_traceback(tmp_path):
     save(tmp_path / "a.png")
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as pipe:
         ran = subprocess.run(
             [sys.executable, SCRIPT, "--image", "a.png", "--no-show"],
-            cwd=tmp_path, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=300,
-        )  # fmt: skip
+            cwd=tmp_path,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+        )
     assert (ran.returncode, ran.stderr) == (0, "")
     argv = [sys.executable, str(SCRIPT), "--image", "a.png", "--no-show"]
     closed = f"import os, subprocess; os.close(1); os._exit(subprocess.call({argv!r}))"
@@ -398,19 +394,24 @@ def test_whoever_closes_standard_output_early_gets_no_traceback(tmp_path):
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_any_name_can_be_told_whatever_the_terminal_spells(tmp_path):
+def test_any_file_name_can_be_printed_in_any_terminal_encoding(tmp_path):
     save(tmp_path / "写真.png")
     for options in ([], ["--json", "-"]):
         ran = run_process(
-            *("--image", "写真.png", "--no-show", *options),
-            cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "cp1252"}, encoding="utf-8",
-        )  # fmt: skip
+            "--image",
+            "写真.png",
+            "--no-show",
+            *options,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+            encoding="utf-8",
+        )
         assert ran.returncode == 0 and "写真" in ran.stdout
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model"], ids=["missing", "empty", "damaged"])
-def test_a_bad_classifier_is_named_in_one_sentence(script, tmp_path, monkeypatch, capfd, content):
-    monkeypatch.setattr(detect, "load_detector", lambda *asked: find_blocks)
+def test_bad_classifier_is_named_in_one_sentence(script, tmp_path, monkeypatch, capfd, content):
+    monkeypatch.setattr(detect, "load_detector", lambda *args: find_blocks)
     model = tmp_path / "my.onnx"
     if content is not None:
         model.write_bytes(content)
@@ -434,7 +435,7 @@ def test_a_bad_classifier_is_named_in_one_sentence(script, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("detector", detect.DETECTORS)
 @pytest.mark.parametrize("content", [None, b"no model"], ids=["missing", "damaged"])
-def test_a_bad_detector_is_named_with_how_to_get_it(
+def test_bad_detector_is_named_with_how_to_get_it(
     script, tmp_path, monkeypatch, capfd, detector, content
 ):
     for folder in ("MODEL_DIR", "SHARED_DIR"):
@@ -482,9 +483,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize(("argv", "sentence"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
-def test_wrong_arguments_are_told_in_one_sentence(
-    script, tmp_path, monkeypatch, capfd, argv, sentence
-):
+def test_wrong_arguments_give_one_sentence(script, tmp_path, monkeypatch, capfd, argv, sentence):
     monkeypatch.setattr(run_module, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
     try:
@@ -497,35 +496,37 @@ def test_wrong_arguments_are_told_in_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_source_the_webcam_is_watched_but_not_filmed(
+def test_webcam_is_the_default_source_and_is_not_recorded(
     script, fake_classifier, tmp_path, monkeypatch, capsys
 ):
-    asked, shown = [], []
+    opened = []
+    shown = []
 
-    def open_video(source, tell):
-        asked.append(source)
+    def open_video(source, on_message):
+        opened.append(source)
         video = Video(write_video(tmp_path / "webcam.mp4"))
-        video._read_live, video.is_live = video._read_file, True
+        video._read_live = video._read_file
+        video.is_live = True
         return video
 
+    def show(window, image, wait=False):
+        shown.append(image)
+        return len(shown) < 3
+
     monkeypatch.setattr(
-        run_module, "load_models", lambda *given, **options: (find_blocks, fake_classifier)
+        run_module, "load_models", lambda *args, **options: (find_blocks, fake_classifier)
     )
     monkeypatch.setattr(run_module, "has_display", lambda: True)
     monkeypatch.setattr(run_module, "Video", open_video)
-    monkeypatch.setattr(
-        run_module.Window,
-        "show",
-        lambda self, image, wait=False: shown.append(image) or len(shown) < 3,
-    )
+    monkeypatch.setattr(run_module.Window, "show", show)
     monkeypatch.chdir(tmp_path)
     assert script.main([]) == 0
-    assert (asked, len(shown)) == ([0], 3)
+    assert (opened, len(shown)) == ([0], 3)
     assert capsys.readouterr().out.startswith("3 frames, ")
     assert [path.name for path in tmp_path.iterdir()] == ["webcam.mp4"]
 
 
-def test_a_video_gives_frames_with_their_moments_and_an_annotated_copy(run, tmp_path):
+def test_video_gives_a_record_per_frame_a_table_of_people_and_a_copy(run, tmp_path):
     names = ["with_mask"] * 12 + ["no_face"] * 2
     write_video(tmp_path / "film é.mp4", fps=10, names=names)
     code, frames, out, _ = run("--video", "film é.mp4", "--csv", "people.csv", "--interval", "1")
@@ -534,11 +535,8 @@ def test_a_video_gives_frames_with_their_moments_and_an_annotated_copy(run, tmp_
     assert [(frame["file"], frame["frame"], frame["time_s"]) for frame in frames] == [
         ("film é.mp4", number, pytest.approx(number / 10)) for number in range(14)
     ]
-    assert [face.get("track_id", 0) for frame in frames for face in frame["faces"]] == [
-        0,
-        0,
-        *[1] * 10,
-    ]
+    track_ids = [face.get("track_id", 0) for frame in frames for face in frame["faces"]]
+    assert track_ids == [0] * 2 + [1] * 10
     (person,) = pd.read_csv("people.csv").to_dict("records")
     assert (person["track_id"], person["first_s"], person["last_s"]) == (1, 0.2, 1.1)
     shares = pd.read_csv("people-intervals.csv")
@@ -546,8 +544,8 @@ def test_a_video_gives_frames_with_their_moments_and_an_annotated_copy(run, tmp_
     assert len(list(Video(tmp_path / "copies" / "film é.mp4"))) == 14
 
 
-def test_ctrl_c_writes_what_was_done(run, script, fake_classifier, tmp_path, monkeypatch):
-    pictures = [save(tmp_path / f"{number}.png") for number in range(3)]
+def test_ctrl_c_writes_the_images_done_so_far(run, script, fake_classifier, tmp_path, monkeypatch):
+    images = [save(tmp_path / f"{number}.png") for number in range(3)]
 
     def find_until_the_second(image):
         if Path("copies/0.jpg").exists():
@@ -557,14 +555,14 @@ def test_ctrl_c_writes_what_was_done(run, script, fake_classifier, tmp_path, mon
     monkeypatch.setattr(
         run_module,
         "load_models",
-        lambda *asked, **options: (find_until_the_second, fake_classifier),
+        lambda *args, **options: (find_until_the_second, fake_classifier),
     )
-    code, images, out, _ = run("--image", *pictures)
-    assert (code, len(images)) == (1, 1)
+    code, records, out, _ = run("--image", *images)
+    assert (code, len(records)) == (1, 1)
     assert out.rstrip().endswith("stopped before the end.")
 
 
-def test_a_process_of_its_own_tells_of_wrong_paths_and_imports_nothing_heavy(tmp_path):
+def test_script_reports_wrong_paths_and_imports_nothing_heavy(tmp_path):
     wrong = run_process("--image", "nope é.jpg", "--no-show", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr == "There is no file or folder nope é.jpg: check the path.\n"
@@ -581,20 +579,21 @@ def test_a_process_of_its_own_tells_of_wrong_paths_and_imports_nothing_heavy(tmp
     assert "cv2" in loaded and loaded & HEAVY == set()
 
 
-def test_a_process_of_its_own_finds_the_three_classes_and_says_nothing_else(tmp_path):
+def test_script_finds_the_three_classes_and_prints_nothing_else(tmp_path):
     name, resolution_wh, truth = read_voc(paths.EXAMPLES_DIR / "annotations" / "three_classes.xml")
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[64] = (
-        9  # a rendering intent that does not exist: libpng warns, and reads the picture all the same
-    )
+    profile[64] = 9  # an unknown rendering intent: libpng warns, and reads the image all the same
     picture = save(
         tmp_path / "é.png",
         Image.fromarray(read_image(paths.EXAMPLES_DIR / name)),
         icc_profile=bytes(profile),
     )
-    done = run_process("--image", picture, "--no-show", "--json", "-", "--output", "copies", cwd=tmp_path, env={
-        **{key: value for key, value in os.environ.items() if key != "DISPLAY"}, "PYTHONUTF8": "1"
-    })  # fmt: skip
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    done = run_process(
+        *["--image", picture, "--no-show", "--json", "-", "--output", "copies"],
+        cwd=tmp_path,
+        env=environment | {"PYTHONUTF8": "1"},
+    )
     assert done.returncode == 0
     assert done.stderr.splitlines()[1:] == [] and done.stderr.startswith(
         "1 image, 3 faces: 1 with_mask, 1 without_mask"
@@ -605,5 +604,5 @@ def test_a_process_of_its_own_finds_the_three_classes_and_says_nothing_else(tmp_
         np.array([box for _, box in truth]), np.array([face["box"] for face in image["faces"]])
     )
     assert overlap.max(axis=1).min() >= 0.5
-    told = [image["faces"][position]["class_name"] for position in overlap.argmax(axis=1)]
-    assert told == [class_name for class_name, _ in truth]
+    found = [image["faces"][position]["class_name"] for position in overlap.argmax(axis=1)]
+    assert found == [class_name for class_name, _ in truth]

@@ -1,4 +1,4 @@
-"""The script while it runs: a window with a keyboard, and whatever asks it to end."""
+"""The running script: its window and keys, and the signals that end it."""
 
 import json
 import os
@@ -26,12 +26,12 @@ SCRIPT = ROOT / "03-detect_face_using_mask.py"
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """Four people who stand, for four minutes: nobody waits for its end."""
+    """A video of four standing people, four minutes long; no test waits for its end."""
     frames = [image for image, _ in draw_film(FILMS["four stand"], 1.0)]
-    with VideoWriter(tmp_path_factory.mktemp("film") / "film.mp4", FPS) as copy:
+    with VideoWriter(tmp_path_factory.mktemp("film") / "film.mp4", FPS) as writer:
         for number in range(6000):
-            copy.add(frames[number % len(frames)], number / FPS)
-    return copy.path
+            writer.add(frames[number % len(frames)], number / FPS)
+    return writer.path
 
 
 def list_arguments(film: Path) -> list[str]:
@@ -49,7 +49,7 @@ def list_arguments(film: Path) -> list[str]:
 
 
 def count_records(folder: Path) -> int:
-    """How many frames the JSON file, whole at every moment, holds so far."""
+    """Return the number of frames in the JSON file, which is complete at any time."""
     path = folder / "a.json"
     return (
         len(json.loads(path.read_text())["images"]) if path.exists() and path.stat().st_size else 0
@@ -59,24 +59,23 @@ def count_records(folder: Path) -> int:
 def wait_for_records(folder: Path, more_than: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while count_records(folder) <= more_than:
-        assert time.monotonic() < deadline, "No frame is watched."
+        assert time.monotonic() < deadline, "No frame is processed."
         time.sleep(0.1)
 
 
 def check_files(folder: Path) -> None:
-    """The copy can be played, the tables have their people, and all tell of the same frames."""
+    """Check that the copy can be played, and that the tables and the JSON belong to it."""
     count = count_records(folder)
     copied = len(list(Video(folder / "out" / "film.mp4")))
     assert 0 <= count - copied <= 1
-    people, intervals = (
-        pd.read_csv(folder / name) for name in ("people.csv", "people-intervals.csv")
-    )
+    people = pd.read_csv(folder / "people.csv")
+    intervals = pd.read_csv(folder / "people-intervals.csv")
     assert (len(people), intervals.people.tolist()) == (4, [4])
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without a signal")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_whatever_ends_the_program_its_files_are_whole(film, tmp_path, name):
+def test_signal_leaves_complete_files(film, tmp_path, name):
     process = subprocess.Popen(
         [sys.executable, *list_arguments(film), "--no-show"],
         cwd=tmp_path,
@@ -97,7 +96,7 @@ def test_whatever_ends_the_program_its_files_are_whole(film, tmp_path, name):
 
 @pytest.fixture
 def person(display: Display, film: Path, tmp_path: Path):
-    """Somebody who watches the film in a window."""
+    """A user who runs the script with a window."""
     program = f"""
         import os, runpy, sys
         os.chdir({str(tmp_path)!r})
@@ -111,15 +110,14 @@ def person(display: Display, film: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("key", ["q", "Escape"])
-def test_a_window_pauses_keeps_a_picture_and_ends(person, display, tmp_path, key):
+def test_window_pauses_saves_an_image_and_ends(person, display, tmp_path, key):
     title = Window.title.split("(")[0]
     person.wait(title)
     wait_for_records(tmp_path, more_than=20)
     shown = display.read().astype(int)
     for name in MASK_CLASSES:
-        assert (
-            np.abs(shown - CLASS_COLORS[name]).max(axis=2) < 3
-        ).sum() > 200  # boxes and captions are seen
+        is_color = np.abs(shown - CLASS_COLORS[name]).max(axis=2) < 3
+        assert is_color.sum() > 200  # pixels of boxes and captions
     person.press("space", title)
     time.sleep(1.0)
     paused = count_records(tmp_path)

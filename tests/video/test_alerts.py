@@ -1,4 +1,4 @@
-"""Alerts: a real command, run once for each person."""
+"""Alerts: a real command runs once for each person without a proper mask."""
 
 import shlex
 import sys
@@ -12,8 +12,11 @@ from utils.video.alerts import STABLE_S, Alerts
 
 @pytest.fixture
 def command(tmp_path):
-    """A command that writes its two arguments into a file of the second's name."""
-    code = "import sys, pathlib; pathlib.Path(sys.argv[1], sys.argv[3]).open('a').write(sys.argv[2] + ' ')"
+    """A command that appends the class to a file with the number of the track as its name."""
+    code = (
+        "import sys, pathlib;"
+        "pathlib.Path(sys.argv[1], sys.argv[3]).open('a').write(sys.argv[2] + ' ')"
+    )
     return f'"{sys.executable}" -c {shlex.quote(code)} "{tmp_path}" {{class}} {{track}}'
 
 
@@ -25,7 +28,7 @@ def wait_for(alerts: Alerts) -> None:
         time.sleep(0.01)
 
 
-def test_each_person_alerts_once_and_those_with_a_mask_never(tmp_path, command):
+def test_one_alert_per_person_and_none_for_a_mask(tmp_path, command):
     alerts = Alerts(command)
     for frame in range(100):
         alerts.update(
@@ -37,7 +40,7 @@ def test_each_person_alerts_once_and_those_with_a_mask_never(tmp_path, command):
     assert found == {"2": "without_mask ", "3": "mask_worn_incorrectly "}
 
 
-def test_what_a_command_says_does_not_go_among_records(capfd):
+def test_output_of_the_command_does_not_go_to_standard_output(capfd):
     alerts = Alerts("echo said {class}")
     for frame in range(40):
         alerts.update(make_faces((1, WITHOUT)), frame / 25)
@@ -46,7 +49,7 @@ def test_what_a_command_says_does_not_go_among_records(capfd):
     assert (alerts.count, out) == (1, "")
 
 
-def test_a_label_that_does_not_last_alerts_nobody(command):
+def test_label_that_does_not_last_raises_no_alert(command):
     alerts = Alerts(command)
     for frame in range(100):
         shown = WITHOUT if frame % 50 < STABLE_S * 25 - 1 else WITH
@@ -55,7 +58,7 @@ def test_a_label_that_does_not_last_alerts_nobody(command):
     assert alerts.count == 0
 
 
-def test_no_shell_reads_the_command(tmp_path):
+def test_command_runs_without_a_shell(tmp_path):
     alerts = Alerts(f"echo {{class}}; touch {tmp_path / 'touched'}")
     for frame in range(50):
         alerts.update(make_faces((1, WITHOUT)), frame / 25)
@@ -66,20 +69,15 @@ def test_no_shell_reads_the_command(tmp_path):
 @pytest.mark.parametrize(
     ("command", "sentence"), [("", "empty: name a command"), ("echo 'x", "close its quotation")]
 )
-def test_what_is_no_command_is_told(command, sentence):
+def test_invalid_command_is_an_error(command, sentence):
     with pytest.raises(ValueError, match=sentence):
         Alerts(command)
 
 
-def test_a_command_that_is_not_there_is_told_and_the_video_goes_on():
-    told = []
-    alerts = Alerts("no-such-program {class}", told.append)
+def test_missing_command_is_reported_and_does_not_stop_the_video():
+    messages = []
+    alerts = Alerts("no-such-program {class}", messages.append)
     for frame in range(50):
         alerts.update(make_faces((1, WITHOUT), (2, WITHOUT)), frame / 25)
-    assert (
-        told
-        == [
-            "The alert no-such-program cannot be run (No such file or directory): check the command."
-        ]
-        * 2
-    )
+    message = "The alert no-such-program cannot be run (No such file or directory)"
+    assert messages == [f"{message}: check the command."] * 2

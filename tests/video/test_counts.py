@@ -1,4 +1,4 @@
-"""The counter: people counted once, and shares over time, against what the frames were made of."""
+"""PeopleCounter: people counted once, and shares over time, against the frames fed to it."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ WITH, WITHOUT, BADLY = np.eye(4, dtype=np.float32)[:3]
 
 
 def make_faces(*people: tuple[int, np.ndarray]) -> Detections:
-    """A frame's faces by (track_id, y_prob)."""
+    """Return the faces of a frame from pairs (track_id, y_prob)."""
     boxes = np.tile(np.array([0, 0, 9, 9], np.float32), (len(people), 1))
     y_prob = np.array([row for _, row in people], np.float32).reshape(-1, 4)
     track_id = np.array([number for number, _ in people], np.int64)
     return Detections(boxes, np.ones(len(people), np.float32), y_prob, track_id)
 
 
-def test_nobody():
+def test_no_people():
     counter = PeopleCounter()
     assert (counter.list_tracks(), counter.list_intervals()) == ([], [])
     assert counter.counts == dict.fromkeys(MASK_CLASSES, 0)
@@ -32,15 +32,16 @@ def test_nobody():
     assert (row["people"], [row[name] for name in SHARES]) == (0, ["", "", ""])
 
 
-def test_a_person_is_counted_once_and_as_what_they_wear_last():
+def test_person_is_counted_once_by_the_last_label():
     counter = PeopleCounter()
     for frame in range(100):
         counter.update(make_faces((1, WITH), (2, WITHOUT if frame < 90 else WITH)), frame / 25)
     assert counter.counts == {"with_mask": 2, "without_mask": 0, "mask_worn_incorrectly": 0}
 
 
-def test_a_track_tells_of_its_frames():
-    counter, rows = PeopleCounter(), [WITH] * 6 + [BADLY] * 3 + [WITHOUT]
+def test_row_of_a_track_summarizes_its_frames():
+    counter = PeopleCounter()
+    rows = [WITH] * 6 + [BADLY] * 3 + [WITHOUT]
     for frame, y_prob in enumerate(rows):
         counter.update(make_faces((7, 0.8 * y_prob + 0.05)), 10 + frame / 10)
     (row,) = counter.list_tracks()
@@ -52,11 +53,11 @@ def test_a_track_tells_of_its_frames():
     )
 
 
-def test_intervals_count_who_was_there():
+def test_interval_counts_the_people_in_it():
     counter = PeopleCounter(interval_s=10)
     counter.update(make_faces((1, WITH), (2, WITHOUT)), 1.0)
     counter.update(make_faces((1, WITH), (3, BADLY)), 9.9)
-    counter.update(make_faces((1, WITHOUT)), 10.0)  # nobody from 20 to 30 was watched
+    counter.update(make_faces((1, WITHOUT)), 10.0)  # no frame from 20 to 30 s
     counter.update(make_faces(), 35.0)
     rows = counter.list_intervals()
     assert [list(row) for row in rows] == [list(INTERVAL_COLUMNS)] * 3
@@ -77,7 +78,7 @@ def test_intervals_count_who_was_there():
     ]
 
 
-def test_who_was_too_close_is_counted_once_an_interval():
+def test_person_too_close_is_counted_once_per_interval():
     counter = PeopleCounter(interval_s=10)
     for time_s in (1.0, 2.0):
         counter.update(
@@ -90,7 +91,7 @@ def test_who_was_too_close_is_counted_once_an_interval():
     assert [row["too_close"] for row in counter.list_intervals()] == [2, 1, 0]
 
 
-def test_rows_go_into_csv():
+def test_rows_can_be_written_as_csv():
     counter = PeopleCounter()
     counter.update(make_faces((1, WITH)), 0.0)
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""Distances: people placed before a pinhole camera, drawn, and found again."""
+"""Distances: faces projected by a pinhole camera are located where they were."""
 
 import math
 
@@ -11,7 +11,7 @@ RESOLUTION = (1280, 720)
 
 
 def take_picture(positions, field_of_view, face_width=FACE_WIDTH) -> np.ndarray:
-    """The boxes of faces at (metres right, down, away), by similar triangles."""
+    """Return the boxes of faces at (metres right, down, away), by similar triangles."""
     focal = RESOLUTION[0] / 2 / math.tan(math.radians(field_of_view) / 2)
     boxes = []
     for x, y, z in positions:
@@ -22,7 +22,7 @@ def take_picture(positions, field_of_view, face_width=FACE_WIDTH) -> np.ndarray:
 
 
 PEOPLE = {
-    "nobody": [],
+    "no people": [],
     "one": [(0, 0, 2)],
     "side by side": [(-0.5, 0, 2), (0.5, 0, 2)],
     "one behind the other": [(0, 0, 1.5), (0.3, -0.1, 3.5)],
@@ -32,13 +32,13 @@ PEOPLE = {
 
 @pytest.mark.parametrize("field_of_view", [40, 65, 90])
 @pytest.mark.parametrize("people", PEOPLE.values(), ids=PEOPLE.keys())
-def test_faces_are_found_where_they_are(people, field_of_view):
+def test_faces_are_located_where_they_are(people, field_of_view):
     found = locate_faces(take_picture(people, field_of_view), RESOLUTION, field_of_view)
     assert found.shape == (len(people), 3)
     np.testing.assert_allclose(found, np.reshape(people, (-1, 3)), rtol=1e-5, atol=1e-4)
 
 
-def test_a_head_in_profile_is_where_it_is_too():
+def test_head_in_profile_is_located_by_its_height():
     (box,) = take_picture([(0, 0, 2)], 65)
     middle = (box[0] + box[2]) / 2
     narrow = [[middle - 0.3 * (box[2] - box[0]), box[1], middle + 0.3 * (box[2] - box[0]), box[3]]]
@@ -48,16 +48,17 @@ def test_a_head_in_profile_is_where_it_is_too():
 @pytest.mark.parametrize(
     ("share", "limit"), [(0.93, 0.08), (1.07, 0.08)], ids=["a narrow face", "a wide face"]
 )
-def test_the_error_is_the_share_by_which_a_face_differs(share, limit):
-    """Faces differ by some 7 % in width (a standard deviation is 5 %): so much is the distance wrong, and no more."""
+def test_error_is_that_of_the_assumed_width(share, limit):
+    """A face that is 7 % wider or narrower than assumed gives a distance wrong by as much."""
     found = locate_faces(take_picture([(1, 0, 3)], 65, FACE_WIDTH * share), RESOLUTION, 65)
     assert abs(found[0, 2] / 3 - 1) < limit
     assert abs(found[0, 2] / 3 - 1) > 0.05
 
 
-def test_nine_in_ten_distances_between_adults_are_within_the_error_that_users_are_told():
-    """Men and women of measured widths (Zhuang and Bradtmiller, 2005) before a camera, in boxes that are 3 % off."""
-    rng, errors = np.random.default_rng(0), []
+def test_error_covers_nine_in_ten_distances_between_adults():
+    """Widths of men and women as measured (Zhuang and Bradtmiller, 2005), in boxes 3 % off."""
+    rng = np.random.default_rng(0)
+    errors = []
     while len(errors) < 1000:
         away, between, angle = rng.uniform(1, 6), rng.uniform(0.5, 2.5), rng.uniform(0, math.pi)
         first = np.array([rng.uniform(-0.3, 0.3) * away, 0, away])
@@ -90,10 +91,10 @@ def test_nine_in_ten_distances_between_adults_are_within_the_error_that_users_ar
         ([(0, 0, 2), (0.3, 0, 2.2), (3, 0, 5)], 1.5, [True, True, False]),
     ],
 )
-def test_who_is_close(people, metres, expected):
+def test_find_close(people, metres, expected):
     positions = locate_faces(take_picture(people, 65), RESOLUTION)
     assert find_close(positions, metres).tolist() == expected
 
 
-def test_an_empty_box_is_far_away():
+def test_empty_box_is_located_far_away():
     assert np.isfinite(locate_faces([[5, 5, 5, 5]], RESOLUTION)).all()

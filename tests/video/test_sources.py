@@ -1,4 +1,4 @@
-"""Sources: the frames of a video, a folder and a stream, and sentences for what cannot be read."""
+"""Video: the frames of a file, a folder and a stream, and a sentence for each bad source."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ from utils.video.sources import Video, hide_password
 
 
 @pytest.mark.parametrize("fps", [5.0, 12.5, 30.0])
-def test_frames_come_as_they_were_written(tmp_path, fps):
+def test_frames_are_read_as_written(tmp_path, fps):
     video = Video(write_video(tmp_path / "film é.mp4", fps))
     assert (video.is_live, video.frame_count, video.path) == (
         False,
@@ -39,7 +39,7 @@ def test_frames_come_as_they_were_written(tmp_path, fps):
         assert np.abs(image.mean(axis=(0, 1)) - color).max() < 20
 
 
-def test_a_video_can_be_left_before_its_end(tmp_path):
+def test_video_can_be_left_before_its_end(tmp_path):
     video = Video(str(write_video(tmp_path / "a.mp4")))
     frames = iter(video)
     assert next(frames)[0] == 0
@@ -49,7 +49,7 @@ def test_a_video_can_be_left_before_its_end(tmp_path):
 NO_VIDEO = {
     "empty": (b"", r"{} is empty: fetch or save it again\.$"),
     "text": (
-        b"no film" * 100,
+        b"no video" * 100,
         r"{} (is cut off or no video that|holds no frame that) can be read: check it",
     ),
     "missing": (None, r"There is no video {}: check the path\.$"),
@@ -58,7 +58,7 @@ NO_VIDEO = {
 
 @pytest.mark.parametrize(("content", "sentence"), NO_VIDEO.values(), ids=NO_VIDEO.keys())
 @pytest.mark.parametrize("name", ["a b.mp4", "a.jpg"])
-def test_what_is_no_video_is_named_in_one_sentence(tmp_path, capfd, content, sentence, name):
+def test_bad_video_is_named_in_one_sentence(tmp_path, capfd, content, sentence, name):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -76,11 +76,11 @@ def change_codec(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "codec", "spoil"), [(".mp4", "mp4v", cut_in_half), (".avi", "MJPG", change_codec)],
-    ids=["cut off before its index", "a codec that nobody knows"],
+    ("suffix", "codec", "damage"), [(".mp4", "mp4v", cut_in_half), (".avi", "MJPG", change_codec)],
+    ids=["without its index", "unknown codec"],
 )  # fmt: skip
-def test_a_video_that_cannot_be_opened_is_named_in_one_sentence(
-    tmp_path, capfd, suffix, codec, spoil
+def test_video_that_cannot_be_opened_is_named_in_one_sentence(
+    tmp_path, capfd, suffix, codec, damage
 ):
     path = tmp_path / f"film{suffix}"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (64, 48))
@@ -88,7 +88,7 @@ def test_a_video_that_cannot_be_opened_is_named_in_one_sentence(
         writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
     writer.release()
     assert len(list(Video(path))) == 50
-    spoil(path)
+    damage(path)
     with pytest.raises(
         SourceError, match=rf"^{path} is cut off or no video that can be read: check it, or save it"
     ):
@@ -96,7 +96,7 @@ def test_a_video_that_cannot_be_opened_is_named_in_one_sentence(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_camera_that_is_not_there_is_named_in_one_sentence(capfd):
+def test_missing_camera_is_named_in_one_sentence(capfd):
     with pytest.raises(SourceError, match=r"^Camera 97 cannot be opened: plug it in"):
         Video(97)
     assert capfd.readouterr() == ("", "")
@@ -105,7 +105,7 @@ def test_a_camera_that_is_not_there_is_named_in_one_sentence(capfd):
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux has a file for each camera"
 )
-def test_a_camera_that_another_program_uses_is_named_in_one_sentence(monkeypatch):
+def test_camera_used_by_another_program_is_named_in_one_sentence(monkeypatch):
     monkeypatch.setattr(sources.Path, "exists", lambda path: str(path) == "/dev/video97")
     with pytest.raises(
         SourceError, match=r"^Camera 97 cannot be opened: close the program that uses it"
@@ -123,43 +123,50 @@ ADDRESSES = {
         "rtsp://127.0.0.1:1/film does not answer",
     ),
     "http": ("http://user:secret@127.0.0.1:1/film", "http://127.0.0.1:1/film does not answer"),
-    "a slip of the pen": ("htp://127.0.0.1/film", "htp://127.0.0.1/film is no address of a stream"),
+    "a misspelled scheme": (
+        "htp://127.0.0.1/film",
+        "htp://127.0.0.1/film is no address of a stream",
+    ),
 }
 
 
 @pytest.mark.parametrize(("address", "sentence"), ADDRESSES.values(), ids=ADDRESSES.keys())
-def test_a_stream_that_does_not_answer_is_named_in_one_sentence_without_its_password(
-    capfd, address, sentence
-):
+def test_stream_that_does_not_answer_is_named_without_its_password(capfd, address, sentence):
     with pytest.raises(SourceError, match=f"^{re.escape(sentence)}") as caught:
         Video(address)
     assert "secret" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_folder_is_a_film_of_its_images(tmp_path):
-    told = []
+def test_folder_is_a_video_of_its_images(tmp_path):
+    messages = []
     for number, name in enumerate(BLOCK_COLORS):
         write_image(
             tmp_path / f"{number + 8}.png",
             np.full((48 + 8 * number, 64, 3), BLOCK_COLORS[name], np.uint8),
         )
     (tmp_path / "9b.jpg").write_text("no picture")
-    video, frames = Video(tmp_path, told.append), []
+    video = Video(tmp_path, messages.append)
+    frames = []
     with pytest.raises(SourceError, match=rf"^{tmp_path}: 1 of 5 images could not be read"):
         frames.extend(video)
-    assert (video.is_live, video.frame_count, len(told), "9b.jpg" in told[0]) == (False, 5, 1, True)
-    assert {image.shape for _, _, image in frames} == {(48, 64, 3)}  # the first one's, for one film
+    assert (video.is_live, video.frame_count, len(messages), "9b.jpg" in messages[0]) == (
+        False,
+        5,
+        1,
+        True,
+    )
+    assert {image.shape for _, _, image in frames} == {(48, 64, 3)}  # the size of the first image
     for (_, _, image), color in zip(frames, BLOCK_COLORS.values(), strict=True):
         np.testing.assert_array_equal(image[24, 32], color)
 
 
-def test_a_folder_without_images_is_named(tmp_path):
+def test_folder_without_images_is_named(tmp_path):
     with pytest.raises(SourceError, match=rf"{tmp_path} holds no images"):
         Video(tmp_path)
 
 
-def test_a_film_that_is_cut_off_gives_its_frames_and_is_told(tmp_path):
+def test_video_that_is_cut_off_gives_its_frames_and_then_an_error(tmp_path):
     path = tmp_path / "film.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
     for _ in range(100):
@@ -183,32 +190,36 @@ def test_a_film_that_is_cut_off_gives_its_frames_and_is_told(tmp_path):
         ("http://secret@host:80/a?b=c", "http://host:80/a?b=c"),
     ],
 )
-def test_no_password_is_shown(address, shown):
+def test_hide_password(address, shown):
     assert hide_password(address) == shown
 
 
-def test_a_stream_gives_its_newest_frame_and_none_twice():
+def test_stream_gives_its_newest_frame_and_none_twice():
     images = [np.full((48, 64, 3), value, np.uint8) for value in range(0, 250, 10)]
     with Stream(images, fps=50) as stream:
-        video, seen, times = Video(stream.address), [], []
+        video = Video(stream.address)
+        seen = []
+        times = []
         assert (video.is_live, video.frame_count) == (True, None)
         for number, time_s, image in video:
             seen.append(int(image.mean().round(-1)))
             times.append(time_s)
             if number == 3:
-                time.sleep(0.3)  # a judge that is slow
+                time.sleep(0.3)  # a slow consumer
             if number == 12:
                 break
     assert np.all(np.diff(times) > 0)
     steps = np.diff(seen)[:12] % 250
-    assert steps[3] >= 80  # what came meanwhile is passed over
-    assert np.median(np.delete(steps, 3)) == 10  # else frame after frame
+    assert steps[3] >= 80  # the frames in between are skipped
+    assert np.median(np.delete(steps, 3)) == 10  # otherwise every frame is read
 
 
-def test_a_stream_that_breaks_five_times_comes_back_and_says_so():
-    image, told, broken = np.full((48, 64, 3), 120, np.uint8), [], 0
+def test_stream_that_breaks_off_five_times_is_reopened_and_reported():
+    image = np.full((48, 64, 3), 120, np.uint8)
+    messages = []
+    broken = 0
     with Stream([image], fps=50) as stream:
-        video = Video(stream.address.replace("://", "://user:secret@"), told.append)
+        video = Video(stream.address.replace("://", "://user:secret@"), messages.append)
         for number, _, frame in video:
             assert abs(frame.mean() - 120) < 3
             if number % 10 == 9:
@@ -218,13 +229,13 @@ def test_a_stream_that_breaks_five_times_comes_back_and_says_so():
                 stream.start()
                 broken += 1
     assert video.reader.reopened == 5
-    assert sum("is back" in sentence for sentence in told) == 5
-    assert sum("trying again in" in sentence for sentence in told) >= 5
-    assert not any("secret" in sentence for sentence in told)
+    assert sum("is back" in message for message in messages) == 5
+    assert sum("trying again in" in message for message in messages) >= 5
+    assert not any("secret" in message for message in messages)
 
 
-def test_a_stream_that_stays_away_is_given_up():
-    told = []
+def test_stream_that_stays_away_is_given_up():
+    messages = []
 
     class Gone:
         def read(self):
@@ -233,15 +244,15 @@ def test_a_stream_that_stays_away_is_given_up():
         def release(self):
             pass
 
-    reader = LiveReader(Gone, told.append, "The door", give_up_s=1.0, first_wait_s=0.1)
+    reader = LiveReader(Gone, messages.append, "The door", give_up_s=1.0, first_wait_s=0.1)
     assert list(reader) == [] and reader.given_up
-    assert told[-1] == "The door sent no frame for 1 s."
-    assert told[:-1] == [
+    assert messages[-1] == "The door sent no frame for 1 s."
+    assert messages[:-1] == [
         f"The door broke off: trying again in {wait:g} s." for wait in (0.1, 0.2, 0.4)
     ]
 
 
-def test_a_stream_that_breaks_for_good_has_failed_after_its_frames(monkeypatch):
+def test_stream_that_ends_raises_an_error_after_its_frames(monkeypatch):
     monkeypatch.setattr(sources, "LiveReader", partial(LiveReader, give_up_s=0.5, first_wait_s=0.1))
     frames = []
     with Stream([np.full((48, 64, 3), 120, np.uint8)], fps=50) as stream:

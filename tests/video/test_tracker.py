@@ -1,4 +1,4 @@
-"""Tracks: who is who is known, because the faces move as the tests say."""
+"""Tracker: faces that move along known paths keep their tracks and labels."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ MASKED, BARE = np.array([0.9, 0.1, 0, 0]), np.array([0.1, 0.9, 0, 0])
 
 
 def make_path(start, velocity, seconds=4.0, side=60, first=0.0, hidden=()):
-    """A face's box by frame number: it moves straight on, and is not found while hidden."""
+    """Return the box of a face by frame: it moves straight, and has no box while hidden."""
     boxes = {}
     for frame in range(round(first * FPS), round((first + seconds) * FPS)):
         time_s = frame / FPS
@@ -22,8 +22,9 @@ def make_path(start, velocity, seconds=4.0, side=60, first=0.0, hidden=()):
 
 
 def follow(paths, noise=0.0, seed=0, drop=0.0, confidence=None, y_prob=None):
-    """Run a tracker over the frames: for each path its track by frame, and the tracker."""
-    rng, tracker = np.random.default_rng(seed), Tracker()
+    """Run a tracker over paths: (track_id, y_prob) by frame for each path, and the tracker."""
+    rng = np.random.default_rng(seed)
+    tracker = Tracker()
     answers = [{} for _ in paths]
     for frame in range(1 + max(max(path) for path in paths)):
         shown = [i for i, path in enumerate(paths) if frame in path and rng.random() >= drop]
@@ -33,10 +34,10 @@ def follow(paths, noise=0.0, seed=0, drop=0.0, confidence=None, y_prob=None):
         sure = np.array(
             [0.9 if confidence is None else confidence(i, frame) for i in shown], np.float32
         )
-        judged = np.array(
+        probabilities = np.array(
             [MASKED if y_prob is None else y_prob(i, frame, rng) for i in shown], np.float32
         )
-        found = tracker.update(Detections(boxes, sure, judged.reshape(-1, 4)), frame / FPS)
+        found = tracker.update(Detections(boxes, sure, probabilities.reshape(-1, 4)), frame / FPS)
         for box, track_id, row in zip(found.xyxy, found.track_id, found.y_prob, strict=True):
             if not track_id:
                 continue
@@ -50,8 +51,10 @@ def ids(answer):
 
 
 def pass_behind(path, edge, first, last):
-    """The same path of one who walks to the left behind a wall, whose right edge is at ``edge``, from ``first`` to
-    ``last`` (seconds): what is found of the face is what stands out."""
+    """Return a path to the left that passes behind a wall between two times, in seconds.
+
+    The right edge of the wall is at ``edge``; the box covers the part of the face that is visible.
+    """
     seen = {}
     for frame, box in path.items():
         left, right = (edge, box[2]) if box[2] > edge > box[0] else (box[0], box[2])
@@ -92,7 +95,7 @@ SCENES = {
 }
 
 
-def test_nobody():
+def test_no_faces():
     tracker = Tracker()
     nobody = Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32)
@@ -108,7 +111,7 @@ def test_nobody():
 
 @pytest.mark.parametrize("noise", [0.0, 2.0], ids=["exact boxes", "2 px of noise"])
 @pytest.mark.parametrize("paths", SCENES.values(), ids=SCENES.keys())
-def test_each_face_is_one_track(paths, noise):
+def test_each_face_has_one_track(paths, noise):
     for seed in range(5):
         answers, tracker = follow(paths, noise, seed)
         assert tracker.count == len(paths)
@@ -116,13 +119,13 @@ def test_each_face_is_one_track(paths, noise):
         assert len(set.union(*map(ids, answers))) == len(paths)
 
 
-def test_frames_without_the_face_do_not_end_its_track():
+def test_missing_boxes_do_not_end_a_track():
     answers, tracker = follow(SCENES["crossing"], noise=1.0, drop=0.3)
     assert tracker.count == 2
     assert [len(ids(answer)) for answer in answers] == [1, 1]
 
 
-def test_who_comes_back_later_is_counted_again():
+def test_face_that_returns_later_gets_a_new_track():
     gone = MEMORY_S + 0.2
     path = make_path((100, 100), (0, 0), seconds=4, hidden=[(1.0, 1.0 + gone)])
     assert follow([path])[1].count == 2
@@ -131,7 +134,7 @@ def test_who_comes_back_later_is_counted_again():
 @pytest.mark.parametrize(
     ("seconds", "count"), [(0.3, 1), (3.0, 1), (MAX_PAUSE_S - 1, 1), (MAX_PAUSE_S + 1, 2)]
 )
-def test_a_stream_that_breaks_ages_nobody_unless_it_is_long_away(seconds, count):
+def test_pause_of_the_stream_ends_tracks_only_if_it_is_long(seconds, count):
     tracker, path = Tracker(), make_path((100, 100), (0, 0), seconds=4)
     for frame, box in path.items():
         faces = Detections(
@@ -141,13 +144,13 @@ def test_a_stream_that_breaks_ages_nobody_unless_it_is_long_away(seconds, count)
     assert tracker.count == count
 
 
-def test_what_is_seen_too_seldom_is_nobody():
+def test_track_with_too_few_boxes_does_not_count():
     path = make_path((100, 100), (0, 0), seconds=(MIN_HITS - 1) / FPS)
     answers, tracker = follow([path])
     assert (answers, tracker.count) == ([{}], 0)
 
 
-def test_what_is_seen_now_and_then_or_never_for_sure_is_nobody():
+def test_occasional_or_unsure_boxes_make_no_track():
     path = {
         frame: box
         for frame, box in make_path((100, 100), (0, 0), seconds=8).items()
@@ -163,7 +166,7 @@ def test_what_is_seen_now_and_then_or_never_for_sure_is_nobody():
     )
 
 
-def test_an_unsure_box_keeps_a_track_and_begins_none():
+def test_unsure_box_continues_a_track_and_starts_none():
     path = make_path((100, 100), (60, 0))
     answers, tracker = follow([path], confidence=lambda i, frame: 0.9 if frame < 20 else 0.3)
     assert (len(ids(answers[0])), max(answers[0]), tracker.count) == (1, max(path), 1)
@@ -172,22 +175,22 @@ def test_an_unsure_box_keeps_a_track_and_begins_none():
 
 
 def test_labels_do_not_flicker():
-    """Every third frame is judged wrongly, yet no frame is labelled so; a mask taken off is told within the memory."""
+    """A third of the frames is classified wrongly, and the mask is taken off in frame 50."""
 
-    def judged(i, frame, rng):
+    def classify(i, frame, rng):
         truth, other = (MASKED, BARE) if frame < 50 else (BARE, MASKED)
         return other if rng.random() < 1 / 3 and frame > 5 else truth
 
     path = make_path((100, 100), (20, 0))
     for seed in range(5):
-        answers, _ = follow([path], seed=seed, y_prob=judged)
+        answers, _ = follow([path], seed=seed, y_prob=classify)
         labels = np.array([row.argmax() for _, (_, row) in sorted(answers[0].items())])
         assert np.count_nonzero(np.diff(labels)) == 1
         assert labels[-1] == 1
 
 
-def test_a_sure_detection_has_more_of_the_vote():
-    """Half of the frames say one thing and half the other: those win in which the detector is sure."""
+def test_vote_is_weighted_by_confidence():
+    """Half of the frames have one class and half the other: the more confident ones win."""
     path = make_path((100, 100), (0, 0), seconds=1)
     for sure_is_odd in (True, False):
         answers, _ = follow(

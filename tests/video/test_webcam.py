@@ -1,4 +1,4 @@
-"""The webcam in a notebook: the kernel's half by messages, and all of it in a browser with a fake camera."""
+"""Webcam: the kernel's half by messages, and the whole widget in a browser with a fake camera."""
 
 import json
 import re
@@ -27,7 +27,7 @@ FRAMES = 60
 
 
 def send(webcam: Webcam, image: np.ndarray | bytes) -> dict:
-    """Send a frame as the browser does: what goes back."""
+    """Send a frame as the browser does, and return the answer."""
     answers = []
     webcam.send = answers.append
     jpeg = (
@@ -42,12 +42,12 @@ def send(webcam: Webcam, image: np.ndarray | bytes) -> dict:
     return answer
 
 
-def test_a_frame_comes_back_as_boxes_with_captions_and_counts(pipeline):
+def test_frame_is_answered_with_boxes_captions_and_counts(pipeline):
     webcam = Webcam(Monitor(pipeline))
     image = draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 10, 130, 60)))
     for _ in range(5):
         answer = send(webcam, image)
-    json.dumps(answer)  # what a message can hold
+    json.dumps(answer)  # a message must be JSON
     assert (answer["sent"], webcam.frame_count) == (7.5, 5)
     assert answer["counts"] == [1, 1, 0] and "2 people" in answer["status"]
     for (x, y, width, height, caption, color), box, class_id in zip(
@@ -58,7 +58,7 @@ def test_a_frame_comes_back_as_boxes_with_captions_and_counts(pipeline):
         assert color == webcam.classes[class_id][1]
 
 
-def test_who_is_too_close_is_marked_and_counted(pipeline):
+def test_people_too_close_are_marked_and_counted(pipeline):
     webcam = Webcam(Monitor(pipeline, min_distance=5.0))
     answer = send(
         webcam, draw_blocks(("with_mask", (20, 40, 60, 90)), ("without_mask", (90, 40, 130, 90)))
@@ -67,7 +67,7 @@ def test_who_is_too_close_is_marked_and_counted(pipeline):
     assert answer["status"].endswith(", 2 too close")
 
 
-def test_faces_are_blurred_where_that_is_asked(pipeline):
+def test_boxes_to_blur_are_sent_only_on_request(pipeline):
     image = draw_blocks(("with_mask", (20, 40, 60, 90)))
     for blur, expected in ((False, []), (True, [[20, 40, 60, 90]])):
         answer = send(Webcam(Monitor(pipeline, blur=blur)), image)
@@ -76,7 +76,7 @@ def test_faces_are_blurred_where_that_is_asked(pipeline):
         )
 
 
-def test_nobody_and_no_picture(pipeline):
+def test_frame_without_faces_and_bad_frames(pipeline):
     webcam = Webcam(Monitor(pipeline))
     assert send(webcam, draw_blocks())["faces"] == []
     assert "not an image" in send(webcam, b"no picture")["problem"]
@@ -92,14 +92,15 @@ CELLS = [
     from utils.video.monitor import Monitor
     from utils.video.webcam import Webcam
 
-    pipeline, seen = load_pipeline("fcos", 0.25, tiled=False), []
+    pipeline = load_pipeline("fcos", 0.25, tiled=False)
+    seen = []
 
-    def watch(image):
+    def detect(image):
         found = pipeline(image)
         seen.append((image.shape, found.xyxy.tolist()))
         return found
 
-    webcam = Webcam(Monitor(watch))
+    webcam = Webcam(Monitor(detect))
     webcam
     """,
     """
@@ -112,7 +113,7 @@ CELLS = [
 
 @pytest.fixture
 def camera(tmp_path):
-    """A film for the fake camera, in which an example picture trembles: its file, and the true boxes of its faces."""
+    """A video for the fake camera, a trembling example picture, and the true boxes of its faces."""
     name, resolution_wh, faces = read_voc(EXAMPLES_DIR / "annotations" / "three_classes.xml")
     frame = cv2.cvtColor(fit_image(read_image(EXAMPLES_DIR / name), (640, 480)), cv2.COLOR_RGB2BGR)
     parts = [
@@ -128,7 +129,12 @@ def camera(tmp_path):
 
 @contextmanager
 def choose_kernel(place: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Where a notebook's kernel works, and the flags with which JupyterLab sends it there; ``folder`` is the page's."""
+    """Yield the working folder of the kernel, and the JupyterLab flags that send it there.
+
+    Args:
+        place: "here" or "on another server".
+        folder: the folder of the notebook.
+    """
     if place == "here":
         yield folder, []
         return
@@ -139,7 +145,7 @@ def choose_kernel(place: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 @pytest.mark.parametrize("place", ["here", "on another server"])
-def test_sixty_frames_in_a_browser_have_their_boxes_in_the_right_place(camera, tmp_path, place):
+def test_sixty_frames_in_a_browser_have_correct_boxes(camera, tmp_path, place):
     film, truth = camera
     (tmp_path / "work").mkdir()
     flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -166,24 +172,24 @@ def test_sixty_frames_in_a_browser_have_their_boxes_in_the_right_place(camera, t
         page.screenshot(path=tmp_path / "page.png")
         page.get_by_role("button", name="Stop").click()
         expect(status).to_contain_text("Stopped.")
-        page.wait_for_timeout(2000)  # a frame may still be on its way
+        page.wait_for_timeout(2000)  # a frame may be on its way
         run_cell(page, 1)
         count = len(json.loads((far / "seen.json").read_text())["seen"])
         page.wait_for_timeout(1000)
         run_cell(page, 1)
     answer = json.loads((far / "seen.json").read_text())
-    assert len(answer["seen"]) == count  # nothing is sent any more
+    assert len(answer["seen"]) == count  # no more frames are sent
     assert (far == tmp_path / "work") is (tmp_path / "work" / "seen.json").exists()
     assert len(answer["seen"]) >= FRAMES
     assert {tuple(shape) for shape, _ in answer["seen"]} == {(480, 640, 3)}
     for _, boxes in answer["seen"][:FRAMES]:
         assert box_iou(truth, np.array(boxes)).max(axis=1).min() > 0.5
-    followed = {
+    tracked = {
         row["class_name"] for row in answer["tracks"] if row["frames"] >= FRAMES - 5
     }  # never lost
-    assert followed == set(MASK_CLASSES)
+    assert tracked == set(MASK_CLASSES)
     assert min(answer["counts"].values()) >= 1
-    # The boxes are drawn on the picture in the page, in their classes' colours.
+    # The page shows the picture with its faces.
     shot = cv2.cvtColor(cv2.imread(str(tmp_path / "shot.png")), cv2.COLOR_BGR2RGB).astype(int)
     found = load_pipeline("fcos", 0.5, tiled=False)(shot.astype(np.uint8))
     assert len(found) >= 3
