@@ -148,7 +148,7 @@ def test_a_damaged_model_file_is_named(content, tmp_path, capfd):
 def test_a_model_file_without_its_metadata_is_named(missing, tmp_path, capfd):
     metadata = {key: value for key, value in METADATA.items() if key != missing}
     path = write_model(tmp_path / "net.onnx", metadata)
-    with pytest.raises(ValueError, match=r"net\.onnx is damaged or no face detector: restore"):
+    with pytest.raises(ValueError, match=r"net\.onnx is damaged or not a face detector: restore"):
         FCOS(path=path)
     assert capfd.readouterr() == ("", "")
 

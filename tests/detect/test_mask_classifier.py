@@ -98,7 +98,7 @@ FOREIGN = {
 @pytest.mark.parametrize("metadata", FOREIGN.values(), ids=FOREIGN.keys())
 def test_another_model_is_refused(tmp_path, metadata):
     path = write_model(tmp_path / "net.onnx", metadata)
-    message = r"The model file .*net\.onnx (is damaged or no mask classifier|has the classes)"
+    message = r"The model file .*net\.onnx (is damaged or not a mask classifier|has the classes)"
     with pytest.raises(ValueError, match=message):
         load_classifier(path)
 
@@ -108,7 +108,7 @@ def test_a_truncated_model_is_refused(tmp_path, capfd, share):
     path = write_model(tmp_path / "net.onnx")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match=r"net\.onnx is damaged(:| or no mask classifier)"):
+    with pytest.raises(ValueError, match=r"net\.onnx is damaged(:| or not a mask classifier)"):
         load_classifier(path)
     assert capfd.readouterr() == ("", "")
 

@@ -30,9 +30,9 @@ MAX_ENLARGEMENT = 2.0  # largest factor by which a small image is enlarged
 
 # Coarse pass, for a face that fills the image.
 COARSE_SCALE = 0.25  # size of the coarse pass relative to the whole-image pass
-LARGE = 0.45  # shortest face that the pass reports, as a share of the image's longer side
-# Of 97 large faces that the whole-image pass missed, 96 left a hint there: a box with at least
-# this confidence, longer than this share of the image's longer side.
+LARGE = 0.45  # shorter boxes are dropped; a share of the image's longer side
+# Of 97 large faces missed without this pass, 96 left a hint in the whole-image pass: a box of at
+# least this confidence that is longer than this share of the image's longer side.
 HINT = 0.1
 SMALL = 0.22
 
@@ -40,7 +40,7 @@ SMALL = 0.22
 TILED_BELOW = 0.8  # scale of the whole-image pass below which an image is also searched in tiles
 MAX_SIDE = 5120  # pixels; a larger image is reduced to this side before it is cut into tiles
 TILE_OVERLAP = 0.2  # least overlap of neighbouring tiles, as a share of their side
-TINY = 20  # pixels; in the whole-image pass, faces shorter than this are left to the tiles
+TINY = 20  # pixels in the whole-image pass; tiles and crowds report only shorter faces
 # More passes give more chances of a false box, so the odds of a box in a tile are multiplied by:
 TILE_ODDS = 0.4
 
@@ -48,7 +48,8 @@ TILE_ODDS = 0.4
 CROWD = 10  # number of tiny faces from which on the image is also searched enlarged
 CROWD_ENLARGEMENT = 1.5  # relative to the whole-image pass; best on validation
 
-SURE = 0.5  # confidence from which on a box counts as a face when passes are chosen
+# Choosing and merging passes.
+FACE_CONFIDENCE = 0.5  # least confidence of a box that counts when passes are chosen
 MERGE_OVERLAP = 0.6  # overlap of boxes of two passes above which they are one face
 
 
@@ -153,7 +154,7 @@ class FCOS:
 
     Raises:
         FileNotFoundError: there is no model file.
-        ValueError: the model file is damaged or holds no face detector.
+        ValueError: the model file is damaged or is not a face detector.
     """
 
     def __init__(
@@ -171,7 +172,8 @@ class FCOS:
             self.side = side or int(metadata["side"])
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(
-                f"The model file {path} is damaged or no face detector: restore or train it."
+                f"The model file {path} is damaged or not a face detector: "
+                "restore it with `git checkout` or train it anew."
             ) from error
         self.min_confidence = min_confidence
         self.tiled = tiled
@@ -228,17 +230,17 @@ class FCOS:
         Args:
             image: (H, W, 3) uint8 RGB.
             scale: scale of the whole-image pass.
-            hinted: boxes of the whole-image pass with a confidence of at least ``HINT``.
+            hinted: boxes of the whole-image pass, hints included.
         """
         longer_side = max(image.shape[:2])
-        several = np.count_nonzero(hinted.confidence >= SURE) > 1
+        several = np.count_nonzero(hinted.confidence >= FACE_CONFIDENCE) > 1
         if several and _long_sides(hinted).max() < SMALL * longer_side:
             return hinted[:0]
         found = self._detect_at(image, scale * COARSE_SCALE, self.min_confidence)
         is_large = _long_sides(found) > LARGE * longer_side
-        # A large box suppresses the faces inside it, so it must be sure.
-        is_sure = found.confidence >= max(SURE, self.min_confidence)
-        return found[is_large & is_sure]
+        # A large box suppresses the boxes inside it, so it must be a face.
+        is_face = found.confidence >= max(FACE_CONFIDENCE, self.min_confidence)
+        return found[is_large & is_face]
 
     def _detect_in_tiles(self, image: np.ndarray, scale: float) -> list[Detections]:
         """Tile pass: find, at the image's own size, the faces that are tiny in the whole pass."""
@@ -304,6 +306,6 @@ def _long_sides(found: Detections) -> np.ndarray:
 
 
 def _count_tiny(found: Detections, scale: float) -> int:
-    """Count the sure faces that are tiny in an image resized by ``scale``."""
+    """Count the faces that are tiny in an image resized by ``scale``."""
     is_tiny = _long_sides(found) * scale < TINY
-    return int(np.count_nonzero(is_tiny & (found.confidence >= SURE)))
+    return int(np.count_nonzero(is_tiny & (found.confidence >= FACE_CONFIDENCE)))

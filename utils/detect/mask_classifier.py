@@ -42,7 +42,7 @@ def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or it is no mask classifier.
+        ValueError: the file is damaged, or it is not a mask classifier.
     """
     session, metadata = open_session(path)
     try:
@@ -54,7 +54,8 @@ def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
         )
     except (KeyError, ValueError) as error:
         raise ValueError(
-            f"The model file {path} is damaged or no mask classifier: restore or retrain it."
+            f"The model file {path} is damaged or not a mask classifier: "
+            "restore it with `git checkout` or train it anew."
         ) from error
     if classifier.class_names != CLASS_NAMES:
         raise ValueError(

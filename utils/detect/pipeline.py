@@ -30,7 +30,7 @@ Pipeline = Callable[[np.ndarray], Detections]
 
 DETECTORS: dict[str, Callable[..., Detector]] = {"fcos": FCOS, "yunet": YuNet, "res10": Res10}
 DETECTOR_SYNONYMS = {"ssd": "fcos"}  # the name in earlier versions
-DETECTOR_SHARE = 0.25  # weight of the detector's class probabilities; best on validation (04)
+DETECTOR_SHARE = 0.25  # weight of the detector's class probabilities; chosen in notebook 04
 
 
 def load_detector(name: str = "fcos", min_confidence: float = 0.5, **options: Any) -> Detector:
