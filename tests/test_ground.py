@@ -141,6 +141,13 @@ def test_the_imported_utils_is_ours():
     assert Path(utils.__file__).parent == ROOT / "utils"
 
 
+def test_imports_keep_the_contracts_of_import_linter():
+    """The contracts are in pyproject.toml: imports point down, and detection stays light."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize(
     "module", ["utils.detect", "utils.draw", "utils.files", "utils.video", "utils.cli"]
 )
