@@ -31,7 +31,8 @@ def find_edge(image: np.ndarray) -> int:
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_same_seed_gives_the_same_image(change, size):
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
-    before, results = image.copy(), set()
+    before = image.copy()
+    results = set()
     for seed in range(40):
         first, again = (change(image, np.random.default_rng(seed)) for _ in range(2))
         assert (first.shape, first.dtype) == (image.shape, np.uint8)

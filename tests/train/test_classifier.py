@@ -156,7 +156,8 @@ def test_unfreezing_makes_the_upper_layers_trainable_but_no_batch_norm(model):
 
 
 def test_training_the_head_on_cached_features_changes_the_head_only(model, faces, class_id):
-    before, images = get_weights(model), to_input(faces, INPUT_SIZE)
+    before = get_weights(model)
+    images = to_input(faces, INPUT_SIZE)
     features = extract_features(model, images, batch_size=64)
     seen = keras.Model(model.input, model.get_layer("features").output)(images)
     np.testing.assert_allclose(features, seen, rtol=1e-3, atol=1e-4)
@@ -175,7 +176,8 @@ def test_training_the_head_on_cached_features_changes_the_head_only(model, faces
 
 def test_fine_tuning_changes_the_upper_layers_but_no_batch_norm(trained):
     before, model = trained
-    after, names = get_weights(model), [layer.name for layer in model.layers]
+    after = get_weights(model)
+    names = [layer.name for layer in model.layers]
     changed = {name for name in after if not are_equal(after[name], before[name])}
     norms = {
         layer.name for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
@@ -230,7 +232,8 @@ def test_a_finished_training_is_loaded(whole_run, validation):
 
 def test_the_final_weights_are_the_mean_of_the_last_epochs(whole_run):
     trained, _, run_dir = whole_run
-    model, epochs = build_small(), []
+    model = build_small()
+    epochs = []
     for epoch in range(1, EPOCHS + 1):
         model.load_weights(run_dir / f"epoch_{epoch:03d}.weights.h5")
         epochs.append([weights.astype(float) for weights in model.get_weights()])

@@ -90,10 +90,11 @@ def test_the_inner_part_of_a_crop_is_what_inference_sees(crops, table, root):
 
 
 def test_inference_faces_are_those_of_crop_faces(table, root):
-    scene, face = read_image(root / "scene.png"), read_image(root / "face.png")
+    scene = read_image(root / "scene.png")
+    face = read_image(root / "face.png")
     expected = [*crop_faces(scene, np.array(BOXES[::-1])), face]
-    for found, wanted in zip(load_inference_faces(table, root), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for found, face in zip(load_inference_faces(table, root), expected, strict=True):
+        np.testing.assert_array_equal(found, face)
     sides = square_boxes(BOXES, PADDING)
     assert [len(face) for face in expected[:-1]] == (sides[:, 2] - sides[:, 0]).round().astype(int)[
         ::-1

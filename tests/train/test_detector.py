@@ -65,11 +65,11 @@ def test_outputs_are_in_the_order_of_the_points(detector):
     output = keras.ops.convert_to_numpy(model(pixels))[0, :, 4:]
     for stride, level in zip(strides, maps(pixels), strict=True):
         level = keras.ops.convert_to_numpy(level)[0]
-        for point, answer in zip(
+        for point, distances in zip(
             points[stride_of == stride], output[stride_of == stride], strict=True
         ):
             column, row = (point // stride).astype(int)
-            np.testing.assert_allclose(answer, level[row, column], rtol=1e-5)
+            np.testing.assert_allclose(distances, level[row, column], rtol=1e-5)
 
 
 def test_the_upper_layers_of_the_base_are_trainable_but_no_batch_norm(detector, base_names):
@@ -119,24 +119,29 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def compute_loss(target: np.ndarray, output: np.ndarray) -> float:
     """Return the loss, computed point by point from the formulas of its papers."""
     total = 0.0
-    for wanted, found in zip(
+    points = zip(
         target.reshape(-1, 9).astype(float), output.reshape(-1, 8).astype(float), strict=True
-    ):
-        p = 1 / (1 + np.exp(-found[3]))
-        if wanted[3]:
-            boxes = [
-                np.array([[-d[0], -d[1], d[2], d[3]]])
-                for d in (wanted[4:8], np.logaddexp(0, found[4:]))
-            ]
-            quality = box_iou(*boxes)[0, 0]
+    )
+    for y_true, y_pred in points:
+        p = 1 / (1 + np.exp(-y_pred[3]))
+        if y_true[3]:
+            box_true = to_box(y_true[4:8])
+            box_pred = to_box(np.logaddexp(0, y_pred[4:]))  # softplus
+            quality = box_iou(box_true, box_pred)[0, 0]
             cross_entropy = -quality * np.log(p) - (1 - quality) * np.log(1 - p)
-            total += 2 * quality * cross_entropy * wanted[8]
-            class_id = wanted[:3].argmax()
-            total += 0.5 * CLASS_WEIGHTS[class_id] * -np.log(softmax(found[:3])[class_id])
-            total += 1.5 * (1 - generalised_iou(*boxes)[0])
+            total += 2 * quality * cross_entropy * y_true[8]
+            class_id = y_true[:3].argmax()
+            total += 0.5 * CLASS_WEIGHTS[class_id] * -np.log(softmax(y_pred[:3])[class_id])
+            total += 1.5 * (1 - generalised_iou(box_true, box_pred)[0])
         else:
-            total += 2 * 0.75 * p**2 * -np.log(1 - p) * wanted[8]
+            total += 2 * 0.75 * p**2 * -np.log(1 - p) * y_true[8]
     return total / max(1, target[..., 3].sum())
+
+
+def to_box(distances: np.ndarray) -> np.ndarray:
+    """Return the box (1, 4) around the origin with these distances to its edges."""
+    left, top, right, bottom = distances
+    return np.array([[-left, -top, right, bottom]])
 
 
 def draw_points(seed: int, faces: float, points: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +199,7 @@ FINE = (4, 8)  # strides of a detector that uses the lower blocks only and train
 
 
 @pytest.fixture(scope="module")
-def lesson() -> tuple[np.ndarray, np.ndarray]:
+def one_image() -> tuple[np.ndarray, np.ndarray]:
     """Return an image with a bright face on dark ground, twice, and its targets."""
     image = np.random.default_rng(0).integers(0, 60, (SIZE, SIZE, 3), np.uint8)
     image[16:52, 12:44] += 150
@@ -203,12 +208,12 @@ def lesson() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def trained(lesson, tmp_path_factory):
+def trained(one_image, tmp_path_factory):
     """Return a detector trained for two epochs, its history, and its weights before."""
     keras.utils.set_random_seed(0)
     model = build_detector(FINE, channels=16, weights=None)
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
-    dataset = tf.data.Dataset.from_tensors(lesson)
+    dataset = tf.data.Dataset.from_tensors(one_image)
     model, history = train_detector(
         model,
         lambda first, steps: dataset.repeat(steps),
@@ -243,7 +248,7 @@ def test_training_changes_trainable_layers_only(trained, base_names):
     )  # gradients may vanish in a base with random weights
 
 
-def build_net() -> keras.Model:
+def build_small() -> keras.Model:
     keras.utils.set_random_seed(0)
     pixels = keras.Input((16, 16, 3))
     points = keras.layers.Conv2D(8, 8, strides=8)(keras.layers.Rescaling(1 / 255)(pixels))
@@ -254,7 +259,8 @@ def build_net() -> keras.Model:
 def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_path):
     """The mean also survives saving and loading the model."""
     steps = 8
-    model, mean = compile_detector(build_net(), steps, learning_rate=0.05), None
+    model = compile_detector(build_small(), steps, learning_rate=0.05)
+    mean = None
     momentum = model.optimizer.ema_momentum
     for step in range(steps):
         target, _ = draw_points(step, 0.5, points=4)
@@ -276,8 +282,9 @@ def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_
 
 
 def test_the_learning_rate_warms_up_and_falls():
-    steps, highest = 40, 1e-3
-    schedule = compile_detector(build_net(), steps, highest).optimizer._learning_rate
+    steps = 40
+    highest = 1e-3
+    schedule = compile_detector(build_small(), steps, highest).optimizer._learning_rate
     learning_rates = [float(schedule(step)) for step in range(steps + 1)]
     top = int(np.argmax(learning_rates))
     assert learning_rates[top] == pytest.approx(highest, rel=1e-3) and top == steps // 4

@@ -14,7 +14,8 @@ BATCH, STEPS, EPOCHS = 2, 3, 3
 
 def draw_steps(first_step: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw images (steps, B, 16, 16, 3) and targets of their four points; a step has one seed."""
-    images, targets = [], []
+    images = []
+    targets = []
     for step in range(first_step, first_step + steps):
         rng = np.random.default_rng(step)
         is_face = rng.random((BATCH, 4, 1)) < 0.5
@@ -31,7 +32,7 @@ def make_steps(first_step: int, steps: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(draw_steps(first_step, steps))
 
 
-def build_net() -> keras.Model:
+def build_small() -> keras.Model:
     """Return a detector of two layers."""
     keras.utils.set_random_seed(0)
     pixels = keras.Input((16, 16, 3))
@@ -43,7 +44,7 @@ def build_net() -> keras.Model:
 
 
 def build_compiled() -> keras.Model:
-    return compile_detector(build_net(), EPOCHS * STEPS, learning_rate=0.02)
+    return compile_detector(build_small(), EPOCHS * STEPS, learning_rate=0.02)
 
 
 def measure(model: keras.Model) -> dict[str, float]:
@@ -94,7 +95,7 @@ def test_the_folder_holds_the_state_and_the_weights_of_each_epoch(whole):
     model, history, run_dir = whole
     assert_same(keras.models.load_model(run_dir / "checkpoint.keras"), model)
     for epoch, figure in zip(history.epoch, history.sum_of_weights, strict=True):
-        earlier = build_net()
+        earlier = build_small()
         earlier.load_weights(run_dir / f"epoch_{epoch:03d}.weights.h5", skip_mismatch=False)
         assert measure(earlier)["sum_of_weights"] == pytest.approx(figure)
     assert {path.name for path in run_dir.iterdir()} == {
@@ -172,7 +173,8 @@ def test_a_finished_training_is_loaded(whole):
 
 
 def test_each_epoch_takes_its_own_steps_after_its_callback(tmp_path):
-    taken, announced = [], []
+    taken = []
+    announced = []
 
     def note_steps(first_step, steps):
         taken.append((first_step, steps))
@@ -192,9 +194,10 @@ def test_the_steps_are_those_of_train_on_batch(tmp_path, use_ema):
     def make_plain_steps(first_step, steps):
         return make_steps(first_step, steps).map(lambda image, target: (image, target[..., :8]))
 
-    model, expected = build_net(), build_net()
-    for net in (model, expected):
-        net.compile(keras.optimizers.Adam(1e-2, use_ema=use_ema, ema_momentum=0.9), "mse")
+    model = build_small()
+    expected = build_small()
+    for each in (model, expected):
+        each.compile(keras.optimizers.Adam(1e-2, use_ema=use_ema, ema_momentum=0.9), "mse")
     model, history = train_epochs(model, make_plain_steps, lambda model: {}, tmp_path, 2, STEPS)
     for epoch in range(2):
         images, targets = draw_steps(epoch * STEPS, STEPS)

@@ -98,7 +98,8 @@ def test_a_face_at_the_limit_of_two_levels_belongs_to_the_coarser(side, stride):
 
 def test_a_face_loses_all_its_points_only_to_smaller_ones():
     """In a crowd, each point that a face without points could have has a smaller face."""
-    strides, rng = (4, 8, 16), np.random.default_rng(2)
+    strides = (4, 8, 16)
+    rng = np.random.default_rng(2)
     points, stride_of = grid_points((SIZE, SIZE), strides)
     lost = 0
     for _ in range(10):

@@ -63,7 +63,8 @@ def find_colour(image: np.ndarray, class_id: int) -> np.ndarray | None:
 
 @pytest.mark.parametrize("photo", PHOTOGRAPHS.values(), ids=PHOTOGRAPHS.keys())
 def test_boxes_follow_the_pixels(photo):
-    orders, kept = set(), 0
+    orders = set()
+    kept = 0
     for seed in range(150):
         view = cut_view(photo, SIZE, np.random.default_rng(seed))
         assert (view.image.shape, view.image.dtype) == ((SIZE, SIZE, 3), np.uint8)
@@ -142,7 +143,8 @@ def test_changing_a_view_does_not_change_its_photograph():
 
 @pytest.mark.parametrize("cells", [1, 2, 4])
 def test_a_mosaic_holds_views_side_by_side(cells):
-    photos, side = (list(PHOTOGRAPHS.values()) * 3)[: cells**2], SIZE // cells
+    photos = (list(PHOTOGRAPHS.values()) * 3)[: cells**2]
+    side = SIZE // cells
     corners = [(column * side, row * side) for row in range(cells) for column in range(cells)]
     for seed in range(40):
         mosaic, rng = (
@@ -188,7 +190,8 @@ def test_decoding_perfect_outputs_gives_the_faces_back(strides, count):
 
 def test_targets_agree_with_the_assignment():
     strides = (8, 16, 32)
-    boxes, ignored = np.array(SPARSE[:2], np.float32), np.array([[10, 60, 70, 120]], np.float32)
+    boxes = np.array(SPARSE[:2], np.float32)
+    ignored = np.array([[10, 60, 70, 120]], np.float32)
     view = Photograph(np.zeros((SIZE, SIZE, 3), np.uint8), boxes, np.array([2, 1]), ignored)
     face, ignore = assign_faces(boxes, *grid_points((SIZE, SIZE), strides), ignored)
     target = encode_targets(view, strides)
@@ -285,7 +288,8 @@ def read_batches(*args, **options) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_resumed_training_sees_the_same_views():
-    photos, strides = list(PHOTOGRAPHS.values()), (8, 16, 32)
+    photos = list(PHOTOGRAPHS.values())
+    strides = (8, 16, 32)
     draw = (photos, np.ones(len(photos)), 64, strides)
     images, targets = read_batches(*draw, batch_size=4, first_step=0, steps=6, seed=5)
     assert (images.shape, images.dtype) == ((24, 64, 64, 3), np.float32)

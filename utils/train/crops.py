@@ -107,8 +107,8 @@ def sample_weights(
     groups["share"] = groups.source.map(lambda source: source_share.get(source, 1.0))
     class_total = groups.groupby("class_name").share.transform("sum")
     class_total = class_total.clip(lower=1e-9)  # a class whose sources are all at 0
-    wanted = groups.class_name.map(lambda name: class_share.get(name, 0.0))
-    groups["share"] *= wanted / class_total
+    class_weight = groups.class_name.map(lambda name: class_share.get(name, 0.0))
+    groups["share"] *= class_weight / class_total
     rows = table.merge(groups, on=["class_name", "source"], how="left")
     weights = (rows["share"] / rows["count"]).to_numpy()
     return weights / weights.sum()
