@@ -26,7 +26,7 @@ BLOCK_COLORS = {
 def draw_blocks(
     *blocks: tuple[str, tuple[int, int, int, int]], resolution_wh: tuple[int, int] = (160, 120)
 ) -> np.ndarray:
-    """Return a grey picture with one block in the colour of its class for each (class_name, box)."""
+    """Return a grey picture with a block in the colour of its class for each (class_name, box)."""
     width, height = resolution_wh
     image = np.full((height, width, 3), GREY, np.uint8)
     for name, (x_min, y_min, x_max, y_max) in blocks:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 # Faces keep this distance from a background box, as a share of the longer side of the face.
 BACKGROUND_PADDING = 0.1
-# Background boxes that are drawn at random for each one that is asked for, as many touch a face.
+# Random boxes drawn for each background box to return, because many touch a face.
 BACKGROUND_TRIES = 20
 
 

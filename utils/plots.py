@@ -241,8 +241,8 @@ def plot_shares(table: pd.DataFrame) -> Axes:
 
     Args:
         table: ``start_s``, ``end_s``, ``people`` and ``share_<class>`` of each of
-            ``MASK_CLASSES``, as ``PeopleCounter.list_intervals`` of ``utils.video`` returns them. Shares
-            of an interval without people are empty.
+            ``MASK_CLASSES``, as ``PeopleCounter.list_intervals`` of ``utils.video`` returns them.
+            Shares of an interval without people are empty.
     """
     _, ax = plt.subplots(figsize=(9, 3))
     width = (table.end_s - table.start_s).clip(lower=1e-3)  # seconds; 0 would be invisible
