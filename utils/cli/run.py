@@ -54,9 +54,9 @@ def run_as_program(main: Callable[[], int]) -> NoReturn:
 def _prepare_terminal() -> None:
     """Set the encodings, and keep the messages of C libraries out of the terminal.
 
-    libpng and libjpeg write warnings to standard error about files that they read all the same. So
-    Python gets its own copy of standard error, and theirs goes nowhere. Standard output is UTF-8 on
-    every system, as JSON must be, and any file name can be written to both.
+    libpng and libjpeg print warnings about files that they can still read. So Python gets its own
+    copy of standard error, and that of the libraries goes nowhere. Standard output is UTF-8 on
+    every system, as JSON must be. Any file name can be written to both.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -68,9 +68,9 @@ def _prepare_terminal() -> None:
 
 
 def _treat_signals_as_ctrl_c() -> None:
-    """Let a service manager that stops the program, or a terminal that closes, end it like Ctrl-C.
+    """Let the signals of a service manager or a closing terminal end the program like Ctrl-C.
 
-    Then the files written so far are complete.
+    The files written so far are then complete.
     """
     for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # Unix has the first two, Windows the last
         if hasattr(signal, name):

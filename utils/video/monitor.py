@@ -1,4 +1,4 @@
-"""Watch a video frame by frame: detect, track and count people, raise alerts, draw the result."""
+"""Process a video frame by frame: detect, track and count people, raise alerts, draw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FPS_FRAMES = 26  # the fps shown is the mean over this many frames
 
 @dataclass
 class Monitor:
-    """Finds out from the frames of a video who is there, and counts people by what they wear.
+    """Tracks the people in a video, and counts them by how they wear a mask.
 
     Attributes:
         pipeline: returns the classified faces of an image, such as a ``VideoPipeline``; may include

@@ -195,8 +195,8 @@ class Tracker:
             time_s: time of the frame, seconds; frames may be dropped between two calls.
 
         Returns:
-            The faces that have a track, with the voted ``y_prob`` and with ``track_id``, which is 0
-            until the track counts.
+            The faces that have a track, with the voted ``y_prob`` and with ``track_id``. It is 0
+            until the track counts, which is from its ``MIN_HITS``-th confident box on.
         """
         if detections.y_prob is None:
             raise ValueError("The tracker needs classified faces: detections with y_prob.")

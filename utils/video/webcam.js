@@ -1,4 +1,6 @@
-// The browser's half of the webcam widget: one frame is on its way to the kernel at a time, so that nothing queues up.
+// The browser's half of the webcam widget. It sends the next frame after the answer to the last one, so that no
+// frames queue up.
+// Return a sentence about a camera that cannot be used.
 function explain(error) {
   if (error.name === "NotAllowedError") return "The browser was not allowed to use the camera: allow it and run the cell again.";
   if (error.name === "NotFoundError") return "There is no camera: plug one in and run the cell again.";
@@ -6,39 +8,40 @@ function explain(error) {
   return `The camera cannot be used (${error}).`;
 }
 
+// Draw the people of each second as a bar, stacked by class.
 function drawShares(canvas, history, classes) {
-  const pen = canvas.getContext("2d");
+  const context = canvas.getContext("2d");
   const ink = getComputedStyle(canvas).color;
   const [left, bottom, width, height] = [40, 18, canvas.width - 44, canvas.height - 30];
   const most = Math.max(1, ...history.map((second) => second.counts.reduce((sum, count) => sum + count, 0)));
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.font = "12px sans-serif";
-  pen.fillStyle = ink;
-  pen.textAlign = "right";
-  pen.fillText(String(most), left - 6, 22);
-  pen.fillText("0", left - 6, 12 + height);
-  pen.textAlign = "left";
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.font = "12px sans-serif";
+  context.fillStyle = ink;
+  context.textAlign = "right";
+  context.fillText(String(most), left - 6, 22);
+  context.fillText("0", left - 6, 12 + height);
+  context.textAlign = "left";
   const now = history[history.length - 1]?.counts ?? [0];
   const people = now.reduce((sum, count) => sum + count, 0);
   const share = people ? `, now ${people}, ${Math.round((100 * now[0]) / people)} % ${classes[0][0].replaceAll("_", " ")}` : "";
-  pen.fillText(`people each second${share}`, left, 10);
+  context.fillText(`people each second${share}`, left, 10);
   const step = width / 120;
   history.forEach((second, at) => {
     let floor = 12 + height;
     second.counts.forEach((count, id) => {
-      const tall = (height - 2) * (count / most);
-      pen.fillStyle = classes[id][1];
-      pen.fillRect(left + at * step, floor - tall, Math.max(1, step - 0.5), tall);
-      floor -= tall;
+      const barHeight = (height - 2) * (count / most);
+      context.fillStyle = classes[id][1];
+      context.fillRect(left + at * step, floor - barHeight, Math.max(1, step - 0.5), barHeight);
+      floor -= barHeight;
     });
   });
-  pen.fillStyle = ink;
-  pen.fillRect(left, 12 + height, width, 1);
+  context.fillStyle = ink;
+  context.fillRect(left, 12 + height, width, 1);
   if (history.length) {
-    pen.textAlign = "left";
-    pen.fillText(`${Math.round(history[0].second)} s`, left, canvas.height - 4);
-    pen.textAlign = "right";
-    pen.fillText(`${Math.round(history[history.length - 1].second)} s`, left + history.length * step, canvas.height - 4);
+    context.textAlign = "left";
+    context.fillText(`${Math.round(history[0].second)} s`, left, canvas.height - 4);
+    context.textAlign = "right";
+    context.fillText(`${Math.round(history[history.length - 1].second)} s`, left + history.length * step, canvas.height - 4);
   }
   canvas.setAttribute("aria-label", `People each second, up to ${most}${share}`);
 }
@@ -63,27 +66,28 @@ async function render({ model, el }) {
       .fmd-webcam .fmd-legend { display: flex; gap: 16px; }
       .fmd-webcam .fmd-legend i { display: inline-block; width: 12px; height: 12px; margin-right: 4px; }
     </style>`;
-  const part = (name) => el.querySelector(`.fmd-${name}`);
-  const [camera, shares, status, stop] = ["camera", "shares", "status", "stop"].map(part);
+  const element = (name) => el.querySelector(`.fmd-${name}`);
+  const [camera, shares, status, stop] = ["camera", "shares", "status", "stop"].map(element);
   classes.forEach(([name, color]) => {
     const entry = document.createElement("span");
     const swatch = document.createElement("i");
     swatch.style.background = color;
     entry.append(swatch, name.replaceAll("_", " "));
-    part("legend").append(entry);
+    element("legend").append(entry);
   });
-  const pen = camera.getContext("2d");
+  const context = camera.getContext("2d");
   const video = document.createElement("video");
   video.muted = video.playsInline = true;
-  const held = document.createElement("canvas"); // the frame that the kernel is looking at
-  held.width = camera.width;
-  held.height = camera.height;
+  const sentFrame = document.createElement("canvas"); // the frame that the kernel processes
+  sentFrame.width = camera.width;
+  sentFrame.height = camera.height;
   const history = [];
-  let stream, late, stopped = false;
+  let stream, timeout;
+  let stopped = false;
 
   function end(text) {
     stopped = true;
-    clearTimeout(late);
+    clearTimeout(timeout);
     stream?.getTracks().forEach((track) => track.stop());
     status.textContent = text;
     stop.disabled = true;
@@ -91,38 +95,38 @@ async function render({ model, el }) {
 
   function send() {
     if (stopped) return;
-    held.getContext("2d").drawImage(video, 0, 0, held.width, held.height);
-    const jpeg = held.toDataURL("image/jpeg", 0.85).split(",")[1]; // text: Jupyter's gateways to other servers lose bytes
+    sentFrame.getContext("2d").drawImage(video, 0, 0, sentFrame.width, sentFrame.height);
+    const jpeg = sentFrame.toDataURL("image/jpeg", 0.85).split(",")[1]; // as text, because Jupyter gateways to other servers lose binary data
     model.send({ kind: "frame", sent: performance.now(), jpeg });
-    late = setTimeout(() => (status.textContent = "The kernel does not answer: is another cell running, or was it restarted?"), 5000);
+    timeout = setTimeout(() => (status.textContent = "The kernel does not answer: is another cell running, or was it restarted?"), 5000);
   }
 
   function blurBox([left, top, right, bottom]) {
     const tiny = document.createElement("canvas");
     tiny.width = tiny.height = 6;
     if (right - left < 1 || bottom - top < 1) return;
-    tiny.getContext("2d").drawImage(held, left, top, right - left, bottom - top, 0, 0, 6, 6);
-    pen.imageSmoothingEnabled = false;
-    pen.drawImage(tiny, left, top, right - left, bottom - top);
+    tiny.getContext("2d").drawImage(sentFrame, left, top, right - left, bottom - top, 0, 0, 6, 6);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(tiny, left, top, right - left, bottom - top);
   }
 
   function drawFace([x, y, width, height, caption, color]) {
-    pen.lineWidth = 3;
-    pen.font = "16px sans-serif";
-    pen.strokeStyle = pen.fillStyle = color;
-    pen.strokeRect(x, y, width, height);
-    const wide = pen.measureText(caption).width + 8;
-    const at = [Math.max(0, Math.min(x, camera.width - wide)), y >= 20 ? y - 20 : y + height];
-    pen.fillRect(at[0], at[1], wide, 20);
-    pen.fillStyle = "#000";
-    pen.fillText(caption, at[0] + 4, at[1] + 15);
+    context.lineWidth = 3;
+    context.font = "16px sans-serif";
+    context.strokeStyle = context.fillStyle = color;
+    context.strokeRect(x, y, width, height);
+    const captionWidth = context.measureText(caption).width + 8;
+    const at = [Math.max(0, Math.min(x, camera.width - captionWidth)), y >= 20 ? y - 20 : y + height];
+    context.fillRect(at[0], at[1], captionWidth, 20);
+    context.fillStyle = "#000";
+    context.fillText(caption, at[0] + 4, at[1] + 15);
   }
 
   function answer(message) {
     if (stopped) return;
-    clearTimeout(late);
+    clearTimeout(timeout);
     if (message.problem) return end(message.problem);
-    pen.drawImage(held, 0, 0);
+    context.drawImage(sentFrame, 0, 0);
     message.blurred.forEach(blurBox);
     message.faces.forEach(drawFace);
     status.textContent = `${message.status}, ${Math.round(performance.now() - message.sent)} ms to the boxes`;
@@ -144,9 +148,9 @@ async function render({ model, el }) {
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: camera.width, height: camera.height } });
     video.srcObject = stream;
     await video.play();
-    const scale = Math.min(camera.width / video.videoWidth, camera.height / video.videoHeight); // whatever its shape is
-    camera.width = held.width = Math.round(scale * video.videoWidth);
-    camera.height = held.height = Math.round(scale * video.videoHeight);
+    const scale = Math.min(camera.width / video.videoWidth, camera.height / video.videoHeight); // keeps its shape
+    camera.width = sentFrame.width = Math.round(scale * video.videoWidth);
+    camera.height = sentFrame.height = Math.round(scale * video.videoHeight);
     send();
   } catch (error) {
     end(explain(error));
