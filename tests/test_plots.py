@@ -56,6 +56,27 @@ def test_a_gallery_without_images_is_an_empty_figure():
     assert not plots.plot_gallery([], []).images
 
 
+def test_long_words_of_captions_are_not_broken():
+    ax = plots.plot_gallery([np.zeros((8, 8, 3), np.uint8)], ["mask_worn_incorrectly 97 %"], side=1)
+    assert ax.get_title() == "mask_worn_incorrectly\n97 %"
+
+
+def test_rows_have_their_name_once_and_rows_without_images_are_left_out():
+    image = np.zeros((8, 8, 3), np.uint8)
+    ax = plots.plot_rows({"with_mask": [image] * 3, "no_face": [], "without_mask": [image]})
+    axes = ax.figure.axes
+    names = [each.get_title(loc="left") for each in axes]
+    assert names == ["with_mask", "", "", "without_mask", "", ""]
+    assert [len(each.images) for each in axes] == [1, 1, 1, 1, 0, 0]
+    assert not plots.plot_rows({}).images
+
+
+def test_a_figure_as_png_is_closed():
+    png = plots.to_png(plots.plot_gallery([np.zeros((8, 8, 3), np.uint8)], ["a"]))
+    assert png.startswith(b"\x89PNG")
+    assert not plt.get_fignums()
+
+
 def test_the_legend_of_reliability_names_each_curve():
     y_prob = np.random.default_rng(0).dirichlet(np.ones(4), 200)
     table = calibration.reliability_table(y_prob.argmax(axis=1), y_prob)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,10 +15,10 @@ from matplotlib.container import BarContainer
 
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
 
-# A title as a caption under its image, in points.
-CAPTION_STYLE = {"fontsize": 7, "y": 0, "pad": -3, "va": "top"}
-CAPTION_LINE = 0.14  # inches, the height of one line of a caption
-CAPTION_CHARACTERS = 17  # of a caption on one inch
+# A title as a caption under its image. Its letters are as large as those of the other plots.
+CAPTION_STYLE = {"fontsize": 10, "y": 0, "pad": -4, "va": "top"}
+CAPTION_LINE = 0.19  # inches, the height of one line of a caption
+CAPTION_CHARACTERS = 12  # of a caption on one inch
 ROW_GAP = 0.12  # inches between two rows of a gallery
 MAX_ASPECT = 1.3  # height to width: a higher image does not make its row higher
 EMPTY_ASPECT = 0.2  # height to width of a row without images
@@ -25,13 +26,13 @@ MAX_NUMBERS = 40  # numbers beside each other that a plot over time has room for
 
 
 def plot_gallery(
-    images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.6
+    images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 6, side: float = 1.8
 ) -> Axes:
     """Plot images in a grid, with a caption under each.
 
     Args:
         images: (H, W, 3) uint8 RGB, of any sizes.
-        captions: one for each image. Long lines are wrapped.
+        captions: one for each image. Long lines are wrapped between words.
         columns: images in a row.
         side: width of a cell in inches.
 
@@ -43,11 +44,8 @@ def plot_gallery(
     for start in range(0, max(1, len(images)), columns):
         row_images = images[start : start + columns]
         row_captions = wrapped[start : start + columns]
-        aspect = max(
-            (image.shape[0] / image.shape[1] for image in row_images), default=EMPTY_ASPECT
-        )
         lines = max((caption.count("\n") + 1 for caption in row_captions), default=1)
-        heights.append(side * min(aspect, MAX_ASPECT) + CAPTION_LINE * lines + ROW_GAP)
+        heights.append(side * _row_aspect(row_images) + CAPTION_LINE * lines + ROW_GAP)
     figure, grid = plt.subplots(
         nrows=len(heights),
         ncols=columns,
@@ -69,8 +67,61 @@ def _wrap(caption: str, length: int) -> str:
     """Return a caption whose lines have at most ``length`` characters."""
     lines = []
     for line in caption.splitlines():
-        lines.extend(textwrap.wrap(line, length))
+        lines.extend(textwrap.wrap(line, length, break_long_words=False, break_on_hyphens=False))
     return "\n".join(lines)
+
+
+def plot_rows(rows: Mapping[str, Sequence[np.ndarray]], side: float = 1.4) -> Axes:
+    """Plot one row of images for each name, with the name above its row.
+
+    Args:
+        rows: (H, W, 3) uint8 RGB images of any sizes, by the name of their row, such as a class.
+            A row without images is left out.
+        side: width of a cell in inches.
+
+    Returns:
+        The Axes of the first image.
+    """
+    filled = {name: list(images) for name, images in rows.items() if len(images)}
+    heights = [
+        side * _row_aspect(images) + CAPTION_LINE + ROW_GAP for images in filled.values()
+    ] or [side * EMPTY_ASPECT]
+    columns = max((len(images) for images in filled.values()), default=1)
+    figure, grid = plt.subplots(
+        nrows=len(heights),
+        ncols=columns,
+        figsize=(columns * side, sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+    )
+    for ax in grid.flat:
+        ax.set_axis_off()
+    for axes, (name, images) in zip(grid, filled.items(), strict=False):
+        heading = axes[0].set_title(name, loc="left", fontsize=CAPTION_STYLE["fontsize"])
+        heading.set_in_layout(False)  # it may be wider than the first image
+        for ax, image in zip(axes, images, strict=False):
+            ax.imshow(image)
+            ax.set_anchor("NW")
+    if filled:
+        figure.tight_layout(pad=0.4, h_pad=0.4 + CAPTION_LINE * 72 / plt.rcParams["font.size"])
+        figure.subplots_adjust(top=1 - (CAPTION_LINE + ROW_GAP) / sum(heights))
+    return grid[0, 0]
+
+
+def _row_aspect(images: Sequence[np.ndarray]) -> float:
+    """Return the height of a row as a share of the width of its cells."""
+    aspects = [image.shape[0] / image.shape[1] for image in images]
+    return min(max(aspects, default=EMPTY_ASPECT), MAX_ASPECT)
+
+
+def to_png(ax: Axes) -> bytes:
+    """Return the figure of an Axes as a PNG image, and close it."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # an Axes that is still drawn on one
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    plt.close(figure)
+    return buffer.getvalue()
 
 
 def plot_counts(table: pd.DataFrame, x: str = "class_name", hue: str = "source") -> Axes:
