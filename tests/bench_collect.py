@@ -4,8 +4,7 @@
 ``extraction``.
 
 Each row runs in a process of its own, so that its peak memory is its own. ``busy`` is CPU seconds
-per
-second: on a machine that does other work too, compare CPU seconds.
+per second: on a machine that does other work too, compare CPU seconds.
 """
 
 from __future__ import annotations

@@ -340,13 +340,13 @@ def test_subfolder_that_cannot_be_read_is_reported(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file names are always text there")
-def test_video_whose_name_is_no_text_is_reported(tmp_path):
+def test_video_whose_name_is_not_utf_8_is_reported(tmp_path):
     write_video(tmp_path / "film.mp4")
     bad = os.fsdecode(b"bad\xff")
     (tmp_path / f"{bad}.mp4").write_bytes((tmp_path / "film.mp4").read_bytes())
     for argv in (["--video", f"{bad}.mp4"], ["--video", "film.mp4", "--output", bad]):
         ran = run_process(*argv, "--no-show", cwd=tmp_path, errors="surrogateescape")
-        assert ran.returncode in (1, 2) and "has a name that is no text" in ran.stderr
+        assert ran.returncode in (1, 2) and "has a name that is not valid UTF-8" in ran.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file on a full disk")

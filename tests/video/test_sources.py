@@ -50,7 +50,7 @@ NO_VIDEO = {
     "empty": (b"", r"{} is empty: fetch or save it again\.$"),
     "text": (
         b"no video" * 100,
-        r"{} (is cut off or no video that|holds no frame that) can be read: check it",
+        r"{} (is cut off or not a readable video|has no readable frame): check it",
     ),
     "missing": (None, r"There is no video {}: check the path\.$"),
 }
@@ -90,7 +90,7 @@ def test_video_that_cannot_be_opened_is_named_in_one_sentence(
     assert len(list(Video(path))) == 50
     damage(path)
     with pytest.raises(
-        SourceError, match=rf"^{path} is cut off or no video that can be read: check it, or save it"
+        SourceError, match=rf"^{path} is cut off or not a readable video: check it, or save it"
     ):
         Video(path)
     assert capfd.readouterr() == ("", "")
@@ -125,7 +125,7 @@ ADDRESSES = {
     "http": ("http://user:secret@127.0.0.1:1/film", "http://127.0.0.1:1/film does not answer"),
     "a misspelled scheme": (
         "htp://127.0.0.1/film",
-        "htp://127.0.0.1/film is no address of a stream",
+        "htp://127.0.0.1/film is not the address of a stream",
     ),
 }
 

@@ -26,8 +26,8 @@ def check_outputs(
 ) -> None:
     """Check that all outputs of a run can be written, and make their folders.
 
-    An hour's work is not lost because its result cannot be saved, and no file of the user is
-    replaced by mistake.
+    Called before the work, so that no work is lost because its result cannot be saved, and no file
+    of the user is replaced by mistake.
 
     Args:
         outputs: files to write, ``-`` for standard output; None is skipped.

@@ -1,11 +1,9 @@
 """People in a video: read frames, detect, track, count, draw, write an annotated copy.
 
-``Video`` reads the frames of any source and ``VideoWriter`` writes them. ``Monitor`` is the way of
-a
+``Video`` reads the frames of any source, and ``VideoWriter`` writes them. ``Monitor`` processes a
 frame: ``VideoPipeline`` detects and classifies its faces, ``Tracker.update`` matches them to
-    tracks,
-``PeopleCounter.update`` counts each track once, ``Alerts`` runs a command. ``utils.video.webcam``
-does all this with the browser's camera in a notebook.
+tracks, ``PeopleCounter.update`` counts each track once, and ``Alerts`` runs a command. The widget
+in ``utils.video.webcam`` does all this with the browser's camera in a notebook.
 """
 
 from utils.video.alerts import Alerts

@@ -18,8 +18,7 @@ POLL_S = 0.5  # seconds; on Windows, Ctrl-C is noticed only between two waits fo
 class LiveReader:
     """Iterates over the frames of a live source as they arrive.
 
-    A consumer that is slower than the source gets the newest frame each time; older ones are
-    skipped.
+    A consumer that is slower than the source gets the newest frame and skips the older ones.
 
     Attributes:
         skipped: number of frames skipped.

@@ -99,7 +99,7 @@ class Video:
         if not self.path.is_file():
             raise SourceError(f"There is no video {self.name}: check the path.")
         if not is_text(self.path):
-            raise SourceError(f"{self.name} has a name that is no text: rename it.")
+            raise SourceError(f"{self.name} has a name that is not valid UTF-8: rename it.")
         self.files = [self.path]
 
     def _open_first(self) -> None:
@@ -134,7 +134,7 @@ class Video:
             scheme = self.name.split("://")[0].lower()
             if scheme not in SCHEMES:
                 return (
-                    f"{self.name} is no address of a stream: use one that begins with rtsp:// or "
+                    f"{self.name} is not the address of a stream: use one that begins with rtsp:// or "
                     "http://."
                 )
             return (
@@ -153,7 +153,7 @@ class Video:
             )
         if not self.path.stat().st_size:
             return f"{self.name} is empty: fetch or save it again."
-        return f"{self.name} is cut off or no video that can be read: check it, or save it as MP4."
+        return f"{self.name} is cut off or not a readable video: check it, or save it as MP4."
 
     def __iter__(self) -> Iterator[tuple[int, float, np.ndarray]]:
         """Yield the frames.
@@ -180,9 +180,7 @@ class Video:
 
     def _check_complete(self, count: int) -> None:
         if count == 0:
-            raise SourceError(
-                f"{self.name} holds no frame that can be read: check it, or save it as MP4."
-            )
+            raise SourceError(f"{self.name} has no readable frame: check it, or save it as MP4.")
         if self.reader is not None and self.reader.given_up:
             raise SourceError(
                 f"{self.name} is given up: check that it is switched on and can be reached."

@@ -22,8 +22,7 @@ from utils.video.tracker import split_tracks
 
 
 class Webcam(anywidget.AnyWidget):
-    """A widget that shows the camera, a box around each face, the counts, and a chart of each
-    second.
+    """A widget that shows the camera with its faces, the counts, and a chart of each second.
 
     Attributes:
         monitor: tracks and counts; ``monitor.counter`` has the tables when the camera is stopped.

@@ -73,7 +73,9 @@ class VideoWriter:
 
     def _open(self, resolution_wh: tuple[int, int]) -> cv2.VideoWriter:
         if not is_text(self.path):
-            raise ImageError(f"{self.path} has a name that is no text: choose another folder.")
+            raise ImageError(
+                f"{self.path} has a name that is not valid UTF-8: choose another folder."
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._resolution_wh = resolution_wh
         codec = cv2.VideoWriter.fourcc(*"mp4v")
