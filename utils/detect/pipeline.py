@@ -125,11 +125,16 @@ def detect_masks(
 
 
 def find_faces(
-    files: Iterable[str | Path], detector: Detector
+    files: Iterable[str | Path], detector: Detector, name: str = "finding faces"
 ) -> Iterator[tuple[Path, np.ndarray, Detections]]:
     """Run a detector over image files, with a progress bar.
 
     A file that cannot be read is reported and skipped.
+
+    Args:
+        files: image files.
+        detector: finds the faces of an image.
+        name: of the progress bar.
 
     Yields:
         The file, its image and the detections.
@@ -137,7 +142,7 @@ def find_faces(
     # Imported here because a single image needs no progress bar.
     from tqdm.auto import tqdm
 
-    for file in tqdm(list(files), desc="finding faces", unit="image"):
+    for file in tqdm(list(files), desc=name, unit="image", leave=False):
         try:
             image = read_image(file)
         except ImageError as error:

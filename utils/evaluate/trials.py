@@ -27,7 +27,7 @@ MIN_CONFIDENCE = 0.5  # confidence at which F1 and the share of right classes ar
 
 
 def run_pipeline(
-    files: Iterable[str], root: str | Path, pipeline: Pipeline
+    files: Iterable[str], root: str | Path, pipeline: Pipeline, name: str = "detecting"
 ) -> dict[str, Detections]:
     """Run a detector or a pipeline on image files, with a progress bar.
 
@@ -35,12 +35,13 @@ def run_pipeline(
         files: paths below ``root``.
         root: the data root.
         pipeline: maps an image to its detections.
+        name: of the progress bar; an empty name shows none.
 
     Returns:
         The detections of each file.
     """
     found = {}
-    for file in tqdm(list(files), desc="detecting", unit="image"):
+    for file in tqdm(list(files), desc=name, unit="image", leave=False, disable=not name):
         found[file] = pipeline(read_image(Path(root) / file))
     return found
 
@@ -86,13 +87,16 @@ def classify_rows(
     return classify_faces(classifier, crop_rows(rows, root, PADDING))
 
 
-def score_pipeline(pipeline: Pipeline, labels: pd.DataFrame, root: str | Path) -> dict[str, float]:
+def score_pipeline(
+    pipeline: Pipeline, labels: pd.DataFrame, root: str | Path, name: str = "detecting"
+) -> dict[str, float]:
     """Score a detector or a pipeline on labelled photographs.
 
     Args:
         pipeline: gives detections, also those of low confidence.
         labels: the label table of the photographs, boxes only.
         root: the data root.
+        name: of the progress bar; an empty name shows none.
 
     Returns:
         The scores by name:
@@ -106,7 +110,8 @@ def score_pipeline(pipeline: Pipeline, labels: pd.DataFrame, root: str | Path) -
     """
     found = {}
     seconds = []
-    for file in tqdm(labels.file.unique(), desc="detecting", unit="image"):
+    files = labels.file.unique()
+    for file in tqdm(files, desc=name, unit="image", leave=False, disable=not name):
         image = read_image(Path(root) / file)
         started = time.perf_counter()
         found[file] = pipeline(image)

@@ -38,7 +38,7 @@ def find_unlabelled(
     faces_of_file = dict(tuple(faces.groupby("file")))
     files = [Path(root) / file for file in faces_of_file]
     tables = []
-    for path, _, found in find_faces(files, detector):
+    for path, _, found in find_faces(files, detector, "looking for unlabelled faces"):
         file = path.relative_to(root).as_posix()
         labelled = faces_of_file[file][BOX_COLUMNS].to_numpy()
         largest_iou = box_iou(found.xyxy, labelled).max(axis=1, initial=0)
@@ -69,7 +69,7 @@ def measure_offset(
     """
     files = [Path(root) / file for file in labels.file.unique()]
     shifts = [np.zeros((0, 4))]
-    for path, _, found in find_faces(files, detector):
+    for path, _, found in find_faces(files, detector, "comparing boxes"):
         file = path.relative_to(root).as_posix()
         labelled = labels[labels.file == file][BOX_COLUMNS].to_numpy(float)
         match = match_boxes(found.xyxy, labelled, MATCH_IOU)

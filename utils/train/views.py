@@ -50,7 +50,10 @@ class Photograph:
 
 
 def load_photographs(
-    table: pd.DataFrame, root: str | Path, ignored: pd.DataFrame | None = None
+    table: pd.DataFrame,
+    root: str | Path,
+    ignored: pd.DataFrame | None = None,
+    name: str = "reading photographs",
 ) -> list[Photograph]:
     """Read the photographs of a label table, each once, and show a progress bar.
 
@@ -58,6 +61,7 @@ def load_photographs(
         table: a label table; rows without a box and ``no_face`` rows are skipped.
         root: the folder that the ``file`` column is relative to.
         ignored: a table ``file`` and box columns of regions to ignore in training.
+        name: of the progress bar.
     """
     faces = table[table.class_name.isin(MASK_CLASSES)].dropna(subset=BOX_COLUMNS)
     ignored_of_file = {}
@@ -65,7 +69,7 @@ def load_photographs(
         ignored_of_file = dict(tuple(ignored.groupby("file")))
     rows_of_file = faces.groupby("file", sort=False)
     photographs = []
-    for file, rows in tqdm(rows_of_file, desc="reading photographs", unit="image"):
+    for file, rows in tqdm(rows_of_file, desc=name, unit="image", leave=False):
         original = read_image(Path(root) / file)
         image = limit_size(original, MAX_SIDE)
         scale = image.shape[1] / original.shape[1]
