@@ -134,8 +134,8 @@ class Video:
             scheme = self.name.split("://")[0].lower()
             if scheme not in SCHEMES:
                 return (
-                    f"{self.name} is not the address of a stream: use one that begins with rtsp:// or "
-                    "http://."
+                    f"{self.name} is not the address of a stream: use one that begins with "
+                    "rtsp:// or http://."
                 )
             return (
                 f"{self.name} does not answer with a video: check the address, the network and the "
