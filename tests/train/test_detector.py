@@ -13,6 +13,7 @@ from utils.train.detector import (
     FIRST_TRAINED_LAYER,
     build_detector,
     compile_detector,
+    copy_weights,
     detection_loss,
     take_mean_weights,
     train_detector,
@@ -96,6 +97,28 @@ def test_unfreezing_makes_the_whole_base_trainable_but_no_batch_norm(base_names)
         variable.path.split("/")[0] for variable in unfreeze_detector(model).trainable_variables
     }
     assert norms and learning == set(layers) - norms
+
+
+def test_weights_are_copied_to_the_layers_that_both_networks_have():
+    source = build_detector((4, 8, 16), channels=16, weights=None)
+    model = build_detector((4, 8, 16, 32), channels=16, weights=None)
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    with_weights = {layer.name for layer in source.layers if layer.weights}
+    assert copy_weights(source, model) == len(with_weights & set(before))
+    trained = {layer.name: layer.get_weights() for layer in source.layers}
+    assert "neck16_depthwise" not in with_weights  # the coarsest level of one, but not of the other
+    for layer in model.layers:
+        expected = trained[layer.name] if layer.name in with_weights else before[layer.name]
+        for value, other in zip(layer.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(value, other)
+
+
+def test_all_layers_are_copied_to_the_same_network():
+    source = build_detector(FINE, channels=16, weights=None)
+    model = build_detector(FINE, channels=16, weights=None)
+    copy_weights(source, model)
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_array_equal(model(pixels), source(pixels))
 
 
 def draw_boxes(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -37,6 +37,7 @@ _EXPORTS = {
     "detector": (
         "build_detector",
         "compile_detector",
+        "copy_weights",
         "detection_loss",
         "take_mean_weights",
         "train_detector",

@@ -158,6 +158,30 @@ def unfreeze_detector(model: keras.Model) -> keras.Model:
     return model
 
 
+def copy_weights(source: keras.Model, model: keras.Model) -> int:
+    """Copy weights to the layers that have the same name and shapes, in place.
+
+    A network with other levels starts this way from a trained one: what both have in common is
+    copied, and the rest stays as it is.
+
+    Args:
+        source: from ``build_detector``, trained.
+        model: from ``build_detector``.
+
+    Returns:
+        The number of layers that were copied.
+    """
+    trained = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+    copied = 0
+    for layer in model.layers:
+        weights = trained.get(layer.name, [])
+        shapes = [array.shape for array in weights]
+        if weights and shapes == [variable.shape for variable in layer.weights]:
+            layer.set_weights(weights)
+            copied += 1
+    return copied
+
+
 @keras.saving.register_keras_serializable("face_mask")  # the name in saved .keras files
 def detection_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     """Return the loss of a batch: is a point a face, which class, and where is its box.
