@@ -34,7 +34,7 @@ def write_video(
 
 
 def draw_street(frame: int) -> np.ndarray:
-    """Return a frame in which two blocks pass: one with a mask goes right, one without goes left."""
+    """Return a frame in which a block with a mask goes right, and one without goes left."""
     right = 10 + 2 * frame
     left = 270 - 2 * frame
     return draw_blocks(
@@ -49,8 +49,8 @@ class Walker:
     """A person in a film.
 
     Attributes:
-        class_name: how the mask is worn. The first two people of a film are the same two persons, with
-            a mask and without.
+        class_name: how the mask is worn. The first two people of a film are the same two persons,
+            with a mask and without.
         start: x and y of the centre of the face at the start, pixels.
         velocity: of the centre, pixels per second.
         width: of the face, pixels.
@@ -170,12 +170,12 @@ def follow_people(
 ) -> dict[str, int]:
     """Track the people of a film, and compare the tracks with the truth.
 
-    As in CLEAR MOT (Bernardin and Stiefelhagen, 2008), a person keeps the matched track while it fits;
-    the others are matched to the free track that overlaps them most.
+    As in CLEAR MOT (Bernardin and Stiefelhagen, 2008), a person keeps the matched track while it
+    fits; the others are matched to the free track that overlaps them most.
 
     Returns:
-        The number of people and of people counted, identity switches, the most changes of the label
-        of one track, and faces in sight without a track.
+        The number of people and of people counted, identity switches, the most changes of the
+        label of one track, and faces in sight without a track.
     """
     last_ids: dict[int, int] = {}  # by person
     labels: dict[int, list[int]] = {}  # by track
