@@ -15,6 +15,7 @@ from utils.draw import (
     TEXT_COLOR,
     blur_faces,
     draw_detections,
+    draw_labels,
     draw_status,
     list_texts,
 )
@@ -132,9 +133,27 @@ def test_a_caption_without_room_is_shortened_and_then_left_out():
     color = CLASS_COLORS["mask_worn_incorrectly"]
     box = (10, 30, 30, 50)
     full = find_caption(draw(300, 80, [box], [2]), color, box)
-    short = find_caption(draw(100, 80, [box], [2]), color, box)
-    assert 0 < short[2] - short[0] < (full[2] - full[0]) / 2
+    width = full[2] - full[0]
+    short = find_caption(draw(width - 8, 80, [box], [2]), color, box)
+    assert 0 < short[2] - short[0] < width - 8
     assert not is_color(draw(24, 80, [(4, 30, 20, 50)], [2]), TEXT_COLOR).any()
+
+
+def test_a_caption_never_has_the_percentage_without_the_class():
+    for texts in list_texts(make_detections([(0, 0, 9, 9)] * 3, [0, 1, 2])):
+        assert all(text.startswith(MASK_CLASSES) for text in texts)
+
+
+def test_labels_have_the_colour_and_the_name_of_their_class_and_no_percentage(monkeypatch):
+    written = []
+    monkeypatch.setattr(cv2, "putText", lambda canvas, text, *rest: written.append(text))
+    image = np.full((300, 400, 3), GREY, np.uint8)
+    boxes = np.array([[20, 150, 100, 250], [220, 150, 300, 250]])
+    canvas = draw_labels(image, boxes, ["mask_worn_incorrectly", "face"])
+    assert written == ["mask_worn_incorrectly", "face"]
+    assert is_color(canvas, CLASS_COLORS["mask_worn_incorrectly"])[249, 20:100].all()
+    assert is_color(canvas, FACE_COLOR)[249, 220:300].all()
+    np.testing.assert_array_equal(draw_labels(image, np.zeros((0, 4)), []), image)
 
 
 def test_no_caption_in_a_crowd_covers_a_face_or_another_caption():
@@ -268,6 +287,6 @@ def test_no_caption_claims_certainty(probability, text):
     detections = Detections(
         np.array([[10, 10, 50, 60]], np.float32), np.array([probability], np.float32)
     )
-    assert list_texts(detections)[0][-1] == text
+    assert list_texts(detections)[0] == [f"face {text}", "face"]
     if probability > 0.5:
         assert list_texts(replace(detections, y_prob=y_prob))[0][0] == f"with_mask {text}"

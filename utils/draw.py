@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from utils.boxes import Detections, as_boxes, box_iou, clip_boxes
+from utils.boxes import Detections, as_boxes, box_area, box_iou, clip_boxes
 from utils.classes import CLASS_COLORS, CLASS_NAMES, decide
 
 TEXT_COLOR = (0, 0, 0)  # RGB; black has enough contrast to all class colours, white has not
@@ -63,8 +63,8 @@ def draw_detections(
     """Draw a box in the colour of its class and a caption such as "with_mask 97 %" for each face.
 
     Lines and letters grow with the image. A caption stays inside the image and covers no other face
-    or caption. Without room for the class it shows the probability alone, and without room for that
-    it is left out.
+    or caption. Without room for both it is the class alone, and without room for that it is left
+    out.
 
     Args:
         image: (H, W, 3) uint8 RGB; it is not changed.
@@ -75,18 +75,53 @@ def draw_detections(
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    canvas = np.ascontiguousarray(image).copy()
-    resolution_wh = (canvas.shape[1], canvas.shape[0])
-    boxes = clip_boxes(detections.xyxy, resolution_wh).round().astype(int)
     names, _ = _label_faces(detections)
-    colors = [CLASS_COLORS.get(name, FACE_COLOR) for name in names]
     most_confident_first = np.argsort(-detections.confidence, kind="stable")
-    for index in most_confident_first[::-1]:  # the most confident is on top
+    texts = list_texts(detections, remarks)
+    return _draw_faces(image, detections.xyxy, names, texts, most_confident_first)
+
+
+def draw_labels(image: np.ndarray, xyxy: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+    """Draw a box in the colour of its class and the class, without a percentage, for each label.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; it is not changed.
+        xyxy: (N, 4) labelled boxes.
+        class_names: N names. One that is no class, such as "face", has the colour of faces that are
+            not classified.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    texts = [[name] for name in class_names]
+    largest_first = np.argsort(-box_area(xyxy), kind="stable")
+    return _draw_faces(image, as_boxes(xyxy), class_names, texts, largest_first)
+
+
+def _draw_faces(
+    image: np.ndarray,
+    xyxy: np.ndarray,
+    class_names: Sequence[str],
+    texts: list[list[str]],
+    order: np.ndarray,
+) -> np.ndarray:
+    """Draw boxes and captions on a copy of an image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        xyxy: (N, 4) boxes.
+        class_names: N names; they decide the colours.
+        texts: the possible captions of each face, the best first.
+        order: (N,) positions: the first is drawn on top and chooses the place of its caption first.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    boxes = clip_boxes(xyxy, (canvas.shape[1], canvas.shape[0])).round().astype(int)
+    colors = [CLASS_COLORS.get(name, FACE_COLOR) for name in class_names]
+    for index in order[::-1]:
         _draw_box(canvas, boxes[index].tolist(), colors[index])
 
-    texts = list_texts(detections, remarks)
     taken: list[tuple[int, int, int, int]] = []
-    for index in most_confident_first:  # the most confident chooses its place first
+    for index in order:
         captions = _list_captions(boxes[index].tolist(), texts[index], canvas)
         other_faces = np.delete(boxes, index, axis=0)
         caption = _choose_caption(captions, np.concatenate([other_faces, as_boxes(taken)]))
@@ -170,14 +205,14 @@ def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> 
         remarks: as for ``draw_detections``.
 
     Returns:
-        For each face: class and probability, then the probability alone. With a remark, both come
-        with the remark first.
+        For each face: class and probability, then the class alone. With a remark, both come with
+        the remark first.
     """
     names, shares = _label_faces(detections)
     texts = []
     for index, (name, share) in enumerate(zip(names, shares, strict=True)):
         percent = f"{min(99, round(100 * float(share)))} %"  # never 100 %: no model is certain
-        own = [f"{name} {percent}", percent]
+        own = [f"{name} {percent}", name]
         if detections.track_id is not None and detections.track_id[index]:
             own = [f"{detections.track_id[index]}: {text}" for text in own]
         if remarks is not None and remarks[index]:
