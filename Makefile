@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab notebooks bench models lock lint clean
+.PHONY: help demo test lab notebooks bench models sample lock lint clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(VENV)/.everything ## Print the speed of detection as ratios, both sides
 
 models: $(VENV)/.models ## Fetch the face detectors from their upstream, with checksums
 	@$(RUN)python -m utils.download
+
+sample: $(VENV)/.everything ## Draw data/sample again, from the pictures in data/examples
+	@$(RUN)python -m tests.small_data data/sample
 
 lock: | $(RUN)python ## Pin what pyproject.toml asks for, for all platforms (UPGRADE=1: at the newest versions)
 	@$(RUN)uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --no-emit-index-url \

@@ -67,6 +67,21 @@ def draw_bomb(width: int = 20_000, height: int = 20_000) -> bytes:
     )
 
 
+def format_page(results: Sequence[Mapping[str, str]]) -> bytes:
+    """Return a page of results as Bing writes it.
+
+    Args:
+        results: for each result ``murl``, ``purl``, ``t`` and ``turl``: addresses of the image and
+            of its page, the title, and the address of the preview.
+    """
+    entries = []
+    for details in results:
+        link = f'<a class="iusc" m="{html.escape(json.dumps(details))}"></a>'
+        entries.append(f'<li><div class="iuscp"><div class="imgpt">{link}</div></div></li>')
+    items = "".join(entries)
+    return f'<html><body><ul class="dgControl_list">{items}</ul></body></html>'.encode()
+
+
 class FakeBing:
     """The server; use it in a ``with`` block.
 
@@ -170,7 +185,7 @@ class FakeBing:
         name, start = self.pages.get(phrase, ("nothing", len(results) + 1))
         if first >= start:
             return PAGES[name]
-        entries = []
+        shown = []
         for number, result in enumerate(results[first - 1 : first - 1 + self.page_size], first):
             name = Path(result).stem
             details = {
@@ -179,13 +194,8 @@ class FakeBing:
                 "t": f"\ue000Title\ue001 of {name},\n {number} “é”",
                 "turl": f"{self.url}/th/{name}",
             }
-            link = f'<a class="iusc" m="{html.escape(json.dumps(details))}"></a>'
-            entries.append(
-                f'<li><div class="iuscp"><div class="imgpt">{link}</div></div></li>',
-            )
-        items = "".join(entries)
-        page = f'<html><body><ul class="dgControl_list">{items}</ul></body></html>'
-        return 200, page.encode()
+            shown.append(details)
+        return 200, format_page(shown)
 
     def _send_image(
         self, request: BaseHTTPRequestHandler, kind: str, name: str, times: int

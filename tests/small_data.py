@@ -8,6 +8,7 @@ relit and pasted on a background of its own. So no two pictures are near-duplica
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -304,3 +305,19 @@ def _write_face_copies(root: Path) -> None:
         image = read_image(root / original)
         image = image[:, ::-1] if "mirror" in copy else limit_size(image, COPY_SIDE)
         write_image(root / copy, image, quality=75)
+
+
+def main() -> None:
+    """Write the sample, as ``make sample`` does: ``python -m tests.small_data data/sample``."""
+    from tests.sample_data import make_sample  # here, because it imports this module
+
+    parser = argparse.ArgumentParser(description="Draw the sample that the notebooks run on.")
+    parser.add_argument("folder", type=Path, help="where to")
+    folder = make_sample(parser.parse_args().folder)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    print(f"{folder} holds {len(files)} files, {size / 1e6:.2f} MB.")
+
+
+if __name__ == "__main__":
+    main()

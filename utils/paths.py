@@ -5,7 +5,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_DIR = ROOT / "model"
 DATA_DIR = ROOT / "data"
+RAW_DIR = DATA_DIR / "raw"  # the user's photographs
+SAMPLE_DIR = DATA_DIR / "sample"  # a small set that ships, see tests/small_data.py
 EXAMPLES_DIR = DATA_DIR / "examples"
+OUTPUT_DIR = ROOT / "output"
 SHARED_DIR = ROOT.parent / "shared"  # optional: data and weights beside the checkout
 
 # Extracting faces writes this table and this folder of crops side by side.

@@ -1,6 +1,7 @@
 """Photographs from the web, each with a record of where it came from.
 
-``crawl_images`` searches Bing and saves the images politely; ``convert_images`` brings them to one
+``crawl_images`` searches Bing and saves the images politely; ``open_recording`` replays a recorded
+crawl without a network; ``convert_images`` brings them to one
 format; ``extract_faces`` cuts out the faces; ``remove_source`` takes images down. A list from
 ``write_share_list`` can be shared; ``python -m utils.collect rebuild`` fetches its images again.
 """
@@ -34,6 +35,7 @@ from utils.collect.rebuild import (
     rebuild_images,
     write_share_list,
 )
+from utils.collect.recording import RecordingError, open_recording
 from utils.collect.takedown import remove_source
 
 __all__ = [
@@ -48,11 +50,13 @@ __all__ = [
     "CrawlError",
     "FetchError",
     "PoliteSession",
+    "RecordingError",
     "convert_images",
     "crawl_images",
     "extract_faces",
     "find_broken_images",
     "list_missed",
+    "open_recording",
     "read_faces",
     "read_refused",
     "read_searched",

@@ -1,5 +1,6 @@
 """Make a data set from labelled photographs.
 
+``open_data`` chooses the photographs to run on: one's own, or the sample that ships.
 ``prepare_labels`` reads a data root into the label table that training uses: corrected, grouped and
 split. The split itself is made by ``split_by_group``. ``find_near_duplicates`` finds copies of
 photographs, ``write_datasheet`` describes the data set, and ``export_faces`` writes its faces as
@@ -24,6 +25,7 @@ from utils.curate.prepare import (
     prepare_labels,
     read_data,
 )
+from utils.curate.source import DataSource, open_data
 from utils.curate.split import (
     digest_split,
     is_split_of,
@@ -40,6 +42,7 @@ __all__ = [
     "MAX_DISTANCE_TOP",
     "MISTAKES_FILE",
     "SPLIT_FILE",
+    "DataSource",
     "digest_split",
     "export_faces",
     "find_near_duplicates",
@@ -49,6 +52,7 @@ __all__ = [
     "is_split_of",
     "keep_sides",
     "measure_leakage",
+    "open_data",
     "prepare_labels",
     "read_data",
     "split_by_group",

@@ -1,0 +1,88 @@
+"""The photographs that a notebook runs on: those of ``data/raw``, or the sample that ships."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.classes import LabelError
+from utils.images import list_images
+from utils.paths import DATA_DIR, OUTPUT_DIR, RAW_DIR, SAMPLE_DIR
+
+HOW_TO_GET_DATA = (
+    "fetch the public sets with `make data`, or collect your own with notebook 01 (see README.md)"
+)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A folder of photographs, and where a run on them writes.
+
+    Attributes:
+        root: the data root, see ``labels.read_labels``.
+        is_sample: whether it is the sample that ships in ``data/sample``.
+        output: where the run writes: ``output/`` for the sample, ``data/`` for other photographs.
+    """
+
+    root: Path
+    is_sample: bool
+    output: Path
+
+
+def open_data(folder: str | Path | None = None, create: bool = False) -> DataSource:
+    """Choose the photographs to run on, and print one line that says which they are.
+
+    Args:
+        folder: the data root. None means ``data/raw`` if it holds photographs, else the sample.
+        create: make a missing folder instead of raising, and accept an empty one. Notebook 01
+            fills it.
+
+    Returns:
+        The source. Its paths are relative to the current folder, unless ``folder`` is absolute.
+
+    Raises:
+        LabelError: the folder is missing or holds no photographs.
+    """
+    if folder is None:
+        root = _relative(RAW_DIR if _count_images(RAW_DIR) else SAMPLE_DIR)
+    else:
+        root = Path(folder)
+    is_sample = root.resolve() == SAMPLE_DIR.resolve()
+    if create and not is_sample:
+        root.mkdir(parents=True, exist_ok=True)
+    count = _count_images(root)
+    if not root.is_dir():
+        raise LabelError(f"There is no folder {root}: {HOW_TO_GET_DATA}.")
+    if not count and not create:
+        raise LabelError(f"{root} holds no photographs: {HOW_TO_GET_DATA}.")
+    name = _name(root)
+    if is_sample:
+        print(
+            f"Photographs: {name}, {count} drawn examples. Figures measured on them mean nothing: "
+            "`make data` or notebook 01 gets real photographs."
+        )
+        return DataSource(root, is_sample=True, output=_relative(OUTPUT_DIR))
+    print(f"Photographs: {name} ({count:,} {'file' if count == 1 else 'files'}).")
+    return DataSource(root, is_sample=False, output=_relative(DATA_DIR))
+
+
+def _count_images(folder: Path) -> int:
+    return len(list_images(folder)) if folder.is_dir() else 0
+
+
+def _relative(path: Path) -> Path:
+    """Return a path relative to the current folder, as it is written in a notebook."""
+    try:
+        return Path(os.path.relpath(path))
+    except ValueError:  # on another drive of Windows
+        return path
+
+
+def _name(root: Path) -> str:
+    """Return how to name a data root: relative to the project if it is in it."""
+    path = root.resolve()
+    project = DATA_DIR.parent.resolve()
+    if path.is_relative_to(project):
+        return path.relative_to(project).as_posix()
+    return str(root)
