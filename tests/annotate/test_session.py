@@ -247,6 +247,28 @@ def test_the_source_of_an_unknown_image_is_its_folder(path):
     assert to_label_table(read_hand_labels(path), faces)[0].source.tolist() == ["people", "crowd"]
 
 
+# which faces are kept; the files whose labels count
+KEPT = {
+    "all": ([True, True, True, True], ["a.jpg", "a.jpg", "b.jpg", "c.jpg"]),
+    "one of two in a file": ([False, True, True, True], ["a.jpg", "b.jpg", "c.jpg"]),
+    "a whole image": ([True, True, True, False], ["a.jpg", "a.jpg", "b.jpg"]),
+    "none": ([False, False, False, False], []),
+}
+
+
+@pytest.mark.parametrize(("kept", "files"), KEPT.values(), ids=KEPT.keys())
+def test_labels_of_faces_that_are_left_out_do_not_count(path, kept, files):
+    press(LabelSession(FACES, path, "ann"), "1212")
+    press(LabelSession(FACES[:1], path, "bob"), "1")
+    record_label(path, "b.jpg", [20, 20, 29, 29], "no_face", "ann", "regions")  # drawn by hand
+    faces = FACES.assign(kept=kept)
+    table, disputed = to_label_table(read_hand_labels(path), faces)
+    assert table.file.tolist() == [*files, "b.jpg"]
+    assert disputed.empty
+    table, _ = to_label_table(read_hand_labels(path), faces.drop(columns="kept"))
+    assert len(table) == 5
+
+
 @pytest.mark.parametrize(
     ("text", "count"), [("", 0), (HEADER + "\n", 0), ("another,table\n1,2\n", 1)]
 )

@@ -2,6 +2,7 @@
 //
 // The kernel holds the state. The browser runs ahead of it: it shows the next face at once, and
 // corrects itself with every answer.
+// It neither takes the keyboard nor scrolls by itself: keys work after a click on the widget.
 // ``data-lm-suppress-shortcuts`` turns off JupyterLab's own keys while the widget has the focus.
 
 const FACES_KEPT = 12;       // pictures kept in memory besides those in the queue
@@ -130,10 +131,6 @@ function render({ model, el }) {
     part("problem").textContent = message.problem ?? "";
     part("problem").hidden = !message.problem;
     draw();
-    if (message.view === view && message.take_focus && !isTyping()) {
-      root.focus({ preventScroll: true });
-      root.scrollIntoView({ block: "nearest" });
-    }
   }
 
   function storeFace(face, data) {
@@ -149,12 +146,6 @@ function render({ model, el }) {
   function forgetFace(position) {
     URL.revokeObjectURL(faces.get(position)?.picture.src ?? "");
     faces.delete(position);
-  }
-
-  // Whether the user is typing elsewhere, so that the widget must not take the focus.
-  function isTyping() {
-    const fields = "input, textarea, select, [contenteditable=true]";
-    return Boolean(document.activeElement?.closest(fields));
   }
 
   // What is shown

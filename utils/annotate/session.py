@@ -13,6 +13,7 @@ import pandas as pd
 
 from utils.annotate.journal import (
     JOURNAL_NAME,
+    Box,
     JournalEntry,
     group_active_entries,
     normalize_box,
@@ -237,20 +238,26 @@ def to_label_table(
 
     Args:
         hand_labels: from ``read_hand_labels``.
-        faces: ``file`` and ``source``. An image that is not in it gets its folder as the source.
+        faces: the faces table: ``file``, ``source``, and optionally a box and ``kept``. An image
+            that is not in it gets its folder as the source. Labels of a face that is not kept do
+            not count.
 
     Returns:
         The label table; and the faces left out because no class has more than half of the votes:
         ``file``, the box and ``labels`` (who gave which label).
     """
     source_of_file = {}
+    rejected = set()
     if faces is not None:
         source_of_file = dict(zip(faces.file, faces.source, strict=True))
+        rejected = _find_rejected(faces)
     key = ["file", *BOX_COLUMNS]
     rows = []
     disputed = []
     for values, labels in hand_labels.groupby(key, sort=False, dropna=False):
         face = dict(zip(key, values, strict=True))
+        if (face["file"], normalize_box(values[1:])) in rejected:
+            continue
         shares = labels.class_name.value_counts(normalize=True)
         if shares.iloc[0] > 0.5:
             file = face["file"]
@@ -264,13 +271,23 @@ def to_label_table(
     return make_label_table(rows), pd.DataFrame(disputed, columns=[*key, "labels"])
 
 
+def _find_rejected(faces: pd.DataFrame) -> set[tuple[str, Box]]:
+    """Return file and box of the faces that a person left out on the contact sheet."""
+    if "kept" not in faces:
+        return set()
+    rejected = faces[~faces.kept.astype(bool)]
+    boxes = rejected[BOX_COLUMNS].to_numpy(float)
+    return {(file, normalize_box(box)) for file, box in zip(rejected.file, boxes, strict=True)}
+
+
 def read_hand_folder(
     folder: str | Path, root: str | Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the labels of a folder with a journal and, optionally, ``faces.csv`` for the sources.
 
     Args:
-        folder: holds ``hand_labels.csv``. Without ``faces.csv``, its name is the source.
+        folder: holds ``hand_labels.csv``. Without ``faces.csv``, its name is the source. Labels of
+            a face that is not kept in ``faces.csv`` do not count.
         root: the data root that ``file`` is relative to; the folder itself by default.
 
     Returns:

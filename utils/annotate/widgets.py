@@ -82,8 +82,8 @@ def read_face_with_context(root: str | Path, face: pd.Series, padding: float = 0
 class LabelWidget(anywidget.AnyWidget):
     """Label the faces of a session with keys or buttons.
 
-    The keys 1 to 4 give a class, s skips, u or Ctrl+Z undoes, and h hides the suggestion. Each
-    decision is in the journal before the page confirms it.
+    The keys 1 to 4 give a class, s skips, u or Ctrl+Z undoes, and h hides the suggestion. They work
+    after a click on the widget. Each decision is in the journal before the page confirms it.
     """
 
     _esm = FOLDER / "label_page.js"
@@ -117,7 +117,6 @@ class LabelWidget(anywidget.AnyWidget):
         )
         self.session = session
         self.read_crop = read_crop
-        self._is_new = True
         self.on_msg(self._receive)
 
     def _receive(self, _: object, message: dict, buffers: list[bytes]) -> None:
@@ -151,9 +150,7 @@ class LabelWidget(anywidget.AnyWidget):
             "left": self.session.left,
             "total": len(self.session.faces),
             "journal": str(self.session.path),
-            "take_focus": self._is_new,
         }
-        self._is_new = False
         self.send(answer, pictures)
 
     def _act(self, action: int | str, position: int | None = None) -> str:
