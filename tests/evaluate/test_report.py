@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from utils.evaluate.report import describe_share, fill_tables, side_by_side
+from utils.evaluate.report import describe_share, fill_tables, read_tables, side_by_side
 from utils.evaluate.scores import accuracy_table
+from utils.paths import MODEL_DIR
 
 
 def test_a_share_of_zero_faces_is_unknown():
@@ -45,3 +47,41 @@ def test_tables_are_replaced_and_the_rest_of_the_file_is_kept(tmp_path):
     assert "12 |" in text and "12.000" not in text
     assert text.startswith("before\n<!-- scores -->\n|") and "after\n<!-- other -->\nkept\n" in text
     assert "0.988" in text and "old" not in text and text.count("| a") == 1
+
+
+TABLES = {
+    "numbers": pd.DataFrame({"n": [12, 3], "ap": [0.125, 1.0]}),
+    "names": pd.DataFrame({"what": ["with_mask", "none", "NA"], "accuracy": [0.5, 0.25, 0.75]}),
+    "missing": pd.DataFrame({"what": ["mean", "face"], "low": [np.nan, 0.5], "note": ["a b", ""]}),
+    "intervals": pd.DataFrame({"n": [10], "ours": ["0.900 (0.600-0.980)"]}),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_read_back_as_it_was_written(tmp_path, name):
+    card = tmp_path / "card.md"
+    card.write_text(f"# Card\n\n<!-- {name} -->\n<!-- end -->\n\nText | with a bar\n")
+    assert read_tables(card)[name].empty
+    table = TABLES[name]
+    fill_tables(card, {name: table})
+    read = read_tables(card)
+    assert list(read) == [name]
+    expected = table.replace("", np.nan)
+    pd.testing.assert_frame_equal(read[name], expected, check_dtype=False)
+    indexed = table.set_index(table.columns[0])
+    fill_tables(card, {name: indexed})
+    pd.testing.assert_frame_equal(read_tables(card)[name], expected, check_dtype=False)
+
+
+def test_a_page_without_places_has_no_tables(tmp_path):
+    (tmp_path / "card.md").write_text("# Card\n\n| a |\n|---|\n| 1 |\n")
+    assert read_tables(tmp_path / "card.md") == {}
+
+
+@pytest.mark.parametrize("card", sorted(MODEL_DIR.glob("*.md")), ids=lambda path: path.stem)
+def test_every_table_of_the_model_cards_has_rows_and_numbers(card):
+    tables = read_tables(card)
+    assert tables
+    for table in tables.values():
+        assert len(table)
+        assert len(table.select_dtypes("number").columns)

@@ -26,7 +26,7 @@ from utils.evaluate.calibration import (
     reliability_table,
     reliability_tables,
 )
-from utils.evaluate.report import describe_share, fill_tables, side_by_side
+from utils.evaluate.report import describe_share, fill_tables, read_tables, side_by_side
 from utils.evaluate.scores import (
     accuracy_table,
     bootstrap_interval,
@@ -66,6 +66,7 @@ __all__ = [
     "match_faces",
     "precision_recall",
     "prior_bias",
+    "read_tables",
     "recall_table",
     "reliability_table",
     "reliability_tables",

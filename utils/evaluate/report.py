@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -51,6 +52,36 @@ def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
         if len(table):
             text = _replace_table(text, name, _to_markdown(table))
     Path(path).write_text(text, encoding="utf-8")
+
+
+def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
+    """Read the tables that ``fill_tables`` wrote into a Markdown file.
+
+    Args:
+        path: the Markdown file, such as a model card.
+
+    Returns:
+        The tables by name, with the column names of the file, in its order. Whole numbers and
+        decimals are numbers, and empty cells are missing values. A place without a table gives an
+        empty one.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    places = re.findall(r"<!-- (\S+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    return {name: _from_markdown(markdown) for name, markdown in places}
+
+
+def _from_markdown(markdown: str) -> pd.DataFrame:
+    """Return a Markdown table as a DataFrame."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    if len(rows) < 2:
+        return pd.DataFrame()
+    columns, _, *cells = rows  # the second line is the rule below the head
+    buffer = io.StringIO()
+    pd.DataFrame(cells, columns=columns).to_csv(buffer, index=False)
+    buffer.seek(0)
+    # Only an empty cell is missing: "none" or "NA" may be a name.
+    return pd.read_csv(buffer, keep_default_na=False, na_values=[""])
 
 
 def _to_markdown(table: pd.DataFrame) -> str:
