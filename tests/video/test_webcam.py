@@ -85,9 +85,39 @@ def test_frame_without_faces_and_bad_frames(pipeline):
     assert webcam.problem == "There is no camera."
 
 
+def test_each_start_begins_with_new_counts_and_each_stop_is_answered_with_the_plot(pipeline):
+    drawn = []
+
+    def plot(counter):
+        drawn.append(sum(counter.counts.values()))
+        return b"a picture"
+
+    webcam = Webcam(Monitor(pipeline, min_distance=5.0), plot)
+    image = draw_blocks(("with_mask", (20, 40, 60, 90)))
+    answers = []
+    webcam.send = answers.append
+    webcam._receive(webcam, {"kind": "stop"}, [])
+    assert answers == []  # there is nothing to plot
+    for frames in (5, 4):
+        webcam._receive(webcam, {"kind": "start"}, [])
+        assert webcam.frame_count == 0
+        for _ in range(frames):
+            answer = send(webcam, image)
+        assert answer["second"] == 0
+        answers = []
+        webcam.send = answers.append
+        webcam._receive(webcam, {"kind": "stop"}, [])
+        assert answers == [{"plot": b64encode(b"a picture").decode()}]
+        assert webcam.frame_count == frames
+    assert drawn == [1, 1]
+    assert webcam.monitor.min_distance == 5.0
+
+
 CELLS = [
     """
     import json
+    import pandas as pd
+    from utils import plots
     from utils.detect import load_pipeline
     from utils.video.monitor import Monitor
     from utils.video.webcam import Webcam
@@ -100,7 +130,10 @@ CELLS = [
         seen.append((image.shape, found.xyxy.tolist()))
         return found
 
-    webcam = Webcam(Monitor(detect))
+    def plot(counter):
+        return plots.to_png(plots.plot_shares(pd.DataFrame(counter.list_intervals())))
+
+    webcam = Webcam(Monitor(detect), plot)
     webcam
     """,
     """
@@ -157,6 +190,9 @@ def test_sixty_frames_in_a_browser_have_correct_boxes(camera, tmp_path, place):
     ):
         run_cell(page, 0)
         status, shares = page.locator(".fmd-status"), page.locator(".fmd-shares")
+        expect(status).to_have_text("The camera is off.")
+        expect(page.locator(".fmd-camera")).to_be_hidden()
+        page.get_by_role("button", name="Start", exact=True).click()
         expect(status).to_contain_text("ms to the boxes", timeout=1000 * PATIENCE_S)
         page.wait_for_function(
             "document.querySelector('.fmd-status').textContent.includes(' people')"
@@ -170,8 +206,11 @@ def test_sixty_frames_in_a_browser_have_correct_boxes(camera, tmp_path, place):
         )
         page.locator(".fmd-camera").screenshot(path=tmp_path / "shot.png")
         page.screenshot(path=tmp_path / "page.png")
-        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Stop", exact=True).click()
         expect(status).to_contain_text("Stopped.")
+        expect(page.locator(".fmd-camera")).to_be_hidden()
+        expect(page.locator(".fmd-plot")).to_be_visible()
+        page.screenshot(path=tmp_path / "stopped.png")
         page.wait_for_timeout(2000)  # a frame may be on its way
         run_cell(page, 1)
         count = len(json.loads((far / "seen.json").read_text())["seen"])
@@ -193,3 +232,49 @@ def test_sixty_frames_in_a_browser_have_correct_boxes(camera, tmp_path, place):
     shot = cv2.cvtColor(cv2.imread(str(tmp_path / "shot.png")), cv2.COLOR_BGR2RGB).astype(int)
     found = load_pipeline("fcos", 0.5, tiled=False)(shot.astype(np.uint8))
     assert len(found) >= 3
+
+
+# Keeps every camera stream that the page opens, to see which are in use.
+KEEP_STREAMS = """() => {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.streams = [];
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    window.streams.push(await open(wanted));
+    return window.streams.at(-1);
+  };
+}"""
+LIST_STATES = "() => window.streams.map((stream) => stream.getTracks()[0].readyState)"
+
+
+def test_the_camera_starts_again_and_is_released_on_stop_and_when_the_cell_is_run_again(
+    camera, tmp_path
+):
+    film, _ = camera
+    (tmp_path / "work").mkdir()
+    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    flags.append(f"--use-file-for-fake-video-capture={film}")
+    cells = ["\n".join(line[4:] for line in cell.splitlines()).strip() for cell in CELLS]
+    with open_notebook(tmp_path / "work", cells, "Light", flags, ["camera"]) as page:
+        page.evaluate(KEEP_STREAMS)
+        run_cell(page, 0)
+        start = page.get_by_role("button", name="Start", exact=True)
+        stop = page.get_by_role("button", name="Stop", exact=True)
+        expect(stop).to_be_disabled()
+        assert page.evaluate(LIST_STATES) == []
+        for number in (1, 2):
+            start.click()
+            expect(page.locator(".fmd-plot")).to_be_hidden()
+            expect(page.locator(".fmd-status")).to_contain_text(
+                "ms to the boxes", timeout=1000 * PATIENCE_S
+            )
+            assert page.evaluate(LIST_STATES) == ["ended"] * (number - 1) + ["live"]
+            expect(start).to_be_disabled()
+            stop.click()
+            assert page.evaluate(LIST_STATES) == ["ended"] * number
+            expect(page.locator(".fmd-plot")).to_be_visible(timeout=1000 * PATIENCE_S)
+        start.click()
+        expect(page.locator(".fmd-camera")).to_be_visible(timeout=1000 * PATIENCE_S)
+        assert page.evaluate(LIST_STATES)[-1] == "live"
+        run_cell(page, 0)
+        expect(page.locator(".fmd-status")).to_have_text("The camera is off.")
+        assert page.evaluate(LIST_STATES) == ["ended"] * 3

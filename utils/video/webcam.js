@@ -1,10 +1,13 @@
-// The browser's half of the webcam widget. It sends the next frame after the answer to the last one, so that no
-// frames queue up.
+// The browser's half of the webcam widget. The camera is used from Start to Stop only. The next frame is sent after the
+// answer to the last one, so that no frames queue up.
+const SLOW_MS = 5000; // without an answer after which the status says so ...
+const SILENT_MS = 60000; // ... and after which the camera is released
+
 // Return a sentence about a camera that cannot be used.
 function explain(error) {
-  if (error.name === "NotAllowedError") return "The browser was not allowed to use the camera: allow it and run the cell again.";
-  if (error.name === "NotFoundError") return "There is no camera: plug one in and run the cell again.";
-  if (error.name === "NotReadableError") return "The camera is in use: close the program that uses it and run the cell again.";
+  if (error.name === "NotAllowedError") return "The browser was not allowed to use the camera: allow it and press Start again.";
+  if (error.name === "NotFoundError") return "There is no camera: plug one in and press Start again.";
+  if (error.name === "NotReadableError") return "The camera is in use: close the program that uses it and press Start again.";
   return `The camera cannot be used (${error}).`;
 }
 
@@ -46,16 +49,22 @@ function drawShares(canvas, history, classes) {
   canvas.setAttribute("aria-label", `People each second, up to ${most}${share}`);
 }
 
-async function render({ model, el }) {
+function render({ model, el }) {
   const classes = model.get("classes");
   el.innerHTML = `
     <div class="fmd-webcam">
-      <canvas class="fmd-camera" width="${model.get("width")}" height="${model.get("height")}" role="img"
-        aria-label="The camera's picture with the faces found"></canvas>
-      <div class="fmd-line"><button type="button" class="fmd-stop">Stop</button>
-        <span class="fmd-status" role="status">Waiting for the camera ...</span></div>
-      <canvas class="fmd-shares" width="640" height="120" role="img"></canvas>
-      <div class="fmd-legend"></div>
+      <div class="fmd-line">
+        <button type="button" class="fmd-start">Start</button>
+        <button type="button" class="fmd-stop" disabled>Stop</button>
+        <span class="fmd-status" role="status">The camera is off.</span>
+      </div>
+      <div class="fmd-live" hidden>
+        <canvas class="fmd-camera" width="${model.get("width")}" height="${model.get("height")}" role="img"
+          aria-label="The camera's picture with the faces found"></canvas>
+        <canvas class="fmd-shares" width="640" height="120" role="img"></canvas>
+        <div class="fmd-legend"></div>
+      </div>
+      <img class="fmd-plot" alt="What was counted from Start to Stop" hidden>
     </div>
     <style>
       .fmd-webcam { max-width: 660px; color: var(--jp-ui-font-color1, #222); font: 14px var(--jp-ui-font-family, sans-serif); }
@@ -65,9 +74,11 @@ async function render({ model, el }) {
       .fmd-webcam button { padding: 4px 16px; font: inherit; }
       .fmd-webcam .fmd-legend { display: flex; gap: 16px; }
       .fmd-webcam .fmd-legend i { display: inline-block; width: 12px; height: 12px; margin-right: 4px; }
+      .fmd-webcam .fmd-plot { max-width: 100%; background: #fff; }
     </style>`;
   const element = (name) => el.querySelector(`.fmd-${name}`);
-  const [camera, shares, status, stop] = ["camera", "shares", "status", "stop"].map(element);
+  const [startButton, stopButton, status] = ["start", "stop", "status"].map(element);
+  const [live, camera, shares, plot] = ["live", "camera", "shares", "plot"].map(element);
   classes.forEach(([name, color]) => {
     const entry = document.createElement("span");
     const swatch = document.createElement("i");
@@ -76,29 +87,83 @@ async function render({ model, el }) {
     element("legend").append(entry);
   });
   const context = camera.getContext("2d");
+  const sentFrame = document.createElement("canvas"); // the frame that the kernel processes
   const video = document.createElement("video");
   video.muted = video.playsInline = true;
-  const sentFrame = document.createElement("canvas"); // the frame that the kernel processes
-  sentFrame.width = camera.width;
-  sentFrame.height = camera.height;
-  const history = [];
-  let stream, timeout;
-  let stopped = false;
+  let history = [];
+  let stream = null;
+  let run = null; // what identifies the present run of the camera, or null while it is off
+  let timeouts = [];
 
+  function release(someStream) {
+    someStream?.getTracks().forEach((track) => track.stop());
+  }
+
+  function clearTimeouts() {
+    timeouts.forEach(clearTimeout);
+    timeouts = [];
+  }
+
+  // Release the camera and show why.
   function end(text) {
-    stopped = true;
-    clearTimeout(timeout);
-    stream?.getTracks().forEach((track) => track.stop());
+    run = null;
+    clearTimeouts();
+    release(stream);
+    stream = null;
+    video.srcObject = null;
+    context.clearRect(0, 0, camera.width, camera.height);
+    live.hidden = true;
     status.textContent = text;
-    stop.disabled = true;
+    startButton.disabled = false;
+    stopButton.disabled = true;
+  }
+
+  // End the run, and ask the kernel for the plot of what it counted.
+  function stop(text) {
+    if (run === null) return;
+    end(text);
+    model.send({ kind: "stop" });
+  }
+
+  async function start() {
+    const thisRun = Math.random(); // another view of this widget gets its answers too
+    run = thisRun;
+    history = [];
+    startButton.disabled = true;
+    stopButton.disabled = false;
+    plot.hidden = true;
+    status.textContent = "Waiting for the camera ...";
+    model.send({ kind: "start" });
+    try {
+      if (!navigator.mediaDevices) throw new Error("a page must come from https or localhost for it");
+      const size = { width: model.get("width"), height: model.get("height") };
+      const opened = await navigator.mediaDevices.getUserMedia({ video: size });
+      if (run !== thisRun) return release(opened); // stopped while the browser asked for permission
+      stream = opened;
+      stream.getTracks().forEach((track) => track.addEventListener("ended", () => stop("The camera was disconnected.")));
+      video.srcObject = stream;
+      await video.play();
+      if (run !== thisRun) return;
+      const scale = Math.min(size.width / video.videoWidth, size.height / video.videoHeight); // keeps its shape
+      camera.width = sentFrame.width = Math.round(scale * video.videoWidth);
+      camera.height = sentFrame.height = Math.round(scale * video.videoHeight);
+      live.hidden = false;
+      send();
+    } catch (error) {
+      if (run !== thisRun) return;
+      end(explain(error));
+      model.send({ kind: "problem", text: status.textContent });
+    }
   }
 
   function send() {
-    if (stopped) return;
+    if (run === null) return;
     sentFrame.getContext("2d").drawImage(video, 0, 0, sentFrame.width, sentFrame.height);
     const jpeg = sentFrame.toDataURL("image/jpeg", 0.85).split(",")[1]; // as text, because Jupyter gateways to other servers lose binary data
-    model.send({ kind: "frame", sent: performance.now(), jpeg });
-    timeout = setTimeout(() => (status.textContent = "The kernel does not answer: is another cell running, or was it restarted?"), 5000);
+    model.send({ kind: "frame", run, sent: performance.now(), jpeg });
+    const slow = "The kernel does not answer: is another cell running, or was it restarted?";
+    timeouts.push(setTimeout(() => (status.textContent = slow), SLOW_MS));
+    timeouts.push(setTimeout(() => stop("Stopped, because the kernel did not answer."), SILENT_MS));
   }
 
   function blurBox([left, top, right, bottom]) {
@@ -123,9 +188,13 @@ async function render({ model, el }) {
   }
 
   function answer(message) {
-    if (stopped) return;
-    clearTimeout(timeout);
-    if (message.problem) return end(message.problem);
+    if (message.plot && run === null) {
+      plot.src = `data:image/png;base64,${message.plot}`;
+      plot.hidden = false;
+    }
+    if (run === null || message.run !== run) return;
+    clearTimeouts();
+    if (message.problem) return stop(message.problem);
     context.drawImage(sentFrame, 0, 0);
     message.blurred.forEach(blurBox);
     message.faces.forEach(drawFace);
@@ -139,26 +208,12 @@ async function render({ model, el }) {
   }
 
   model.on("msg:custom", answer);
-  stop.addEventListener("click", () => {
-    end(`${status.textContent}. Stopped.`);
-    model.send({ kind: "stop" });
-  });
-  try {
-    if (!navigator.mediaDevices) throw new Error("a page must come from https or localhost for it");
-    stream = await navigator.mediaDevices.getUserMedia({ video: { width: camera.width, height: camera.height } });
-    video.srcObject = stream;
-    await video.play();
-    const scale = Math.min(camera.width / video.videoWidth, camera.height / video.videoHeight); // keeps its shape
-    camera.width = sentFrame.width = Math.round(scale * video.videoWidth);
-    camera.height = sentFrame.height = Math.round(scale * video.videoHeight);
-    send();
-  } catch (error) {
-    end(explain(error));
-    model.send({ kind: "problem", text: status.textContent });
-  }
+  startButton.addEventListener("click", start);
+  stopButton.addEventListener("click", () => stop("Stopped. The camera is off."));
+  // The notebook removes the widget: the cell is run again, deleted, or its notebook closed.
   return () => {
-    end("Stopped.");
     model.off("msg:custom", answer);
+    end("The camera is off.");
   };
 }
 

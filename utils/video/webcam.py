@@ -1,12 +1,15 @@
 """Show the browser's camera in a notebook: frames go to the kernel, boxes and counts come back.
 
-The camera belongs to the machine with the browser, wherever the kernel runs. No frame is stored.
+The camera belongs to the machine with the browser, wherever the kernel runs. It is used from Start
+to Stop only, and no frame is stored.
 """
 
 from __future__ import annotations
 
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anywidget
@@ -17,16 +20,19 @@ from utils.boxes import clip_boxes
 from utils.classes import CLASS_COLORS, MASK_CLASSES, decide
 from utils.draw import list_texts
 from utils.images import ImageError, decode_image
+from utils.video.counts import PeopleCounter
 from utils.video.monitor import TOO_CLOSE, Monitor
-from utils.video.tracker import split_tracks
+from utils.video.tracker import Tracker, split_tracks
 
 
 class Webcam(anywidget.AnyWidget):
-    """A widget that shows the camera with its faces, the counts, and a chart of each second.
+    """A widget with a Start and a Stop button. Between them it shows the camera, a box around each
+    face, the counts, and a chart of each second.
 
     Attributes:
-        monitor: tracks and counts; ``monitor.counter`` has the tables when the camera is stopped.
-        frame_count: number of frames processed so far.
+        monitor: tracks and counts; ``monitor.counter`` has the tables. Each Start begins with a new
+            tracker and counter.
+        frame_count: number of frames processed since Start.
         problem: a sentence if the camera or a frame could not be used, else empty.
     """
 
@@ -35,34 +41,57 @@ class Webcam(anywidget.AnyWidget):
     height = traitlets.Int(480).tag(sync=True)
     classes: traitlets.List = traitlets.List().tag(sync=True)
 
-    def __init__(self, monitor: Monitor, **options: object) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        plot: Callable[[PeopleCounter], bytes] | None = None,
+        **options: object,
+    ) -> None:
         """Create the widget.
 
         Args:
             monitor: processes the frames.
+            plot: returns a PNG image of what was counted; it is shown on Stop.
             options: ``width`` and ``height`` of the frames, pixels.
         """
         self.monitor = monitor
+        self._plot = plot
+        self._forget()
+        classes = [[name, _to_hex(CLASS_COLORS[name])] for name in MASK_CLASSES]
+        super().__init__(classes=classes, **options)
+        self.on_msg(self._receive)
+
+    def _forget(self) -> None:
+        """Forget the frames so far."""
         self.frame_count = 0
         self.problem = ""
         self._started: float | None = None  # time of the first frame
         self._second = -1  # the second of the last frame, and the class of each track in it
         self._labels: dict[int, int] = {}
-        classes = [[name, _to_hex(CLASS_COLORS[name])] for name in MASK_CLASSES]
-        super().__init__(classes=classes, **options)
-        self.on_msg(self._receive)
 
     def _receive(self, _: object, content: dict, buffers: list[memoryview]) -> None:
-        if content["kind"] == "problem":
+        kind = content["kind"]
+        if kind == "start":
+            self._forget()
+            tracker = Tracker(self.monitor.tracker.start_confidence)
+            counter = PeopleCounter(self.monitor.counter.interval_s)
+            self.monitor = replace(self.monitor, tracker=tracker, counter=counter)
+        elif kind == "problem":
             self.problem = content["text"]
-        if content["kind"] == "frame":
-            try:
-                image = decode_image(b64decode(content["jpeg"]), "The camera's frame")
-            except ImageError as error:
-                self.problem = str(error)
-                self.send({"problem": self.problem})
-                return
-            self.send(self._process(image, content["sent"]))
+        elif kind == "frame":
+            self.send(self._answer(content) | {"run": content.get("run")})
+        elif kind == "stop" and self._plot is not None and self.frame_count:
+            png = self._plot(self.monitor.counter)
+            self.send({"plot": b64encode(png).decode()})
+
+    def _answer(self, content: dict) -> dict:
+        """Return the answer to the message of a frame."""
+        try:
+            image = decode_image(b64decode(content["jpeg"]), "The camera's frame")
+        except ImageError as error:
+            self.problem = str(error)
+            return {"problem": self.problem}
+        return self._process(image, content["sent"])
 
     def _process(self, image: np.ndarray, sent: float) -> dict:
         """Return the message about one frame: what the page draws and writes."""
