@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import precision_recall_curve
 
-from utils.boxes import Detections, box_iou
+from tests.evaluate.detections import RESOLUTION_WH, draw_answers, make_labels
+from utils.boxes import Detections
 from utils.classes import MASK_CLASSES, decide
 from utils.evaluate.boxes import (
     SIZES,
@@ -21,19 +22,17 @@ from utils.evaluate.boxes import (
     average_precision_table,
     count_outcomes,
     fit_confidence,
-    match_boxes,
-    match_faces,
     precision_recall,
     recall_table,
     select_class,
 )
+from utils.evaluate.matching import match_faces
 from utils.evaluate.scores import wilson_interval
 from utils.formats import write_voc
 from utils.labels import BOX_COLUMNS, make_label_table
 from utils.paths import SHARED_DIR
 
 BENCH = SHARED_DIR / "bench" / "evaluate.py"
-RESOLUTION_WH = (400, 300)
 NO_LABELS = make_label_table([])
 
 
@@ -41,70 +40,6 @@ def needs_bench(test):
     """Mark a test that runs only where the bench script is."""
     skip = pytest.mark.skipif(not BENCH.is_file(), reason="../shared/bench is not here")
     return pytest.mark.data(skip(test))
-
-
-# Found boxes, the most confident first; labelled boxes; the match of each found box.
-MATCHES = {
-    "nothing": ([], [], []),
-    "no labels": ([[0, 0, 10, 10]], [], [-1]),
-    "found twice": ([[0, 0, 10, 10], [0, 0, 10, 10]], [[0, 0, 10, 10]], [0, -1]),
-    "crossed": ([[0, 0, 10, 10], [20, 0, 30, 10]], [[20, 0, 30, 10], [1, 0, 11, 10]], [1, 0]),
-    "apart": ([[0, 0, 10, 10]], [[8, 8, 18, 18]], [-1]),
-}
-
-
-@pytest.mark.parametrize(("found", "true", "expected"), MATCHES.values(), ids=MATCHES.keys())
-def test_each_found_box_matches_the_labelled_box_that_it_overlaps(found, true, expected):
-    assert match_boxes(found, true).tolist() == expected
-
-
-def make_labels(faces: dict[str, list[tuple[str, tuple]]]) -> pd.DataFrame:
-    """Return a label table of each file's (class_name, box)."""
-    rows = []
-    for file, faces_of_file in faces.items():
-        for name, box in faces_of_file:
-            row = {"file": file, "class_name": name}
-            rows.append(row | dict(zip(BOX_COLUMNS, box, strict=True)))
-    return make_label_table(rows)
-
-
-def draw_answers(seed: int, photographs: int = 25) -> tuple[dict[str, Detections], pd.DataFrame]:
-    """Draw labelled faces of 6-90 pixels and the detections of a mediocre detector.
-
-    Its boxes are shifted, doubled, missed and false, in random order.
-    """
-    rng = np.random.default_rng(seed)
-    found = {}
-    faces = {}
-    for number in range(photographs):
-        count = rng.integers(0, 7)
-        sides = np.exp(rng.uniform(np.log(6), np.log(90), (count, 2)))
-        corners = rng.uniform(0, 1, (count, 2)) * (RESOLUTION_WH - sides)
-        true = np.concatenate([corners, corners + sides], axis=1).round()
-        class_id = rng.choice(3, count, p=[0.5, 0.3, 0.2])
-
-        shift = rng.normal(0, 0.12, (2 * count, 4)) * np.tile(sides, 2).repeat(2, axis=0)
-        near = true.repeat(2, axis=0) + shift
-        is_missed = rng.random(2 * count) < 0.4
-        false_corners = rng.uniform(0, 250, (rng.integers(0, 4), 2))
-        false_sides = rng.uniform(6, 60, false_corners.shape)
-        false = np.concatenate([false_corners, false_corners + false_sides], axis=1)
-        xyxy = np.concatenate([near[~is_missed], false])
-
-        y_prob = rng.dirichlet(np.ones(4), len(xyxy))
-        class_of_near = class_id.repeat(2)[~is_missed]
-        y_prob[np.arange(len(class_of_near)), class_of_near] += 0.5
-        confidence_near = rng.uniform(0.2, 1, (~is_missed).sum())
-        confidence_false = rng.uniform(0, 0.9, len(false))
-        confidence = np.concatenate([confidence_near, confidence_false])
-
-        order = rng.permutation(len(xyxy))
-        file = f"{number:02}.jpg"
-        detections = Detections(xyxy.astype(np.float32), confidence.astype(np.float32), y_prob)
-        found[file] = detections[order]
-        names = [MASK_CLASSES[value] for value in class_id]
-        faces[file] = [(name, tuple(box)) for name, box in zip(names, true, strict=True)]
-    return found, make_labels(faces)
 
 
 @pytest.fixture(scope="module")
@@ -240,42 +175,6 @@ def test_without_faces_and_boxes_tables_are_empty_and_scores_nan(found, labels):
     assert recall.n.sum() == 0
     assert recall.recall.isna().all()
     assert np.isnan(average_precision_table(found, labels).ap["face"])
-
-
-def test_matched_faces_have_a_row_per_found_box(answers):
-    found, labels = answers
-    matched = match_faces(found, labels)
-    boxes = matched[matched.confidence.notna()]
-    counts = {file: len(detections) for file, detections in found.items() if len(detections)}
-    assert boxes.groupby("file").size().to_dict() == counts
-    for row in boxes.itertuples():
-        box = np.array([getattr(row, name) for name in BOX_COLUMNS], np.float32)
-        detections = found[row.file]
-        (position,) = np.flatnonzero((detections.xyxy == box).all(axis=1))
-        assert row.confidence == pytest.approx(detections.confidence[position])
-        assert row.class_found == MASK_CLASSES[detections.y_prob[position, :3].argmax()]
-        if pd.isna(row.class_true):
-            assert row.side == pytest.approx(min(box[2:] - box[:2]), abs=1e-3)
-            continue
-        labels_here = labels[labels.file == row.file]
-        iou = box_iou([box], labels_here[BOX_COLUMNS].to_numpy())[0]
-        overlapped = labels_here[iou >= 0.5]
-        assert row.class_true in overlapped.class_name.tolist()
-        width = overlapped.x_max - overlapped.x_min
-        height = overlapped.y_max - overlapped.y_min
-        assert np.abs(np.minimum(width, height) - row.side).min() < 1e-3
-
-
-def test_matched_faces_have_a_row_per_labelled_face(answers):
-    found, labels = answers
-    matched = match_faces(found, labels)
-    assert matched.class_true.value_counts().to_dict() == labels.class_name.value_counts().to_dict()
-    missed = matched[matched.confidence.isna()]
-    assert missed.class_found.isna().all()
-    keys = ["file", "class_name", *BOX_COLUMNS]
-    missed = missed.rename(columns={"class_true": "class_name"})[keys]
-    missed = missed.astype(labels[keys].dtypes)
-    assert len(missed.merge(labels[keys])) == len(missed) > 0
 
 
 def test_detections_without_class_probabilities_have_no_class():

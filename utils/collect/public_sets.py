@@ -1,7 +1,7 @@
 """Fetch the public data sets that trained the models, and bring them into the project's layout.
 
-The GitHub sets are archives of one commit (see ``archives``). kagglehub fetches the Kaggle set, which
-is checked by its counts. ``data/public_sets.csv`` lists repositories, commits and digests;
+The GitHub sets are archives of one commit (see ``archives``). kagglehub fetches the Kaggle set,
+which is checked by its counts. ``data/public_sets.csv`` lists repositories, commits and digests;
 ``data/originals.csv`` lists the file names that the split and the label corrections use.
 """
 

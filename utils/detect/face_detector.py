@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,18 +31,18 @@ MAX_ENLARGEMENT = 2.0  # largest factor by which a small image is enlarged
 
 # Coarse pass, for a face that fills the image.
 COARSE_SCALE = 0.25  # size of the coarse pass relative to the whole-image pass
-LARGE = 0.45  # shorter boxes are dropped; a share of the image's longer side
-# Of 97 large faces missed without this pass, 96 left a hint in the whole-image pass: a box of at
-# least this confidence that is longer than this share of the image's longer side.
-HINT = 0.1
-SMALL = 0.22
+LARGE = 0.45  # least length of a box that this pass reports, as a share of the image's longer side
+# A hint is a box of the whole-image pass that points to such a face. Of 97 large faces that were
+# missed without the coarse pass, 96 left a hint.
+HINT = 0.1  # least confidence of a hint
+SMALL = 0.22  # least length of a hint, as a share of the image's longer side
 
 # Tiles, for small faces in a large image.
 TILED_BELOW = 0.8  # scale of the whole-image pass below which an image is also searched in tiles
 MAX_SIDE = 5120  # pixels; a larger image is reduced to this side before it is cut into tiles
 TILE_OVERLAP = 0.2  # least overlap of neighbouring tiles, as a share of their side
 TINY = 20  # pixels in the whole-image pass; tiles and crowds report only shorter faces
-# More passes give more chances of a false box, so the odds of a box in a tile are multiplied by:
+# Factor on the odds of each box in a tile: more passes give more chances of a false box.
 TILE_ODDS = 0.4
 
 # Crowds.
@@ -188,7 +189,7 @@ class FCOS:
             Detections with the detector's own ``y_prob``.
         """
         scale = min(self.side / max(image.shape[:2]), MAX_ENLARGEMENT)
-        # Hints decide whether the coarse pass runs; they are no faces.
+        # Hints only decide whether the coarse pass runs. They are not reported as faces.
         hinted = self._detect_at(image, scale, min_confidence=min(HINT, self.min_confidence))
         whole = hinted[hinted.confidence >= self.min_confidence]
         large = self._detect_large(image, scale, hinted)
@@ -235,7 +236,8 @@ class FCOS:
         longer_side = max(image.shape[:2])
         several = np.count_nonzero(hinted.confidence >= FACE_CONFIDENCE) > 1
         if several and _long_sides(hinted).max() < SMALL * longer_side:
-            return hinted[:0]
+            no_faces = hinted[:0]  # empty, with the columns that the other passes have
+            return no_faces
         found = self._detect_at(image, scale * COARSE_SCALE, self.min_confidence)
         is_large = _long_sides(found) > LARGE * longer_side
         # A large box suppresses the boxes inside it, so it must be a face.
@@ -272,9 +274,9 @@ class FCOS:
         found = replace(found, xyxy=xyxy, confidence=confidence)
 
         left, top, right, bottom = tile
-        goes_on = np.array([left > 0, top > 0, right < width, bottom < height])
+        has_neighbour = np.array([left > 0, top > 0, right < width, bottom < height])
         at_edge = np.abs(xyxy - tile) < 2 / scale  # within two pixels of the network's input
-        is_cut = (at_edge & goes_on).any(axis=1)
+        is_cut = (at_edge & has_neighbour).any(axis=1)
         return found[~is_cut & (confidence >= self.min_confidence)]
 
 
@@ -288,8 +290,9 @@ def _merge_passes(large: Detections, others: list[Detections]) -> Detections:
     xyxy = np.concatenate([found.xyxy for found in passes])
     confidence = np.concatenate([found.confidence for found in passes])
     y_prob = np.concatenate([found.y_prob for found in passes])
+    # Above 1, so that a large face comes before every other box and suppresses those inside it.
     rank = confidence.copy()
-    rank[: len(large)] += 1  # before all others
+    rank[: len(large)] += 1
     kept = nms(xyxy, rank, MERGE_OVERLAP, overlap=box_overlap)
     return Detections(xyxy, confidence, y_prob)[kept]
 
@@ -297,7 +300,7 @@ def _merge_passes(large: Detections, others: list[Detections]) -> Detections:
 def _round_up(size_wh: tuple[int, int], multiple: int) -> tuple[int, int]:
     """Return a width and a height rounded up to multiples of a number."""
     width, height = size_wh
-    return -(-width // multiple) * multiple, -(-height // multiple) * multiple
+    return math.ceil(width / multiple) * multiple, math.ceil(height / multiple) * multiple
 
 
 def _long_sides(found: Detections) -> np.ndarray:

@@ -30,6 +30,7 @@ def grid_points(
 def _make_grid(
     resolution_wh: tuple[int, int], strides: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Compute what ``grid_points`` returns; its arguments must be hashable."""
     width, height = resolution_wh
     all_points = []
     all_strides = []

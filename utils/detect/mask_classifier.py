@@ -28,7 +28,7 @@ class Classifier:
         session: maps (N, S, S, 3) float32 RGB in 0-255 to (N, C) calibrated probabilities.
         class_names: the columns of the output.
         input_size: S, pixels.
-        threshold: ``no_face`` probability from which on a box is dropped as no face.
+        threshold: a box whose ``no_face`` probability reaches it is dropped.
     """
 
     session: ort.InferenceSession
@@ -103,8 +103,8 @@ def blend_probabilities(
     count = len(MASK_CLASSES)
     of_classifier = np.clip(y_prob[:, :count], 1e-6, 1)
     of_detector = np.clip(y_prob_detector[:, :count], 1e-6, 1)
-    odds = of_classifier ** (1 - detector_share) * of_detector**detector_share
+    product = of_classifier ** (1 - detector_share) * of_detector**detector_share
     no_face = y_prob[:, count:]
     is_face = 1 - no_face.sum(axis=1, keepdims=True)
-    blended = odds / odds.sum(axis=1, keepdims=True) * is_face
+    blended = product / product.sum(axis=1, keepdims=True) * is_face
     return np.concatenate([blended, no_face], axis=1).astype(np.float32)

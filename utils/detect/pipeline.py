@@ -24,7 +24,7 @@ from utils.detect.mask_classifier import (
 from utils.detect.opencv_detectors import Res10, YuNet
 from utils.images import ImageError, read_image
 
-# Both map an (H, W, 3) uint8 RGB image to its faces. A pipeline also sets ``y_prob``.
+# Both map an (H, W, 3) uint8 RGB image to its faces. A pipeline also classifies them (``y_prob``).
 Detector = Callable[[np.ndarray], Detections]
 Pipeline = Callable[[np.ndarray], Detections]
 

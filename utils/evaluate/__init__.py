@@ -2,8 +2,9 @@
 
 ``classification_table``, ``accuracy_table`` and ``compare_table`` score a classifier;
 ``match_faces``, ``average_precision_table`` and ``recall_table`` score a detector;
-``fit_temperature`` and ``reliability_tables`` are about calibration. ``run_pipeline`` and
-``score_pipeline`` try a detector, or detector and classifier, on labelled images.
+``fit_temperature`` calibrates a classifier, and ``reliability_tables`` show how well.
+``run_pipeline`` and ``score_pipeline`` run a detector, alone or with a classifier, on labelled
+images.
 """
 
 from utils.evaluate.boxes import (
@@ -12,8 +13,6 @@ from utils.evaluate.boxes import (
     average_precision_table,
     count_outcomes,
     fit_confidence,
-    match_boxes,
-    match_faces,
     precision_recall,
     recall_table,
     select_class,
@@ -26,6 +25,7 @@ from utils.evaluate.calibration import (
     reliability_table,
     reliability_tables,
 )
+from utils.evaluate.matching import match_boxes, match_faces
 from utils.evaluate.report import describe_share, fill_tables, read_tables, side_by_side
 from utils.evaluate.scores import (
     accuracy_table,

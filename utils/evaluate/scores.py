@@ -174,7 +174,7 @@ def worst_mistakes(y_true: np.ndarray, y_prob: np.ndarray, count: int = 24) -> p
 def threshold_table(
     is_no_face: np.ndarray, probability: np.ndarray, thresholds: np.ndarray
 ) -> pd.DataFrame:
-    """Compute what each threshold of the ``no_face`` probability costs.
+    """Compute the faces lost and the mistakes kept at each ``no_face`` threshold.
 
     Args:
         is_no_face: (N,) whether each box is a mistake of the detector.
@@ -186,13 +186,13 @@ def threshold_table(
     """
     is_no_face = np.asarray(is_no_face, bool)
     probability = np.asarray(probability)
-    of_faces = probability[~is_no_face]
-    of_mistakes = probability[is_no_face]
+    probability_of_faces = probability[~is_no_face]
+    probability_of_mistakes = probability[is_no_face]
     return pd.DataFrame(
         {
             "threshold": thresholds,
-            "faces_lost": [(of_faces >= value).mean() for value in thresholds],
-            "mistakes_kept": [(of_mistakes < value).mean() for value in thresholds],
+            "faces_lost": [(probability_of_faces >= value).mean() for value in thresholds],
+            "mistakes_kept": [(probability_of_mistakes < value).mean() for value in thresholds],
         }
     )
 

@@ -19,7 +19,8 @@ from utils.detect import (
     crop_faces,
     load_classifier,
 )
-from utils.evaluate.boxes import SIZES, average_precision, count_outcomes, match_faces
+from utils.evaluate.boxes import SIZES, average_precision, count_outcomes
+from utils.evaluate.matching import match_faces
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS
 
@@ -102,8 +103,8 @@ def score_pipeline(
         The scores by name:
 
         - ``ap``: average precision of faces.
-        - ``f1``: F1 at a confidence of 0.5; of the labels if the faces are classified, else of the
-          boxes.
+        - ``f1``: F1 at a confidence of 0.5. If the faces are classified, a face counts as right
+          only if its class is right.
         - ``right`` and ``right, <size>``: share of the found faces whose class is right, if faces
           are classified.
         - ``ms``: median time per image, milliseconds.
