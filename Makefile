@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab notebooks bench models sample lock lint clean
+.PHONY: help demo lab data notebooks models detectors sample test bench lock lint clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,28 +25,44 @@ demo: $(VENV)/.detection ## Detect on data/examples, after installing what detec
 	@echo "Annotated pictures: output/"
 	@echo "Table of the faces: output/faces.csv, and as JSON output/faces.json"
 
-test: $(VENV)/.everything ## Pass every test and run every notebook small, after installing the rest
-	@echo "Testing ..."
-	@$(RUN)python -m pytest
+lab: $(VENV)/.everything ## Open the project in JupyterLab, at notebook 03
+	@# The notebook is named in the address: as an argument, it would make its folder the root.
+	@$(RUN)jupyter lab --LabApp.default_url=/lab/tree/notebooks/03-detect_face_using_mask.ipynb
 
-lab: $(VENV)/.everything ## Open the notebooks in JupyterLab
-	@$(RUN)jupyter lab notebooks
+data: $(VENV)/.data ## Fetch the public data sets into data/raw (SETS="faces scenes": these only)
+	@$(RUN)python -m utils.collect data $(SETS)
 
-notebooks: $(VENV)/.everything ## Run the notebooks at full size in place and keep the tagged figures
+notebooks: $(VENV)/.everything ## Run the notebooks on the sample, in place, and keep the outputs of tagged cells
+	@# What is kept is published, so it must show nobody's photographs.
+	@if [ -n "$$(ls data/raw 2>/dev/null)" ]; then \
+		echo "The kept outputs must show the sample only: move data/raw away for this run." >&2; exit 1; fi
 	@for notebook in notebooks/*.ipynb; do echo "Running $$notebook ..."; \
 		PATH="$(CURDIR)/$(RUN):$$PATH" jupyter nbconvert --to notebook --execute --inplace "$$notebook" || exit 1; done
 	@# The first run strips and reports that it did; the second passes.
 	@$(RUN)pre-commit run nbstripout --all-files >/dev/null || $(RUN)pre-commit run nbstripout --all-files
 
-bench: $(VENV)/.everything ## Print the speed of detection as ratios, both sides in one run
-	@$(RUN)python -m tests.bench
-	@$(RUN)python -m tests.bench_video
+models: data/raw $(VENV)/.everything ## Train the shipped models again on data/raw, and write their cards (hours)
+	@mkdir -p output
+	@for name in 02-train_mask_classifier 04-train_face_detector; do echo "Running notebook $$name ..."; \
+		PATH="$(CURDIR)/$(RUN):$$PATH" papermill --cwd notebooks --parameters PUBLISH True \
+		"notebooks/$$name.ipynb" "output/$$name.ipynb" || exit 1; done
 
-models: $(VENV)/.models ## Fetch the face detectors from their upstream, with checksums
+data/raw:
+	@echo "Training needs photographs in data/raw: run \`make data\` or notebook 01 first." >&2; exit 1
+
+detectors: $(VENV)/.detectors ## Fetch the face detectors of other projects, with checksums
 	@$(RUN)python -m utils.download
 
 sample: $(VENV)/.everything ## Draw data/sample again, from the pictures in data/examples
 	@$(RUN)python -m tests.small_data data/sample
+
+test: $(VENV)/.everything ## Pass every test and run every notebook small, after installing the rest
+	@echo "Testing ..."
+	@$(RUN)python -m pytest
+
+bench: $(VENV)/.everything ## Print the speed of detection as ratios, both sides in one run
+	@$(RUN)python -m tests.bench
+	@$(RUN)python -m tests.bench_video
 
 lock: | $(RUN)python ## Pin what pyproject.toml asks for, for all platforms (UPGRADE=1: at the newest versions)
 	@$(RUN)uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --no-emit-index-url \
@@ -74,13 +90,15 @@ $(RUN)python:
 
 $(VENV)/.detection: PACKAGES := .
 $(VENV)/.detection: PURPOSE := detection needs
-$(VENV)/.models: PACKAGES := .[models]
-$(VENV)/.models: PURPOSE := fetching models needs
+$(VENV)/.data: PACKAGES := .[data]
+$(VENV)/.data: PURPOSE := fetching the data needs
+$(VENV)/.detectors: PACKAGES := .[models]
+$(VENV)/.detectors: PURPOSE := fetching the detectors needs
 $(VENV)/.lint: PACKAGES := .[dev]
 $(VENV)/.lint: PURPOSE := the checks need
-$(VENV)/.everything: PACKAGES := .[models,notebooks,dev]
+$(VENV)/.everything: PACKAGES := .[data,models,notebooks,dev]
 $(VENV)/.everything: PURPOSE := the notebooks and tests need; TensorFlow makes this a few minutes
-$(VENV)/.detection $(VENV)/.models $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
+$(VENV)/.detection $(VENV)/.data $(VENV)/.detectors $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
 	@echo "Installing into $(VENV) what $(PURPOSE) ..."
 	@if [ -x $(RUN)uv ] && $(RUN)uv pip install --python $(RUN)python --compile-bytecode \
 		--constraint requirements.lock --editable "$(PACKAGES)"; then :; else \

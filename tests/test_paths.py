@@ -36,7 +36,7 @@ def test_a_model_is_found_in_the_project_first(folders, present, expected):
 
 def test_an_error_names_the_missing_model_and_what_to_do(folders):
     (folders[0] / "net.onnx").mkdir()  # a folder is not a model file
-    with pytest.raises(FileNotFoundError, match=r"net\.onnx is not in .*: run `make models`"):
+    with pytest.raises(FileNotFoundError, match=r"net\.onnx is not in .*: run `make detectors`"):
         paths.find_model("net.onnx")
 
 

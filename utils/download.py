@@ -1,6 +1,6 @@
 """Fetch the face detectors of other projects into ``model/``.
 
-The command is ``python -m utils.download``, or ``make models``.
+The command is ``python -m utils.download``, or ``make detectors``.
 """
 
 from __future__ import annotations

@@ -34,5 +34,5 @@ def find_model(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(
-        f"The model file {name} is not in {MODEL_DIR}: run `make models` to fetch it."
+        f"The model file {name} is not in {MODEL_DIR}: run `make detectors` to fetch it."
     )

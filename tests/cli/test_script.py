@@ -458,7 +458,7 @@ def test_bad_detector_is_named_with_how_to_get_it(
     assert script.main([str(argument) for argument in argv]) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert ("restore" if detector == "fcos" else "run `make models`") in err
+    assert ("restore" if detector == "fcos" else "run `make detectors`") in err
 
 
 ARGUMENTS = {

@@ -36,7 +36,7 @@ by_detector = pytest.mark.parametrize(
 
 @by_detector
 def test_a_missing_model_file_is_named(detector, files, model_folder):
-    with pytest.raises(FileNotFoundError, match=f"{files[0]} is not in .*: run `make models`"):
+    with pytest.raises(FileNotFoundError, match=f"{files[0]} is not in .*: run `make detectors`"):
         detector()
 
 
@@ -45,7 +45,7 @@ def test_a_missing_model_file_is_named(detector, files, model_folder):
 def test_a_damaged_model_file_is_named(detector, files, content, model_folder, capfd):
     for file in files:
         (model_folder / file).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{files[0]} is damaged: .*`make models`"):
+    with pytest.raises(ValueError, match=f"{files[0]} is damaged: .*`make detectors`"):
         detector()
     assert capfd.readouterr() == ("", "")
 

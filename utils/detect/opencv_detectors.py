@@ -43,7 +43,7 @@ class YuNet:
             self._net = cv2.FaceDetectorYN.create(path, "", (320, 320), min_confidence, MAX_OVERLAP)
         except cv2.error as error:
             raise ValueError(
-                f"The model file {path} is damaged: delete it and run `make models`."
+                f"The model file {path} is damaged: delete it and run `make detectors`."
             ) from error
         self.scales = scales
         self.max_side = max_side
@@ -93,7 +93,7 @@ class Res10:
             self._net = cv2.dnn.readNetFromTensorflow(weights, graph)
         except cv2.error as error:
             raise ValueError(
-                f"The model file {weights} is damaged: delete it and run `make models`."
+                f"The model file {weights} is damaged: delete it and run `make detectors`."
             ) from error
         self.min_confidence = min_confidence
 
