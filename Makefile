@@ -13,7 +13,9 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab data notebooks models detectors sample test bench lock lint clean
+# Each step needs what the one before it installed.
+.NOTPARALLEL:
+.PHONY: help demo lab data notebooks models detectors sample test quick system bench lock lint clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,9 +58,16 @@ detectors: $(VENV)/.detectors ## Fetch the face detectors of other projects, wit
 sample: $(VENV)/.everything ## Draw data/sample again, from the pictures in data/examples
 	@$(RUN)python -m tests.small_data data/sample
 
-test: $(VENV)/.everything ## Pass every test and run every notebook small, after installing the rest
+# System packages come first: one of them may be the module that makes .venv.
+test: system $(VENV)/.everything ## Pass every test and run every notebook small, after installing the rest
 	@echo "Testing ..."
 	@$(RUN)python -m pytest
+
+quick: $(VENV)/.everything ## Pass the tests that need no training, browser, window or notebook
+	@$(RUN)python -m pytest tests -m "not (training or browser or display or shared or slow)"
+
+system: ## Install what the tests need from the system: Chromium, Xvfb, xdotool, libraries
+	@bash tests/setup_system.sh
 
 bench: $(VENV)/.everything ## Print the speed of detection as ratios, both sides in one run
 	@$(RUN)python -m tests.bench

@@ -1,5 +1,5 @@
-"""Before notebooks run small: their data, made from the pictures that may ship, in data/small/ (ignored by git), and a
-Bing on loopback that serves more of them."""
+"""Before notebooks run small: their data, made from the pictures that may ship, in data/small/, and
+a Bing on loopback that serves more of them."""
 
 import shutil
 

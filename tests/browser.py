@@ -7,7 +7,6 @@ contacted.
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import nbformat
 from playwright.sync_api import Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
+from tests.conftest import find_chromium
 from utils.paths import ROOT
 
 PATIENCE_S = 120  # seconds; a busy machine is slow to start a server, a kernel and a browser
@@ -190,7 +190,7 @@ def open_notebook(
     write_notebook(folder / "notebook.ipynb", cells)
     with jupyter_lab(folder, theme, lab_flags) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=[*CHROMIUM_FLAGS, *chromium_flags]
+            executable_path=find_chromium(), args=[*CHROMIUM_FLAGS, *chromium_flags]
         )
         context = chromium.new_context(viewport=VIEWPORT, permissions=list(permissions))
         context.set_default_timeout(1000 * PATIENCE_S)

@@ -1,6 +1,8 @@
-"""Shared by many tests: pictures of coloured blocks, and a fake detector and classifier of them."""
+"""Shared by many tests: what a test needs, pictures of coloured blocks, and a fake pipeline."""
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -12,8 +14,12 @@ import pytest
 from utils.boxes import Detections
 from utils.classes import CLASS_NAMES
 from utils.detect import Classifier, detect_masks
-from utils.paths import ROOT
+from utils.paths import ROOT, SHARED_DIR
 
+# TensorFlow reads this once, when it is imported. 3: print errors only.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SETUP = "`make system` installs it or says how"
 GREY = 128  # of the background of pictures
 BLOCK_COLORS = {
     "with_mask": (230, 20, 20),
@@ -21,6 +27,37 @@ BLOCK_COLORS = {
     "mask_worn_incorrectly": (20, 20, 230),
     "no_face": (230, 230, 20),
 }
+
+
+def find_chromium() -> str | None:
+    """Return the path of Chromium or Chrome, or None."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        path = shutil.which(name)
+        if path:
+            return path
+    return None
+
+
+def find_missing(item: pytest.Item) -> str:
+    """Return what a test's markers ask for and this machine lacks, as a sentence, or ""."""
+    if item.get_closest_marker("browser") and not find_chromium():
+        return f"no Chromium: {SETUP}"
+    if item.get_closest_marker("display"):
+        for program in ("Xvfb", "xdotool"):
+            if not shutil.which(program):
+                return f"no {program}: {SETUP}"
+    shared = item.get_closest_marker("shared")
+    if shared and not (SHARED_DIR / shared.args[0]).exists():
+        return "no ../shared, which holds photographs that may not be published"
+    return ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs or photographs are missing. Pytest sums up the reasons last."""
+    missing = find_missing(item)
+    if missing:
+        pytest.skip(missing)
 
 
 def draw_blocks(

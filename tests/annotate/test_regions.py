@@ -54,6 +54,7 @@ def draw_program(size: tuple[int, int], class_name: str = "") -> str:
     """
 
 
+@pytest.mark.display
 def test_draw_accept_discard_and_undo(start):
     """At full size, with a class for each box; drags start at any corner and cross the edge."""
     person = start(draw_program((1280, 700)))
@@ -84,6 +85,7 @@ def test_draw_accept_discard_and_undo(start):
     assert goes_on is True
 
 
+@pytest.mark.display
 @pytest.mark.parametrize(
     ("size", "zoom"), [((160, 120), 2), ((900, 2880), 720 / 2880)], ids=["small", "large"]
 )
@@ -102,6 +104,7 @@ def test_boxes_are_in_pixels_of_the_image(start, size, zoom):
     assert all(value == round(value) for value in found)
 
 
+@pytest.mark.display
 def test_known_faces_are_drawn_in_the_colour_of_their_class(start, display):
     """Checked on the screen: the colours are RGB and the known box is in its place."""
     person = start(
@@ -147,6 +150,7 @@ def label_program(root: Path) -> str:
     """
 
 
+@pytest.mark.display
 def test_photos_are_shown_once_and_a_second_run_resumes(start, tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         write_image(tmp_path / name, draw_blocks(resolution_wh=(1280, 700)))

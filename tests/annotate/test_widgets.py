@@ -1,7 +1,5 @@
 """The widgets: the kernel's side by messages alone, and both sides in JupyterLab in Chromium."""
 
-import shutil
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -283,10 +281,8 @@ def expect_count(page: Page, text: str, widget: str = "label") -> None:
     expect(page.locator(f".fmd-{widget} .fmd-count")).to_have_text(text, timeout=1000 * PATIENCE_S)
 
 
+@pytest.mark.browser
 def test_widgets_in_jupyterlab(tmp_path):
-    assert shutil.which("chromium"), (
-        "This test drives Chromium: install it (Debian: apt install chromium)."
-    )
     path = tmp_path / "hand_labels.csv"
     with open_notebook(tmp_path, [LABEL_CELL, SHEET_CELL, NO_PICTURES_CELL, NO_FACES_CELL]) as page:
         run_cell(page)

@@ -109,6 +109,7 @@ def person(display: Display, film: Path, tmp_path: Path):
     person.process.communicate()
 
 
+@pytest.mark.display
 @pytest.mark.parametrize("key", ["q", "Escape"])
 def test_window_pauses_saves_an_image_and_ends(person, display, tmp_path, key):
     title = Window.title.split("(")[0]

@@ -129,10 +129,7 @@ def test_pairs_are_those_of_brute_force(hashes, looseness):
     assert found.index.equals(pd.RangeIndex(len(found)))
 
 
-@pytest.mark.data
-@pytest.mark.skipif(
-    not (SHARED_DIR / "data").is_dir(), reason="the photographs in ../shared/data are not here"
-)
+@pytest.mark.shared("data")
 def test_pairs_of_the_public_photographs_are_those_of_brute_force():
     """The split of the shipped models depends on these pairs."""
     hashes = hash_images(list_images(SHARED_DIR / "data"))

@@ -67,7 +67,8 @@ def test_a_folder_is_used_as_it_is_named(project, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
 def test_a_folder_without_photographs_is_an_error_that_says_where_to_get_some(project, name):
     Path("empty").mkdir()
-    with pytest.raises(LabelError, match=rf"{name}.*`make data`.*notebook 01 \(see README") as error:
+    message = rf"{name}.*`make data`.*notebook 01 \(see README"
+    with pytest.raises(LabelError, match=message) as error:
         open_data(name)
     assert "\n" not in str(error.value)
 

@@ -36,12 +36,6 @@ BENCH = SHARED_DIR / "bench" / "evaluate.py"
 NO_LABELS = make_label_table([])
 
 
-def needs_bench(test):
-    """Mark a test that runs only where the bench script is."""
-    skip = pytest.mark.skipif(not BENCH.is_file(), reason="../shared/bench is not here")
-    return pytest.mark.data(skip(test))
-
-
 @pytest.fixture(scope="module")
 def answers():
     return draw_answers(0)
@@ -68,7 +62,7 @@ def write_predictions(path, found: dict[str, Detections]) -> None:
     path.write_text(json.dumps(predictions))
 
 
-@needs_bench
+@pytest.mark.shared("bench")
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_agree_with_the_bench_script(seed, tmp_path):
     found, labels = draw_answers(seed)
@@ -97,7 +91,7 @@ def test_scores_agree_with_the_bench_script(seed, tmp_path):
         assert outcomes[name] == pytest.approx(expected_outcomes[name], abs=rounding)
 
 
-@needs_bench
+@pytest.mark.shared("bench")
 @pytest.mark.parametrize("minimum", [0, 10, 16.5, 40, 1000])
 def test_small_faces_are_ignored_as_by_the_bench_script(minimum, answers, bench):
     found, labels = answers

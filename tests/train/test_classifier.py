@@ -25,6 +25,8 @@ from utils.train.classifier import (
 from utils.train.crops import load_crops, load_inference_faces, make_face_dataset, sample_weights
 from utils.train.export import export_classifier
 
+pytestmark = pytest.mark.training
+
 INPUT_SIZE, BATCH, STEPS, EPOCHS = 64, 8, 2, 3
 TEMPERATURE = 1.7
 BIAS = np.array([0.2, 0.0, -0.1, -1.5])

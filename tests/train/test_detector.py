@@ -23,6 +23,8 @@ from utils.train.export import export_detector
 from utils.train.targets import encode_targets
 from utils.train.views import Photograph
 
+pytestmark = pytest.mark.training
+
 STRIDES = [(8, 16, 32), (4, 8, 16, 32), (4, 8, 16)]
 
 

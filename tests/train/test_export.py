@@ -8,6 +8,8 @@ import pytest
 
 from utils.train.export import export_onnx, quantize_onnx
 
+pytestmark = pytest.mark.training
+
 METADATA = {"strides": "[8, 16]", "side": "640", "nothing": ""}
 CONVOLUTIONS = 3
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 from utils.train.detector import compile_detector
 from utils.train.loop import train_epochs, without_autotune
 
+pytestmark = pytest.mark.training
+
 BATCH, STEPS, EPOCHS = 2, 3, 3
 
 

@@ -1,9 +1,12 @@
 """The classic recipe trains its head only, and a finished training is loaded."""
 
 import numpy as np
+import pytest
 
 from utils.labels import read_labels
 from utils.train.recipes import build_classic, load_whole_images, train_classic
+
+pytestmark = pytest.mark.training
 
 
 def test_it_trains_its_head_only_and_a_finished_training_is_loaded(tmp_path):

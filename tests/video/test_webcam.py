@@ -177,6 +177,7 @@ def choose_kernel(place: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
         yield far, [f"--GatewayClient.url={address}"]
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("place", ["here", "on another server"])
 def test_sixty_frames_in_a_browser_have_correct_boxes(camera, tmp_path, place):
     film, truth = camera
