@@ -16,6 +16,7 @@ from utils.train.classifier import (
     add_calibration,
     average_weights,
     build_classifier,
+    choose_start,
     extract_features,
     fine_tune,
     grad_cam,
@@ -145,6 +146,27 @@ def test_a_new_classifier_trains_its_head_only(model):
         "logits",
         "logits",
     ]
+
+
+def test_a_new_classifier_starts_from_a_trained_one(model, faces, tmp_path):
+    calibrated = add_calibration(model, TEMPERATURE, BIAS)
+    calibrated.save(tmp_path / "trained.keras")
+    started = build_classifier(INPUT_SIZE, tmp_path / "trained.keras", seed=0)
+    before = get_weights(model)
+    after = get_weights(started)
+    assert [name for name in after if not are_equal(after[name], before[name])] == ["logits"]
+    again = build_classifier(INPUT_SIZE, tmp_path / "trained.keras", seed=0)
+    assert are_equal(after["logits"], get_weights(again)["logits"])
+
+
+def test_without_imagenet_weights_the_start_is_a_trained_classifier(monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise Exception("URL fetch failure on https://example.org: None -- unreachable")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", refuse)
+    assert choose_start("model/mask_classifier.keras") == "model/mask_classifier.keras"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "mask_classifier.keras" in line
 
 
 def test_unfreezing_makes_the_upper_layers_trainable_but_no_batch_norm(model):

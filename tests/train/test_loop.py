@@ -5,9 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 from utils.train.detector import compile_detector
-from utils.train.loop import train_epochs, without_autotune
+from utils.train.loop import StepBar, TrainingStopped, train_epochs, without_autotune
 
 pytestmark = pytest.mark.training
 
@@ -165,6 +167,38 @@ def test_the_row_of_an_unfinished_epoch_is_dropped(whole, tmp_path):
     model, history = train(tmp_path)
     assert_same(model, whole[0])
     assert history.loss.tolist() == pytest.approx(whole[1].loss.tolist())
+
+
+def test_an_interrupted_training_says_where_it_stopped_without_a_traceback(tmp_path):
+    def interrupted(first_step, steps):
+        if first_step >= 2 * STEPS:
+            raise KeyboardInterrupt
+        return make_steps(first_step, steps)
+
+    with pytest.raises(TrainingStopped) as stop:
+        train(tmp_path, steps=interrupted)
+    message = f"Stopped after epoch 2 of {EPOCHS}. Run the cell again to continue."
+    assert str(stop.value) == message
+    shell = InteractiveShell.instance()
+    shell.user_ns["stop"] = stop.value
+    with capture_output() as captured:
+        shell.run_cell("raise stop")
+    assert captured.stdout.strip() == message
+    assert captured.stderr == ""
+
+
+def test_the_bar_moves_with_each_step_and_names_the_epoch(tmp_path, capsys):
+    bar = StepBar("training 1 of 2", epochs=EPOCHS, steps_per_epoch=STEPS)
+    moves = []
+    with bar:
+        for epoch in range(1, EPOCHS):  # the first epoch was trained before
+            bar.start_epoch(epoch)
+            for step in range(STEPS):
+                bar.on_train_batch_end(step)
+                moves.append(bar.bar.n)
+        assert bar.bar.desc == "training\xa01\xa0of\xa02,\xa0epoch\xa03\xa0of\xa03: "
+    assert moves == list(range(STEPS + 1, EPOCHS * STEPS + 1))
+    assert capsys.readouterr().err.endswith("\r")  # it is gone
 
 
 def test_a_finished_training_is_loaded(whole):

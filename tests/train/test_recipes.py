@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from keras.callbacks import CSVLogger
 
 from utils.labels import read_labels
+from utils.train.loop import TrainingStopped
 from utils.train.recipes import build_classic, load_whole_images, train_classic
 
 pytestmark = pytest.mark.training
@@ -32,3 +34,13 @@ def test_it_reads_whole_images_of_two_classes(tmp_path):
     images, class_id = load_whole_images(table, root)
     assert len(images) == len(table[table.source == "faces"]) == len(class_id)
     assert images.shape[1:] == (224, 224, 3) and set(class_id) == {0, 1}
+
+
+def test_an_interrupted_training_says_where_it_stopped(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CSVLogger, "on_epoch_end", interrupt)
+    data = np.zeros((2, 224, 224, 3), np.uint8), np.array([0, 1])
+    with pytest.raises(TrainingStopped, match="Stopped after epoch 0 of 2"):
+        train_classic(data, data, tmp_path, epochs=2, weights=None)

@@ -16,6 +16,12 @@ def test_importing_the_package_loads_no_training_library():
     assert done.stdout.decode().strip() == "[]"
 
 
+def test_tensorflow_logs_nothing_as_it_starts():
+    program = "from utils import train; train.build_classifier(32, weights=None)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
 @pytest.mark.parametrize("name", train.__all__)
 def test_every_public_name_can_be_imported(name):
     assert getattr(train, name) is not None

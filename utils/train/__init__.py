@@ -7,12 +7,20 @@ training batches. ``export_classifier``, ``export_detector`` and ``quantize_onnx
 that detection loads.
 
 Keras and TensorFlow take seconds to load. Each module is therefore imported when one of its names
-is first used (PEP 562), and ``import utils.train`` loads none of them.
+is first used (PEP 562), and ``import utils.train`` loads none of them. What TensorFlow logs as it
+starts (that there is no GPU, which instructions the processor has) is hidden.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Hide TensorFlow's log up to fatal errors. It must be set before TensorFlow is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _EXPORTS = {
     "augment": ("augment_face", "color_jitter", "degrade"),
@@ -20,6 +28,8 @@ _EXPORTS = {
         "add_calibration",
         "average_weights",
         "build_classifier",
+        "build_mobilenet",
+        "choose_start",
         "compile_fine_tuning",
         "extract_features",
         "fine_tune",
@@ -50,7 +60,15 @@ _EXPORTS = {
         "export_onnx",
         "quantize_onnx",
     ),
-    "loop": ("KeepWeights", "make_batches", "make_run_name", "train_epochs", "without_autotune"),
+    "loop": (
+        "KeepWeights",
+        "StepBar",
+        "TrainingStopped",
+        "make_batches",
+        "make_run_name",
+        "train_epochs",
+        "without_autotune",
+    ),
     "pseudo_labels": ("align_boxes", "find_unlabelled", "measure_offset", "move_boxes"),
     "recipes": (
         "CLASSIC_INPUT_SIZE",
@@ -75,9 +93,36 @@ _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in nam
 __all__ = sorted(_MODULE_OF)
 
 
+@contextmanager
+def _hide_stderr() -> Iterator[None]:
+    """Discard what is written to file descriptor 2, also by libraries in C++."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def _load_tensorflow() -> None:
+    """Import Keras and TensorFlow, and look for GPUs, without the log of both."""
+    if "tensorflow" in sys.modules:
+        return
+    # Some of the log comes before TF_CPP_MIN_LOG_LEVEL is read.
+    with _hide_stderr():
+        importlib.import_module("keras")
+        tensorflow = importlib.import_module("tensorflow")
+        tensorflow.config.list_physical_devices("GPU")
+
+
 def __getattr__(name: str) -> object:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'utils.train' has no attribute '{name}'")
+    _load_tensorflow()
     module = importlib.import_module(f"utils.train.{_MODULE_OF[name]}")
     return getattr(module, name)
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from utils.classes import CLASS_NAMES
+from utils.train.detector import copy_weights
 from utils.train.loop import train_epochs
 
 # The first layer that fine-tuning trains. The blocks below it detect edges and textures, which stay
@@ -25,29 +26,72 @@ HEAD_LEARNING_RATE = 2e-3
 LABEL_SMOOTHING = 0.05  # about one label in a hundred is wrong
 
 
-def build_classifier(
-    input_size: int = 112, weights: str | None = "imagenet", dropout: float = 0.3
-) -> keras.Model:
-    """Build MobileNetV2 (Sandler et al., 2018) with a new head; its base is frozen.
+def build_mobilenet(scaled: keras.KerasTensor, weights: str | Path | None) -> keras.Model:
+    """Build MobileNetV2 (Sandler et al., 2018) without its last layer, frozen.
 
     Args:
-        input_size: S; the model takes (N, S, S, 3) RGB in 0-255 and scales it itself.
-        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network, or None for random
-            weights.
-        dropout: share of the features that training drops before the last layer.
+        scaled: (N, S, S, 3) RGB in -1 to 1.
+        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network; the path of a
+            trained classifier, such as ``model/mask_classifier.keras``, whose layers are copied; or
+            None for random weights.
 
     Returns:
-        A model with the output (N, C), logits.
+        A model with the output (N, S / 32, S / 32, 1280).
     """
-    pixels = keras.Input((input_size, input_size, 3), name="pixels")
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
     with warnings.catch_warnings():
         # The weights were trained at 224 pixels. They work at other sizes, which Keras warns about.
         warnings.filterwarnings("ignore", message=".*input_shape.*")
         base = keras.applications.MobileNetV2(
-            input_tensor=scaled, include_top=False, weights=weights
+            input_tensor=scaled,
+            include_top=False,
+            weights="imagenet" if weights == "imagenet" else None,
         )
+    if weights not in ("imagenet", None):
+        copy_weights(keras.models.load_model(weights, compile=False), base)
     base.trainable = False
+    return base
+
+
+def choose_start(shipped: str | Path) -> str | Path:
+    """Return "imagenet" if Keras can get these weights, else the path of a trained classifier.
+
+    The second case prints one line.
+
+    Args:
+        shipped: the trained classifier, such as ``model/mask_classifier.keras``.
+    """
+    try:
+        build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
+    except Exception as error:  # Keras raises no narrower type
+        reason = str(error).split(":")[0]
+        print(f"No ImageNet weights ({reason}): starting from {Path(shipped).name} instead.")
+        return shipped
+    return "imagenet"
+
+
+def build_classifier(
+    input_size: int = 112,
+    weights: str | Path | None = "imagenet",
+    dropout: float = 0.3,
+    seed: int | None = None,
+) -> keras.Model:
+    """Build MobileNetV2 with a new head; its base is frozen.
+
+    Args:
+        input_size: S; the model takes (N, S, S, 3) RGB in 0-255 and scales it itself.
+        weights: of the base: "imagenet", the path of a trained classifier, or None for random
+            weights, see ``build_mobilenet``.
+        dropout: share of the features that training drops before the last layer.
+        seed: of the new layers' weights.
+
+    Returns:
+        A model with the output (N, C), logits.
+    """
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    pixels = keras.Input((input_size, input_size, 3), name="pixels")
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
+    base = build_mobilenet(scaled, weights)
     features = keras.layers.GlobalAveragePooling2D(name="features")(base.output)
     # Both layers take a seed as they are made: another order would give other weights for the same
     # seed.
@@ -82,7 +126,8 @@ def extract_features(model: keras.Model, images: np.ndarray, batch_size: int = 6
     """
     base = tf.function(keras.Model(model.input, model.get_layer("features").output))
     features = []
-    for start in tqdm(range(0, len(images), batch_size), desc="features", unit="batch"):
+    starts = range(0, len(images), batch_size)
+    for start in tqdm(starts, desc="features", unit="batch", leave=False):
         batch = tf.constant(images[start : start + batch_size])
         features.append(base(batch).numpy())
     return np.concatenate(features)
@@ -169,6 +214,7 @@ def fine_tune(
     epochs: int = 30,
     steps_per_epoch: int = 120,
     learning_rate: float = 4e-4,
+    name: str = "fine-tuning",
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Fine-tune the upper blocks and average the weights of the last epochs.
 
@@ -184,6 +230,7 @@ def fine_tune(
         epochs: length of the training.
         steps_per_epoch: batches per epoch.
         learning_rate: the highest one.
+        name: of the progress bar.
 
     Returns:
         The model and the history, ``epoch, loss, accuracy, val_loss, val_accuracy, seconds``.
@@ -212,7 +259,7 @@ def fine_tune(
         run_dir,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
-        name="fine-tuning",
+        name=name,
         before_epoch=seed_dropout,
     )
     first_averaged = max(1, epochs - AVERAGED_EPOCHS + 1)

@@ -50,7 +50,7 @@ def _crop_rows(
     The face of a row without a box is the whole image.
     """
     rows_of_file = table.reset_index(drop=True).groupby("file", sort=False)
-    for file, rows in tqdm(rows_of_file, desc="reading faces", unit="image"):
+    for file, rows in tqdm(rows_of_file, desc="reading faces", unit="image", leave=False):
         image = read_image(Path(root) / file)
         for row, box in zip(rows.index, rows[BOX_COLUMNS].to_numpy(), strict=True):
             if np.isnan(box).any():

@@ -291,6 +291,7 @@ def train_detector(
     epochs: int,
     steps_per_epoch: int = 60,
     learning_rate: float = 1.2e-3,
+    name: str = "training the detector",
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Train a detector; its weights at the end are their running mean.
 
@@ -306,6 +307,7 @@ def train_detector(
         epochs: length of the training.
         steps_per_epoch: batches per epoch.
         learning_rate: the highest one.
+        name: of the progress bar.
 
     Returns:
         The model and the history, ``epoch, loss, val_loss, seconds``.
@@ -322,7 +324,7 @@ def train_detector(
         run_dir,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
-        name="training the detector",
+        name=name,
     )
     return take_mean_weights(model), history
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,72 @@ def make_batches(
     return examples.batch(batch_size).prefetch(4).with_options(without_autotune())
 
 
+class TrainingStopped(KeyboardInterrupt):
+    """An interrupted training. Jupyter shows its message alone, without a traceback."""
+
+    def __init__(self, finished: int, epochs: int) -> None:
+        """Say how far the training came.
+
+        Args:
+            finished: number of finished epochs.
+            epochs: length of the whole training.
+        """
+        super().__init__(
+            f"Stopped after epoch {finished} of {epochs}. Run the cell again to continue."
+        )
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython prints instead of a traceback."""
+        return [str(self)]
+
+
+class StepBar(keras.callbacks.Callback):
+    """A progress bar that moves with each step of a training and is gone when it ends.
+
+    Use it in a ``with`` block, as a callback of each ``fit`` of the training.
+    """
+
+    def __init__(self, name: str, epochs: int, steps_per_epoch: int) -> None:
+        """Create the bar.
+
+        Args:
+            name: of the training.
+            epochs: length of the whole training.
+            steps_per_epoch: batches per epoch.
+        """
+        super().__init__()
+        self._name = name
+        self._epochs = epochs
+        self._steps_per_epoch = steps_per_epoch
+
+    def __enter__(self) -> StepBar:
+        total = self._epochs * self._steps_per_epoch
+        self.bar = tqdm(total=total, unit="step", leave=False)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def start_epoch(self, epoch: int) -> None:
+        """Move the bar to the start of an epoch, numbered from 0."""
+        description = f"{self._name}, epoch {epoch + 1} of {self._epochs}"
+        # A notebook would break the line at ordinary spaces.
+        self.bar.set_description(description.replace(" ", "\N{NO-BREAK SPACE}"), refresh=False)
+        done = epoch * self._steps_per_epoch
+        if self.bar.n == 0:
+            self.bar.initial = done  # the speed is that of the steps of this run
+        self.bar.n = done
+        self.bar.refresh()
+
+    def show_figures(self, figures: Mapping[str, float]) -> None:
+        """Write figures of the last epoch beside the bar."""
+        self.bar.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Move by one step."""
+        self.bar.update()
+
+
 class KeepWeights(keras.callbacks.Callback):
     """Restore the weights of the last step after ``fit``.
 
@@ -127,6 +193,9 @@ def train_epochs(
     Returns:
         The model, and the history with the columns ``epoch``, those of ``fit``, those of
         ``validate``, ``seconds``.
+
+    Raises:
+        TrainingStopped: someone interrupted the training.
     """
     # Keras's BackupAndRestore and CSVLogger do not do this. BackupAndRestore writes the weights and
     # the epoch's number into two files, so a stop between them repeats an epoch on weights that
@@ -142,28 +211,34 @@ def train_epochs(
         finished = int(model.optimizer.iterations) // steps_per_epoch
         rows = pd.read_csv(log).to_dict("records")
         history = rows[:finished]  # a stop before the checkpoint was written leaves one row more
-    bar = tqdm(
-        range(len(history), epochs), desc=name, unit="epoch", initial=len(history), total=epochs
-    )
-    for epoch in bar:
-        started = time.perf_counter()
-        if before_epoch is not None:
-            before_epoch(model, epoch)
-        steps = make_steps(epoch * steps_per_epoch, steps_per_epoch)
-        fitted = model.fit(steps, epochs=1, verbose=0, shuffle=False, callbacks=[KeepWeights()])
-        row = {"epoch": epoch + 1}
-        for key, values in fitted.history.items():
-            row[key] = values[0]
-        row.update(validate(model))
-        row["seconds"] = time.perf_counter() - started
-        history.append(row)
+    finished = len(history)
+    with StepBar(name, epochs, steps_per_epoch) as bar:
+        try:
+            for epoch in range(finished, epochs):
+                started = time.perf_counter()
+                bar.start_epoch(epoch)
+                if before_epoch is not None:
+                    before_epoch(model, epoch)
+                steps = make_steps(epoch * steps_per_epoch, steps_per_epoch)
+                fitted = model.fit(
+                    steps, epochs=1, verbose=0, shuffle=False, callbacks=[KeepWeights(), bar]
+                )
+                row = {"epoch": epoch + 1}
+                for key, values in fitted.history.items():
+                    row[key] = values[0]
+                figures = validate(model)
+                row.update(figures)
+                row["seconds"] = time.perf_counter() - started
+                history.append(row)
 
-        model.save_weights(run_dir / f"epoch_{epoch + 1:03d}.weights.h5")
-        pd.DataFrame(history).to_csv(run_dir / "new.csv", index=False)
-        (run_dir / "new.csv").replace(log)
-        # The checkpoint comes last: the epoch counts as finished from here on.
-        model.save(run_dir / "new.keras")
-        (run_dir / "new.keras").replace(checkpoint)
-        figures = {key: value for key, value in row.items() if key not in ("epoch", "seconds")}
-        bar.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
+                model.save_weights(run_dir / f"epoch_{epoch + 1:03d}.weights.h5")
+                pd.DataFrame(history).to_csv(run_dir / "new.csv", index=False)
+                (run_dir / "new.csv").replace(log)
+                # The checkpoint comes last: the epoch counts as finished from here on.
+                model.save(run_dir / "new.keras")
+                (run_dir / "new.keras").replace(checkpoint)
+                finished = epoch + 1
+                bar.show_figures(figures)
+        except KeyboardInterrupt:
+            raise TrainingStopped(finished, epochs) from None
     return model, pd.DataFrame(history)

@@ -17,23 +17,23 @@ import pandas as pd
 import tensorflow as tf
 from keras import layers
 from tqdm.auto import tqdm
-from tqdm.keras import TqdmCallback
 
 from utils.classes import CLASS_NAMES
 from utils.images import read_image, resize_image
 from utils.labels import BOX_COLUMNS
+from utils.train.classifier import build_mobilenet
+from utils.train.loop import StepBar, TrainingStopped
 
 CLASSIC_INPUT_SIZE = 224  # pixels
 BATCH_SIZE = 32
 LEARNING_RATE = 1e-4
 
 
-def build_classic(weights: str | None = "imagenet") -> keras.Model:
+def build_classic(weights: str | Path | None = "imagenet") -> keras.Model:
     """Build the classic model.
 
     Args:
-        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network, or None for random
-            weights.
+        weights: of the base, see ``classifier.build_mobilenet``.
 
     Returns:
         A model that takes (N, 224, 224, 3) RGB in 0-255 and returns (N, 2) probabilities of
@@ -41,8 +41,7 @@ def build_classic(weights: str | None = "imagenet") -> keras.Model:
     """
     pixels = keras.Input((CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3))
     scaled = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
-    base = keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=weights)
-    base.trainable = False
+    base = build_mobilenet(scaled, weights)
     # The layers take seeds as they are made: another order would give other weights for the same
     # seed.
     flatten = layers.Flatten()
@@ -64,7 +63,8 @@ def load_whole_images(table: pd.DataFrame, root: str | Path) -> tuple[np.ndarray
     """Read the images of ``select_whole_images``: (N, 224, 224, 3) uint8 and (N,) class ids."""
     rows = select_whole_images(table)
     images = np.empty((len(rows), CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3), np.uint8)
-    for position, file in enumerate(tqdm(rows.file, desc="reading images", unit="image")):
+    files = tqdm(rows.file, desc="reading images", unit="image", leave=False)
+    for position, file in enumerate(files):
         image = read_image(Path(root) / file)
         images[position] = resize_image(image, (CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE))
     return images, rows.class_name.map(CLASS_NAMES.index).to_numpy()
@@ -84,9 +84,19 @@ def augment_classic(seed: int = 0) -> keras.Sequential:
 
 
 class _EpochTimer(keras.callbacks.Callback):
-    """Add the seconds of each epoch to its logs; goes before the callback that writes them."""
+    """Move the bar to each epoch, and add the epoch's seconds to its logs.
+
+    It goes before the callback that writes the logs.
+    """
+
+    def __init__(self, bar: StepBar) -> None:
+        super().__init__()
+        self.finished = 0  # epochs
+        self._bar = bar
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.finished = epoch
+        self._bar.start_epoch(epoch)
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -99,7 +109,7 @@ def train_classic(
     validation: tuple[np.ndarray, np.ndarray],
     run_dir: str | Path,
     epochs: int = 20,
-    weights: str | None = "imagenet",
+    weights: str | Path | None = "imagenet",
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Train the classic recipe.
 
@@ -114,6 +124,9 @@ def train_classic(
 
     Returns:
         The model and its history, ``epoch, loss, accuracy, val_loss, val_accuracy, seconds``.
+
+    Raises:
+        TrainingStopped: someone interrupted the training.
     """
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -135,19 +148,24 @@ def train_classic(
         images, class_id = train
         dataset = tf.data.Dataset.from_tensor_slices((images, class_id))
         dataset = dataset.shuffle(len(class_id), seed=0).batch(BATCH_SIZE).map(augment).prefetch(2)
-        model.fit(
-            dataset,
-            validation_data=tf.data.Dataset.from_tensor_slices(validation).batch(64),
-            epochs=epochs,
-            verbose=0,
-            shuffle=False,
-            callbacks=[
-                _EpochTimer(),
-                keras.callbacks.CSVLogger(log, append=True),
-                keras.callbacks.BackupAndRestore(run_dir / "backup"),
-                TqdmCallback(epochs=epochs, verbose=0, desc="classic"),
-            ],
-        )
+        with StepBar("the classic recipe", epochs, steps_per_epoch=len(dataset)) as bar:
+            timer = _EpochTimer(bar)
+            try:
+                model.fit(
+                    dataset,
+                    validation_data=tf.data.Dataset.from_tensor_slices(validation).batch(64),
+                    epochs=epochs,
+                    verbose=0,
+                    shuffle=False,
+                    callbacks=[
+                        timer,
+                        keras.callbacks.CSVLogger(log, append=True),
+                        keras.callbacks.BackupAndRestore(run_dir / "backup"),
+                        bar,
+                    ],
+                )
+            except KeyboardInterrupt:
+                raise TrainingStopped(timer.finished, epochs) from None
         model.save(finished)
     history = pd.read_csv(log)
     history["epoch"] += 1  # Keras numbers epochs from 0
