@@ -42,6 +42,15 @@ def test_a_history_has_curves_of_train_and_validation():
     loss, accuracy = plots.plot_history(history)
     np.testing.assert_allclose(loss.lines[1].get_ydata(), history.val_loss)
     assert len(accuracy.lines) == 1 and accuracy.get_xlabel() == "epoch"
+    assert loss.get_legend().get_texts()[0].get_text() == "train"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 10, 30])
+def test_epochs_are_whole_numbers(epochs):
+    history = pd.DataFrame({"epoch": range(1, epochs + 1), "loss": np.linspace(1, 0.5, epochs)})
+    (ax,) = plots.plot_history(history, train_label="train, augmented")
+    assert all(tick == round(tick) for tick in ax.get_xticks())
+    assert ax.get_legend().get_texts()[0].get_text() == "train, augmented"
 
 
 def test_a_gallery_has_a_caption_for_each_image_and_hides_empty_cells():

@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
+from matplotlib.ticker import MaxNLocator
 
 from utils.classes import CLASS_COLORS, CLASS_NAMES, MASK_CLASSES
 
@@ -22,6 +23,7 @@ CAPTION_CHARACTERS = 12  # of a caption on one inch
 ROW_GAP = 0.12  # inches between two rows of a gallery
 MAX_ASPECT = 1.3  # height to width: a higher image does not make its row higher
 EMPTY_ASPECT = 0.2  # height to width of a row without images
+BAR_WIDTH = 0.45  # inches for each bar with a number on it
 MAX_NUMBERS = 40  # numbers beside each other that a plot over time has room for
 
 
@@ -136,7 +138,8 @@ def plot_counts(table: pd.DataFrame, x: str = "class_name", hue: str = "source")
     if x == "class_name":
         present = set(table[x])
         order = [name for name in CLASS_NAMES if name in present]
-    _, ax = plt.subplots(figsize=(8, 3.5))
+    bar_count = table[x].nunique() * table[hue].nunique()
+    _, ax = plt.subplots(figsize=(max(8, BAR_WIDTH * bar_count), 3.5))
     sns.countplot(table, x=x, hue=hue, order=order, ax=ax, palette="muted")
     for bars in ax.containers:
         if isinstance(bars, BarContainer):
@@ -185,12 +188,13 @@ def _plot_matrix(values: pd.DataFrame, number_format: str, title: str, ax: Axes)
     ax.tick_params(axis="y", rotation=0)
 
 
-def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
+def plot_history(history: pd.DataFrame, title: str = "", train_label: str = "train") -> np.ndarray:
     """Plot learning curves: loss and accuracy by epoch, of train and validation.
 
     Args:
         history: ``epoch`` and ``loss``; ``accuracy``, ``val_loss`` and ``val_accuracy`` if known.
         title: of the figure.
+        train_label: name of the training curve, such as "train, augmented".
 
     Returns:
         The Axes of the loss and, if the table has it, of the accuracy.
@@ -198,12 +202,13 @@ def plot_history(history: pd.DataFrame, title: str = "") -> np.ndarray:
     names = [name for name in ("loss", "accuracy") if name in history]
     figure, axes = plt.subplots(1, len(names), figsize=(5 * len(names), 3.4), squeeze=False)
     for ax, name in zip(axes[0], names, strict=True):
-        curves = {name: "train, augmented", f"val_{name}": "validation"}
+        curves = {name: train_label, f"val_{name}": "validation"}
         for column, label in curves.items():
             if column not in history:
                 continue
             sns.lineplot(history, x="epoch", y=column, label=label, marker="o", markersize=4, ax=ax)
         ax.set(xlabel="epoch", ylabel=name)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         sns.despine(ax=ax)
     figure.suptitle(title)
     figure.tight_layout()
@@ -262,7 +267,7 @@ def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
             ``accuracy``, ``low`` and ``high``.
     """
     _, ax = plt.subplots(figsize=(5, 4.4))
-    ax.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="earned exactly")
+    ax.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="perfectly calibrated")
     lowest = 1.0
     for name, table in tables.items():
         ax.errorbar(
@@ -276,7 +281,12 @@ def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
         )
         lowest = min(lowest, table.probability.min(), table.low.min())
     limits = (lowest - 0.02, 1.01)
-    ax.set(xlabel="probability said", ylabel="share that was right", xlim=limits, ylim=limits)
+    ax.set(
+        xlabel="probability of the answer",
+        ylabel="share of right answers",
+        xlim=limits,
+        ylim=limits,
+    )
     ax.legend(loc="lower right")
     sns.despine(ax=ax)
     return ax

@@ -35,6 +35,18 @@ def test_a_column_per_recipe_holds_accuracy_and_interval():
     }
 
 
+def test_slices_and_recipes_side_by_side_keep_their_order():
+    row = {"n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98}
+    rows = []
+    for recipe in ("ours", "classic"):
+        for name in ("under 16 px", "16-32 px", "over 32 px"):
+            rows.append({"slice": name, "recipe": recipe} | row)
+    table = side_by_side(pd.DataFrame(rows))
+    assert table.index.tolist() == ["under 16 px", "16-32 px", "over 32 px"]
+    assert table.columns.tolist() == ["n", "ours", "classic"]
+    assert table.index.name == "slice"
+
+
 def test_tables_are_replaced_and_the_rest_of_the_file_is_kept(tmp_path):
     card = tmp_path / "card.md"
     card.write_text(

@@ -127,6 +127,7 @@ def test_slice_table_has_sources_and_widths():
         "scenes, 16-32 px": 1,
         "scenes, over 32 px": 1,
     }
+    assert by_slice.index.tolist()[2:] == list(scores.WIDTH_LABELS)
     assert by_slice.accuracy["scenes, over 32 px"] == 0
 
 

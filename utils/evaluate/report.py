@@ -28,12 +28,16 @@ def describe_share(row: pd.Series, name: str = "accuracy") -> str:
 def side_by_side(by_slice: pd.DataFrame) -> pd.DataFrame:
     """Return a ``slice_table`` with a row per slice and a column per recipe.
 
-    A cell is text, such as ``0.900 (0.600-0.980)``: accuracy and its interval.
+    Slices and recipes keep their order. A cell is text, such as ``0.900 (0.600-0.980)``: accuracy
+    and its interval.
     """
     texts = [f"{row.accuracy:.3f} ({row.low:.3f}-{row.high:.3f})" for row in by_slice.itertuples()]
     table = by_slice.assign(text=texts)
-    table = table.pivot(index=["slice", "n"], columns="recipe", values="text")
-    return table.reset_index("n")
+    n = table.groupby("slice").n.first()
+    table = table.pivot(index="slice", columns="recipe", values="text")
+    table = table.loc[by_slice.slice.unique(), by_slice.recipe.unique()]
+    table.insert(0, "n", n)
+    return table
 
 
 def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:

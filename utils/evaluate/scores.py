@@ -125,6 +125,7 @@ def accuracy_table(y_true: np.ndarray, y_pred: np.ndarray, slices: pd.Series) ->
     """
     right = pd.Series(np.asarray(y_true) == np.asarray(y_pred), index=slices.index)
     by_slice = right.groupby(slices, observed=True, sort=True).agg(["size", "sum"])
+    by_slice.index = by_slice.index.astype(object)  # categories have no "all"
     by_slice.loc["all"] = [len(right), right.sum()]
     rows = []
     for name, n, hits in by_slice.itertuples():
@@ -208,11 +209,11 @@ def slice_table(
         answers: predictions (N,) of each recipe.
 
     Returns:
-        A table ``slice, n, accuracy, low, high, recipe``.
+        A table ``slice, n, accuracy, low, high, recipe``; widths are in order of size.
     """
     source = table.source.where(table.x_min.notna(), table.source + ", whole image")
     width = (table.x_max - table.x_min).where(table.source == "scenes")
-    by_width = pd.cut(width, WIDTH_LIMITS, right=False, labels=WIDTH_LABELS).astype(object)
+    by_width = pd.cut(width, WIDTH_LIMITS, right=False, labels=WIDTH_LABELS)
     tables = []
     for recipe, y_pred in answers.items():
         for slices in (source, by_width):

@@ -117,6 +117,7 @@ def _load_tensorflow() -> None:
         importlib.import_module("keras")
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.config.list_physical_devices("GPU")
+    tensorflow.get_logger().setLevel("ERROR")  # it warns about functions traced anew
 
 
 def __getattr__(name: str) -> object:

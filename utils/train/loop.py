@@ -223,7 +223,7 @@ def train_epochs(
                 fitted = model.fit(
                     steps, epochs=1, verbose=0, shuffle=False, callbacks=[KeepWeights(), bar]
                 )
-                row = {"epoch": epoch + 1}
+                row: dict[str, Any] = {"epoch": epoch + 1}
                 for key, values in fitted.history.items():
                     row[key] = values[0]
                 figures = validate(model)
