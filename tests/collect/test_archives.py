@@ -80,7 +80,7 @@ def test_a_broken_download_goes_on(server, tmp_path, has_ranges):
     ("change", "message"),
     [
         ("missing", r"small: .*zip could not be fetched \(HTTP 404\)"),
-        ("a page", r"it is no zip archive"),
+        ("a page", r"it is not a zip archive"),
         ("no server", r"small: .* could not be fetched \(no connection\)"),
     ],
 )

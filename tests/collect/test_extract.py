@@ -251,10 +251,10 @@ def test_only_a_few_photographs_are_in_memory(root, folder, monkeypatch):
     for number in range(60):
         shutil.copy(root / "bing/masks/000001.png", root / f"{number}.png")
 
-    def search_photo(*arguments):
+    def search_photo(*arguments, **options):
         submitted.append(1)
         most.append(len(submitted) - len(written))
-        return search(*arguments)
+        return search(*arguments, **options)
 
     def append_rows(path, rows, columns):
         append(path, rows, columns)

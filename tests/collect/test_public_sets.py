@@ -13,17 +13,15 @@ from tests.collect.archive_server import ArchiveServer, make_archive
 from utils.classes import LabelError
 from utils.collect.__main__ import main
 from utils.collect.archives import PublicSetError, blob_id, digest_files
-from utils.collect.public_sets import (
+from utils.collect.convert_sets import (
     KAGGLE_BOXES,
-    SETS_FILE,
     convert_kaggle_set,
-    fetch_public_sets,
     name_by_original,
     name_images,
     parse_annotation,
     read_originals,
-    read_public_sets,
 )
+from utils.collect.public_sets import SETS_FILE, fetch_public_sets, read_public_sets
 from utils.formats import read_voc
 from utils.images import read_image
 from utils.labels import read_labels
@@ -201,7 +199,7 @@ def test_a_copy_and_a_broken_image_are_left_out_and_named(tmp_path, originals, m
     known = tmp_path / "originals.csv"
     known_row = originals.iloc[[0]].assign(git_blob=blob_id(copied))
     known_row.to_csv(known, index=False)
-    monkeypatch.setattr("utils.collect.public_sets.read_originals", lambda: pd.read_csv(known))
+    monkeypatch.setattr("utils.collect.convert_sets.read_originals", lambda: pd.read_csv(known))
     said = []
     with ArchiveServer() as server:
         address = f"/{row['repository']}/archive/{row['commit']}.zip"
@@ -226,8 +224,8 @@ def test_a_kaggle_set_with_other_counts_is_refused(tmp_path):
 
 
 def test_the_kaggle_set_becomes_scenes(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.collect.public_sets.KAGGLE_IMAGES", 2)
-    monkeypatch.setattr("utils.collect.public_sets.KAGGLE_BOXES", {"with_mask": 2})
+    monkeypatch.setattr("utils.collect.convert_sets.KAGGLE_IMAGES", 2)
+    monkeypatch.setattr("utils.collect.convert_sets.KAGGLE_BOXES", {"with_mask": 2})
     source = tmp_path / "kaggle"
     for folder in ("images", "annotations"):
         (source / folder).mkdir(parents=True)

@@ -129,7 +129,7 @@ def record_label(
     """Append one decision to a journal. The row is on the disk when this returns.
 
     Args:
-        path: the journal; it and its folder are made if missing.
+        path: the journal; it and its folder are created if missing.
         file: the image, as in the faces table.
         box: four values in pixels; empty or NaN if the whole image is the face.
         class_name: empty for a face that is skipped.

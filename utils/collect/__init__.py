@@ -1,9 +1,10 @@
 """Photographs from the web, each with a record of where it came from.
 
-``crawl_images`` searches Bing and saves the images politely; ``open_recording`` replays a recorded
-crawl without a network; ``convert_images`` brings them to one
-format; ``extract_faces`` cuts out the faces; ``remove_source`` takes images down. A list from
-``write_share_list`` can be shared; ``python -m utils.collect rebuild`` fetches its images again.
+``crawl_images`` searches Bing and saves the images. Its requests go through a ``PoliteSession``,
+which waits between them; ``open_recording`` replays a recorded crawl without a network.
+``convert_images`` brings the images to one format, ``extract_faces`` cuts out the faces, and
+``remove_source`` takes images down. A list from ``write_share_list`` can be shared;
+``python -m utils.collect rebuild`` fetches its images again.
 """
 
 from utils.collect.bing import CrawlError

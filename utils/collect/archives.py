@@ -1,7 +1,7 @@
 """Download the archive of one commit of a GitHub repository, and check what lies in it.
 
-GitHub does not guarantee the bytes of such an archive, so its own hash cannot be checked. The check
-is a digest over the files in it (``digest_files``).
+GitHub does not guarantee that an archive keeps its bytes, so a hash of the whole archive would not
+do. Instead, the check is a digest over the files in it (``digest_files``).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ BLOCK_BYTES = 1 << 20
 
 
 class PublicSetError(ValueError):
-    """A public set that cannot be fetched or does not hold what it should."""
+    """A public set that cannot be fetched, or that differs from the expected one."""
 
 
 class BrokenDownload(requests.RequestException):
-    """A download that ended before its end; the next try continues it."""
+    """A download that broke off; the next try continues it."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def download_archive(
 
     Args:
         public_set: which archive.
-        folder: where to; made where it is missing.
+        folder: where to write the archive; created if missing.
         server: GitHub, or another that serves ``/OWNER/NAME/archive/COMMIT.zip``.
         tries: how often a broken download is continued.
 
@@ -110,7 +110,7 @@ def download_archive(
             problem = _describe_failure(error)
             continue
         if not zipfile.is_zipfile(part):
-            problem = "the download ended early, or it is no zip archive"
+            problem = "the download ended early, or it is not a zip archive"
             part.unlink()
             continue
         part.replace(archive)
@@ -142,9 +142,11 @@ def _download_rest(url: str, part: Path, name: str) -> None:
             ) as bar,
         ):
             # read1 returns what has arrived, so that nothing is lost if the connection breaks off.
-            while block := response.raw.read1(BLOCK_BYTES):
+            block = response.raw.read1(BLOCK_BYTES)
+            while block:
                 file.write(block)
                 bar.update(len(block))
+                block = response.raw.read1(BLOCK_BYTES)
     if total is not None and part.stat().st_size < total:
         raise BrokenDownload("the connection broke off")
 
@@ -157,12 +159,8 @@ def _describe_failure(error: Exception) -> str:
         return "the server did not answer in time"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off"
-    if (
-        isinstance(error, requests.ConnectionError)
-        and error.args
-        and isinstance(error.args[0], str)
-    ):
-        return error.args[0]
+    if isinstance(error, BrokenDownload):
+        return str(error)
     return "no connection"
 
 

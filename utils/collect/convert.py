@@ -116,9 +116,13 @@ def _convert_image(source: Path, output: Path, max_side: int) -> None:
                 output_file=output,
                 output_wh=smaller.shape[1::-1],
             )
-    # The image is written last and moved into place whole: an output that exists is complete.
-    unfinished = output.with_name(f"{output.stem}.unfinished{output.suffix}")
-    write_image(unfinished, smaller).replace(output)
+    write_complete_image(output, smaller)  # last: an image that has its output is done
+
+
+def write_complete_image(path: Path, image: np.ndarray) -> None:
+    """Write an image under another name, then rename it: a file that exists is complete."""
+    unfinished = path.with_name(f"{path.stem}.unfinished{path.suffix}")
+    write_image(unfinished, image).replace(path)
 
 
 def _scale_annotation(

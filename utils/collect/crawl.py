@@ -1,4 +1,4 @@
-"""The crawl: search Bing by phrase and save the images, each with a row that says where it is from.
+"""The crawl: search Bing by phrase, save the images and record where each comes from.
 
 The loop is plain: fetch a page of results, submit the downloads of its new images to a thread pool,
 and go on to the next page while more images are wanted. The pauses between requests are in
@@ -167,7 +167,10 @@ class _Search:
         """Fetch pages of results and their images until enough are saved or Bing has no more."""
         seen: set[str] = set()
         first = 1
-        while first <= MAX_RESULTS and self._wait_until_needed():
+        while first <= MAX_RESULTS:
+            self._wait_while_enough_are_running()
+            if not self._needs_more():
+                break
             results = self._read_page(first)
             if first == 1 and not results:
                 self._note_problem(
@@ -208,7 +211,8 @@ class _Search:
         subfolder = name_folder(self.phrase)
         for result in unknown:
             self._wait_for_downloads(at_most=DOWNLOAD_THREADS - 1)
-            if not self._wait_until_needed():
+            self._wait_while_enough_are_running()
+            if not self._needs_more():
                 return
             row = {**self.row, **result}
             download = self.executor.submit(
@@ -216,13 +220,16 @@ class _Search:
             )
             self._downloads.add(download)
 
-    def _wait_until_needed(self) -> bool:
-        """Wait while the running downloads may be enough; return whether one more is needed.
+    def _wait_while_enough_are_running(self) -> None:
+        """Wait while the running downloads would be enough if all of them succeeded.
 
         This way no more images are requested than are wanted, and each refused image is replaced.
         """
         while self._downloads and len(self._downloads) >= self.wanted:
             self._wait_for_downloads(at_most=len(self._downloads) - 1)
+
+    def _needs_more(self) -> bool:
+        """Return whether images are still wanted and can be saved."""
         return self.wanted > 0 and self._can_save
 
     def _wait_for_downloads(self, at_most: int) -> None:

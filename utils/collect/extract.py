@@ -33,7 +33,7 @@ FACE_COLUMNS = ["file", "source", *BOX_COLUMNS, "confidence", "crop", "kept"]
 SEARCHED_COLUMNS = ["file", "faces", "small", "problem"]
 # Pixels: in a smaller face, people cannot tell how a mask is worn.
 MIN_SIDE = 16
-# Photographs submitted per core at one time. It bounds the memory, whatever their number.
+# Photographs that are submitted per core at one time, to bound the memory.
 AHEAD = 2
 
 
@@ -77,11 +77,19 @@ def extract_faces(
     done = _mend_tables(folder)
     if not isinstance(detector, FCOS):  # ONNX Runtime's sessions are thread-safe
         detector = partial(_detect_alone, Lock(), detector)
-    jobs = ((root, name, folder, detector, min_side, padding) for name in names if name not in done)
-    count = {"faces": 0, "none in": 0, "problems": 0}
+    search = partial(
+        _search_photo,
+        root=root,
+        folder=folder,
+        detector=detector,
+        min_side=min_side,
+        padding=padding,
+    )
+    waiting = [name for name in names if name not in done]
+    count = {"faces": 0, "without faces": 0, "problems": 0}
     done_before = len(done.intersection(names))
     with tqdm(total=len(names), initial=done_before, desc="extracting faces", unit="image") as bar:
-        for faces, row in _run_ahead(_search_photo, jobs):
+        for faces, row in _run_ahead(search, waiting):
             append_rows(folder / FACES, faces, FACE_COLUMNS)
             # Last, because a photograph with this row counts as done.
             append_rows(folder / SEARCHED, [row], SEARCHED_COLUMNS)
@@ -89,7 +97,7 @@ def extract_faces(
             if row["problem"]:
                 count["problems"] += 1
             elif not faces:
-                count["none in"] += 1
+                count["without faces"] += 1
             bar.set_postfix(count, refresh=False)
             bar.update()
     return read_faces(folder / FACES)
@@ -129,7 +137,7 @@ def _mend_tables(folder: Path) -> set[str]:
 
 
 def _search_photo(
-    root: Path, file: str, folder: Path, detector: Detector, min_side: float, padding: float
+    file: str, root: Path, folder: Path, detector: Detector, min_side: float, padding: float
 ) -> tuple[list[dict], dict]:
     """Write the crops of a photograph; return the rows of its faces, and its own row."""
     row = {"file": file, "faces": 0, "small": 0, "problem": ""}
@@ -171,17 +179,17 @@ def _detect_alone(lock: Lock, detector: Detector, image: np.ndarray) -> Detectio
         return detector(image)
 
 
-def _run_ahead(function: Callable, jobs: Iterable[tuple]) -> Iterator:
-    """Call a function with each tuple of arguments, on all cores; yield the results in order.
+def _run_ahead(function: Callable, items: Iterable) -> Iterator:
+    """Call a function with each item, on all cores; yield the results in order.
 
-    At most ``AHEAD`` jobs per core are submitted at one time.
+    At most ``AHEAD`` calls per core are submitted at one time.
     """
     max_running = AHEAD * (os.cpu_count() or 1)
     running: deque[Future] = deque()
     # Threads are enough: OpenCV and ONNX Runtime release the interpreter lock while they work.
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        for job in jobs:
-            running.append(executor.submit(function, *job))
+        for item in items:
+            running.append(executor.submit(function, item))
             if len(running) >= max_running:
                 yield running.popleft().result()
         while running:

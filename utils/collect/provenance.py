@@ -125,7 +125,7 @@ def keep_part(part: Path, folder: Path, row: Mapping[str, str]) -> None:
 
 
 def mend_folder(folder: str | Path) -> None:
-    """Make a crawl folder's tables where missing, and repair what an interruption left.
+    """Create the missing tables of a crawl folder, and repair what an interruption left.
 
     An image that has its row gets its name; other partial files are deleted.
 
@@ -210,7 +210,7 @@ class CrawlFolder:
     Threads may share it. Use ``tables.hold_folder`` to keep a second program out.
 
     Args:
-        path: the folder; it is made if missing, and repaired if a crawl was interrupted.
+        path: the folder; created if missing, and repaired if a crawl was interrupted.
 
     Attributes:
         path: the folder.

@@ -102,7 +102,7 @@ def rebuild_images(
 
     Args:
         shared: the table from ``read_share_list``.
-        folder: where the images go; made if missing.
+        folder: where the images go; created if missing.
         session: makes the requests.
 
     Returns:

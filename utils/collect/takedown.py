@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,9 +61,11 @@ def remove_source(
             f"'{source}' is not a source: give an address, a page, a domain,"
             f" or a file of {folder / SOURCES}."
         )
-    with nullcontext() if dry_run else hold_folder(folder):
+    # A dry run changes nothing, so it needs no lock.
+    lock: AbstractContextManager = nullcontext() if dry_run else hold_folder(folder)
+    with lock:
         sources = read_sources(folder)
-        chosen = _choose(folder, sources, source)
+        chosen = _find_images_of_source(folder, sources, source)
         traces = _find_traces(folder, chosen, [Path(path) for path in tables], root.resolve())
         if not dry_run:
             _ban(folder, source, chosen)
@@ -80,17 +82,16 @@ def remove_source(
     return removed.reset_index(drop=True)
 
 
-def _choose(folder: Path, sources: pd.DataFrame, source: str) -> pd.DataFrame:
+def _find_images_of_source(folder: Path, sources: pd.DataFrame, source: str) -> pd.DataFrame:
     """Return the rows of ``sources.csv`` that belong to a source.
 
     An image also belongs to it if a copy from the source was refused as a duplicate.
     """
     refused = read_refused(folder)
     copies = set(refused.sha256[_is_covered(refused, source)]) - {""}
-    is_chosen = (
-        (sources.file == source) | _is_covered(sources, source) | sources.sha256.isin(copies)
-    )
-    return sources[is_chosen]
+    is_file = sources.file == source
+    is_copy = sources.sha256.isin(copies)
+    return sources[is_file | is_copy | _is_covered(sources, source)]
 
 
 def _is_covered(table: pd.DataFrame, source: str) -> pd.Series:
