@@ -306,6 +306,20 @@ def test_the_mean_weights_are_the_running_mean_of_all_steps(reloaded_after, tmp_
         np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
+def test_eager_steps_give_the_same_weights():
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+    target, _ = draw_points(0, 0.5, points=4)
+    weights = []
+    for eager in (False, True):
+        model = compile_detector(build_small(), steps=4, learning_rate=0.05, eager=eager)
+        for _ in range(4):
+            model.train_on_batch(pixels, target)
+        assert model.run_eagerly == eager
+        weights.append(model.get_weights())
+    for compiled, eager in zip(*weights, strict=True):
+        np.testing.assert_allclose(compiled, eager, atol=1e-5)
+
+
 def test_the_learning_rate_warms_up_and_falls():
     steps = 40
     highest = 1e-3

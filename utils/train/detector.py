@@ -252,7 +252,11 @@ def _iou_and_giou(true: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.
 
 
 def compile_detector(
-    model: keras.Model, steps: int, learning_rate: float = 1.2e-3, warmup_steps: int = 200
+    model: keras.Model,
+    steps: int,
+    learning_rate: float = 1.2e-3,
+    warmup_steps: int = 200,
+    eager: bool = False,
 ) -> keras.Model:
     """Compile a model with ``detection_loss`` and AdamW.
 
@@ -264,6 +268,8 @@ def compile_detector(
         steps: length of the training.
         learning_rate: the highest one, reached at the end of the warm-up.
         warmup_steps: length of the warm-up, a quarter of the training at most.
+        eager: run each step as Python code instead of compiling the training first. Compiling takes
+            longer than some 20 steps, and makes each later step faster.
     """
     warmup_steps = min(warmup_steps, steps // 4)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -279,7 +285,7 @@ def compile_detector(
         use_ema=True,
         ema_momentum=max(0.9, 1 - 10 / steps),  # a mean over the last tenth of the training
     )
-    model.compile(optimizer=optimizer, loss=detection_loss)
+    model.compile(optimizer=optimizer, loss=detection_loss, run_eagerly=eager)
     return model
 
 
@@ -292,6 +298,7 @@ def train_detector(
     steps_per_epoch: int = 60,
     learning_rate: float = 1.2e-3,
     name: str = "training the detector",
+    eager: bool = False,
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Train a detector; its weights at the end are their running mean.
 
@@ -308,6 +315,7 @@ def train_detector(
         steps_per_epoch: batches per epoch.
         learning_rate: the highest one.
         name: of the progress bar.
+        eager: for a training of a few steps, see ``compile_detector``.
 
     Returns:
         The model and the history, ``epoch, loss, val_loss, seconds``.
@@ -316,7 +324,9 @@ def train_detector(
     def validate(model: keras.Model) -> dict[str, float]:
         return {"val_loss": model.evaluate(validation, verbose=0)}
 
-    compile_detector(model, steps=epochs * steps_per_epoch, learning_rate=learning_rate)
+    compile_detector(
+        model, steps=epochs * steps_per_epoch, learning_rate=learning_rate, eager=eager
+    )
     model, history = train_epochs(
         model,
         make_steps,
