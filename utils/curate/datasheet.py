@@ -54,7 +54,7 @@ def write_datasheet(
             no photograph are not known.
         title: title of the data set.
         motivation: why the data set was made, who made it and who paid for it, in Markdown.
-        contact: whom to ask for the removal of a picture, in Markdown.
+        contact: contact for removal requests, in Markdown.
         few: a class with fewer faces is listed as missing.
 
     Returns:
@@ -99,6 +99,7 @@ def write_datasheet(
 
 
 def _load_template() -> Template:
+    """Return the datasheet's template with its filters."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent),
         undefined=StrictUndefined,

@@ -20,8 +20,8 @@ from utils.tables import read_rows, replace_rows
 
 EXPORTED = "exported_faces.csv"  # says which photograph each exported file is from
 FACE_KEY = ["file", *BOX_COLUMNS]
-# JPEG quality of the crops. Most photographs are JPEG files already, and saving again must not
-# show.
+# JPEG quality of the crops. Most photographs are JPEG files already, and a second compression must
+# not be visible.
 QUALITY = 95
 # Longest part of a photograph's path in a file name, in bytes. File systems allow 255 in all.
 STEM_BYTES = 180
@@ -30,11 +30,11 @@ STEM_BYTES = 180
 def export_faces(
     table: pd.DataFrame, root: str | Path, folder: str | Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write the faces of a label table as ``<folder>/<split>/<class>/<face>``. Show a progress bar.
+    """Write the faces of a label table as ``<folder>/<split>/<class>/<face>``.
 
-    A face with a box is cropped as the classifier sees it. A whole image is copied unchanged.
-    Existing files are not written again. A file in these folders that belongs to no row, because
-    its label or its split has changed, is reported and kept.
+    Shows a progress bar. A face with a box is cropped as the classifier sees it. A whole image is
+    copied unchanged. Existing files are not written again. A file in these folders that belongs to
+    no row, because its label or its split has changed, is reported and kept.
 
     The folder's ``exported_faces.csv`` says which photograph each file is from. Pass it to
     ``collect.remove_source`` with the other tables.
@@ -55,7 +55,8 @@ def export_faces(
     """
     root = Path(root)
     folder = Path(folder)
-    table, problems = _check_table(table)
+    table, problems = _drop_ambiguous_faces(_check_table(table))
+    table = _name_crops(table)
     folder.mkdir(parents=True, exist_ok=True)
     _record_crops(table, folder)
     for file, rows in tqdm(table.groupby("file", sort=False), desc="exporting faces", unit="image"):
@@ -93,26 +94,37 @@ def name_face(file: str, box: Sequence[float]) -> str:
     return f"{stem}_{corners}_{digest}.jpg"
 
 
-def _check_table(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
-    """Return the faces to export, with ``crop``, and a problem for each ambiguous face."""
+def _check_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the project's class names, after checking its classes and its split."""
     if "split" not in table or not table.split.isin(SIDES).all():
         raise LabelError(
             f"Each face needs a split of {', '.join(SIDES)}: run split_by_group on the label table."
         )
     class_names = [to_class_name(str(name), "The label table") for name in table.class_name]
-    table = table.assign(class_name=pd.Series(class_names, table.index, dtype="str"))
+    return table.assign(class_name=pd.Series(class_names, table.index, dtype="str"))
+
+
+def _drop_ambiguous_faces(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
+    """Return each face once, without those that have two labels or are on two sides of the split.
+
+    The second value has a problem for each photograph with such a face.
+    """
     table = table.drop_duplicates([*FACE_KEY, "class_name", "split"])
     is_ambiguous = table.duplicated(FACE_KEY, keep=False)
     problems = []
     for file in table.file[is_ambiguous].unique():
         problem = f"{file} has a face with two labels, or on two sides of the split: correct one."
         problems.append({"file": file, "problem": problem})
-    table = table[~is_ambiguous].reset_index(drop=True)
+    return table[~is_ambiguous].reset_index(drop=True), problems
+
+
+def _name_crops(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with ``crop``, the path of each face below the output folder."""
     crops = []
     for row in table.to_dict("records"):
         name = name_face(row["file"], [row[column] for column in BOX_COLUMNS])
         crops.append(f"{row['split']}/{row['class_name']}/{name}")
-    return table.assign(crop=pd.Series(crops, table.index, dtype="str")), problems
+    return table.assign(crop=pd.Series(crops, table.index, dtype="str"))
 
 
 def _record_crops(table: pd.DataFrame, folder: Path) -> None:
@@ -157,7 +169,7 @@ def _make_part(path: Path, folder: Path) -> Path:
 
 
 def _find_stale_files(table: pd.DataFrame, folder: Path) -> list[dict]:
-    """Return a problem for each image in the exported folders that no row stands for."""
+    """Return a problem for each image in the exported folders that belongs to no row."""
     known = set(table.crop)
     problems = []
     for side in SIDES:

@@ -1,4 +1,4 @@
-"""Gaps of a data set: what its tables show about who is missing."""
+"""Gaps of a data set: classes, sizes, sources and languages with too few faces."""
 
 from __future__ import annotations
 
@@ -48,10 +48,12 @@ def find_gaps(labels: pd.DataFrame, phrases: pd.DataFrame, few: int) -> list[str
 
 
 def _quote(values: Iterable[object]) -> str:
+    """Return values in quotation marks, separated by commas."""
     return ", ".join(f"“{escape(value)}”" for value in values)
 
 
 def _find_small_classes(faces: pd.DataFrame, few: int) -> list[str]:
+    """Return a sentence for each class with fewer than ``few`` faces."""
     counts = faces.class_name.value_counts().reindex(MASK_CLASSES, fill_value=0)
     return [
         f"`{name}` has {format_count(count, 'face')}, fewer than {few}."
@@ -61,6 +63,7 @@ def _find_small_classes(faces: pd.DataFrame, few: int) -> list[str]:
 
 
 def _find_missing_sizes(faces: pd.DataFrame) -> list[str]:
+    """Return a sentence about the smallest faces, and one for each class that lacks sizes."""
     size = size_faces(faces)
     has_box = size.isin(SIZES)
     if not has_box.any():
@@ -96,6 +99,7 @@ def _find_main_origins(faces: pd.DataFrame, by: str) -> list[str]:
 
 
 def _find_phrases_without_result(phrases: pd.DataFrame) -> list[str]:
+    """Return a sentence about phrases without a photograph, and one about those without a face."""
     counts = phrases.groupby("phrase", sort=False)[["photos", "faces"]].sum()
     without_photo = counts.index[counts.photos == 0]
     without_face = counts.index[(counts.photos > 0) & (counts.faces == 0)]
@@ -110,6 +114,7 @@ def _find_phrases_without_result(phrases: pd.DataFrame) -> list[str]:
 
 
 def _describe_languages(phrases: pd.DataFrame) -> str:
+    """Return a sentence about the languages of the search, and one about missing languages."""
     searched = sorted(set(phrases.language) - {""})
     if not searched:
         return "The languages of the search are not known."

@@ -1,17 +1,15 @@
-"""Search for all pairs of binary hashes within a Hamming distance: exact, without comparing all
-pairs.
+"""Find all pairs of binary hashes within a Hamming distance. The search is exact and fast.
 
-The search has two steps:
+Only hashes that share a key are compared. The keys are made in two steps:
 
-1. Each hash is cut into parts. If two hashes differ in at most ``limit`` bits, they differ in only
-   a few bits in at least one part (pigeonhole principle: Norouzi et al., "Fast Search in Hamming
-   Space with Multi-Index Hashing", CVPR 2012).
+1. Each hash is cut into parts. Two hashes that differ in at most ``limit`` bits differ in only a
+   few bits of at least one part, by the pigeonhole principle (Norouzi et al., "Fast Search in
+   Hamming Space with Multi-Index Hashing", CVPR 2012).
 2. Several keys are made of each part. Each key leaves out about half of the part's bits. Whichever
    few bits differ, at least one key leaves out all of them (R. Pagh, "Locality-Sensitive Hashing
    without False Negatives", SODA 2016).
 
-Only hashes that share a key are compared. The number of keys of a hash does not depend on the
-number of hashes.
+The number of keys of a hash does not depend on the number of hashes.
 """
 
 from __future__ import annotations
@@ -31,11 +29,9 @@ PARTS = 7
 # Largest number of bits that may differ in a part. One more doubles the number of keys, so a large
 # limit gets more parts instead.
 MAX_RADIUS = 6
-# Number of comparisons that are made at once, or those of one item if it has more. It bounds the
-# memory.
+# Comparisons that are made at once, to bound the memory. One entry with more is compared at once.
 CHUNK = 1 << 18
-# 2**64 / golden ratio (Fibonacci hashing): the upper bits of a product depend on all bits of the
-# key.
+# Fibonacci hashing: 2**64 / golden ratio. The upper bits of a product depend on all bits of a key.
 HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -43,13 +39,19 @@ HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 class _Entries:
     """All hashes of all items, and the distance to search for.
 
-    Entry ``e`` is a hash of item ``e % count``. The entries below ``count`` are the items' hashes
-    0.
+    An entry is one hash of one item. With 5 items and 2 hashes per item there are 10 entries:
+    entries 0 to 4 are hash 0 of items 0 to 4, and entries 5 to 9 are hash 1 of items 0 to 4. So
+    entry ``e`` belongs to item ``e % count``.
+
+    Attributes:
+        columns: (W, V * count) uint64, the words of each entry.
+        count: number of items.
+        limit: largest Hamming distance, bits.
     """
 
-    columns: np.ndarray  # (W, V * count) uint64: the words of each entry
-    count: int  # number of items
-    limit: int  # largest Hamming distance
+    columns: np.ndarray
+    count: int
+    limit: int
 
 
 def find_close_pairs(hashes: np.ndarray, limit: int) -> np.ndarray:
@@ -71,11 +73,11 @@ def find_close_pairs(hashes: np.ndarray, limit: int) -> np.ndarray:
     entries = _Entries(np.ascontiguousarray(by_entry.T), count, limit)
     bits = np.unpackbits(np.ascontiguousarray(by_entry).view(np.uint8), axis=1)
     parts = _choose_parts(bits.shape[1], limit)
-    patience = max(1, count // len(parts))
+    max_met = max(1, count // len(parts))
 
     def search(part: tuple[np.ndarray, int]) -> tuple[np.ndarray, np.ndarray]:
         positions, radius = part
-        return _search_part(entries, bits[:, positions], radius, patience)
+        return _search_part(entries, bits[:, positions], radius, max_met)
 
     def compare(item: int) -> np.ndarray:
         return _compare_with_later(entries, item)
@@ -106,8 +108,7 @@ def _choose_parts(bit_count: int, limit: int) -> list[tuple[np.ndarray, int]]:
 
 @cache
 def covering_masks(bits: int, radius: int) -> np.ndarray:
-    """Return masks of a part's bits such that any ``radius`` bits are all left out by at least one
-    mask.
+    """Return masks of a part's bits. Any ``radius`` bits are all left out by at least one mask.
 
     Each bit has a code of ``radius + 1`` binary digits, and each mask has a pattern of as many
     digits. A mask holds the bits whose code has an odd number of ones in common with its pattern.
@@ -144,16 +145,28 @@ def _as_words(bits: np.ndarray) -> np.ndarray:
 
 
 def _search_part(
-    entries: _Entries, bits: np.ndarray, radius: int, patience: int
+    entries: _Entries, bits: np.ndarray, radius: int, max_met: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find close pairs among the entries that differ in at most ``radius`` bits of one part.
+
+    For each mask, the entries are sorted by their key. Entries with the same key form a run, and
+    each entry is compared with those that follow it in its run, its followers. For example, five
+    items with one hash each, whose keys are b, a, b, a and c::
+
+        entry      0  1  2  3  4
+        key        b  a  b  a  c
+
+        place      0  1  2  3  4     position in the sorted order
+        entry      1  3  0  2  4     sorted by key, then by entry
+        key        a  a  b  b  c     the runs end at the places 1, 3 and 4
+        followers  1  0  1  0  0     so entry 1 is compared with 3, and 0 with 2
 
     Args:
         entries: all entries.
         bits: (E, B) uint8: the part's bits of each entry.
         radius: number of bits that may differ in the part.
-        patience: number of entries with a common key after which an item is crowded. A crowded item
-            is not compared any further.
+        max_met: an item that meets more followers than this, over all masks, is crowded. A crowded
+            item is not compared any further here, because comparing it with all items is cheaper.
 
     Returns:
         The pairs as from ``_keep_close``, and (count,) bool: which items are crowded.
@@ -162,31 +175,36 @@ def _search_part(
     number = np.arange(len(bits), dtype=np.uint64)
     shift = np.uint64(len(bits).bit_length())
     low_bits = (np.uint64(1) << shift) - np.uint64(1)
-    met = np.zeros(entries.count, np.int64)
+    met = np.zeros(entries.count, np.int64)  # followers of each item so far
     found = [np.zeros(0, np.int64)]
     for mask in _as_words(covering_masks(bits.shape[1], radius)):
-        # A word holds the hashed key above the entry's number, which is faster to sort than an
-        # argsort. Two keys that collide by chance cost one comparison.
-        packed = np.sort(((words & mask) * HASH_FACTOR & ~low_bits) | number)
+        # The upper bits of a word are the hashed key and its lower bits the entry's number: sorting
+        # such words is faster than an argsort. Two keys that collide by chance cost one comparison.
+        hashed_key = (words & mask) * HASH_FACTOR & ~low_bits
+        packed = np.sort(hashed_key | number)
         entry = (packed & low_bits).astype(np.int64)
         key = packed >> shift
         run_ends = np.flatnonzero(np.diff(key, append=~np.uint64(0)))
         if len(run_ends) == len(entry):
             continue  # no two entries have the same key
-        # Hashes 0 have the smallest numbers, so in a run of equal keys they come before the others.
+        # Only hash 0 of an item is compared with others. Hashes 0 have the smallest numbers, so
+        # they come first in their run, and every other hash in it follows them.
         place = np.flatnonzero(entry < entries.count)
         run_lengths = np.diff(run_ends, prepend=-1)
         followers = np.repeat(run_ends, run_lengths)[place] - place
         met[entry[place]] += followers
-        kept = (followers > 0) & (met[entry[place]] <= patience)
+        kept = (followers > 0) & (met[entry[place]] <= max_met)
         found += _compare_followers(entries, entry, place[kept], followers[kept])
-    return _drop_repeats(found), met > patience
+    return _drop_repeats(found), met > max_met
 
 
 def _compare_followers(
     entries: _Entries, entry: np.ndarray, place: np.ndarray, followers: np.ndarray
 ) -> list[np.ndarray]:
     """Compare the entry at each place with the entries that follow it in its run of equal keys.
+
+    For example, the places 0, 1 and 3 have 2, 1 and 1 followers. Then ``first`` is 0, 0, 1, 3 and
+    ``step`` is 1, 2, 1, 1: place 0 is compared with 1 and 2, place 1 with 2, and place 3 with 4.
 
     Args:
         entries: all entries.
@@ -202,11 +220,11 @@ def _compare_followers(
     chunks = zip(np.split(place, cuts), np.split(followers, cuts), strict=True)
     for chunk_place, chunk_followers in chunks:
         first = np.repeat(chunk_place, chunk_followers)
-        starts = np.cumsum(chunk_followers) - chunk_followers
+        starts = np.cumsum(chunk_followers) - chunk_followers  # of each place's comparisons
         step = np.arange(1, len(first) + 1) - np.repeat(starts, chunk_followers)
         second = entry[first + step]
         first = entry[first]
-        is_later = first < second % entries.count
+        is_later = first < second % entries.count  # each pair of items once
         pairs = _keep_close(entries, first[is_later], second[is_later])
         if len(pairs):
             found.append(pairs)

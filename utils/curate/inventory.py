@@ -28,7 +28,7 @@ class DetectionCounts(NamedTuple):
 
 
 def name_site(address: str) -> str:
-    """Return the site of a web address, without ``www.``. It is empty if the address has none."""
+    """Return the host of a web address without ``www.``; empty if there is none."""
     try:
         host = urlsplit(address).hostname
     except ValueError:  # an incomplete IPv6 host
@@ -199,7 +199,7 @@ def count_refusals(refused: pd.DataFrame, sources: pd.DataFrame) -> pd.DataFrame
     """Count refused addresses by reason: ``reason, addresses``.
 
     An address that was tried several times counts once, with its last reason. An address whose
-    image came in the end does not count.
+    image was saved later does not count.
     """
     last = refused[~refused.url.isin(sources.url)].drop_duplicates("url", keep="last")
     counts = last.groupby("reason").size().sort_values(ascending=False, kind="stable")

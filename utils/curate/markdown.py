@@ -24,6 +24,7 @@ def format_count(count: int, noun: str) -> str:
 
 
 def _format_cell(value: object) -> str:
+    """Return a cell of a table as text."""
     if not isinstance(value, float):
         return escape(value)
     return "" if pd.isna(value) else f"{value:.2f}"

@@ -23,9 +23,9 @@ from utils.curate.hamming_search import find_close_pairs
 from utils.images import read_image
 
 HASH_SIDE = 16  # a hash has HASH_SIDE x HASH_SIDE bits
-# Largest Hamming distances, in bits, between near-duplicates: of whole images and of upper halves.
-# They lie in the valley of the histogram of distances between 5,427 web photographs: copies lie
-# below it, unrelated images above.
+# Largest Hamming distances between near-duplicates, in bits, of whole images and of upper halves.
+# In the histogram of the distances between 5,427 web photographs, copies form a low peak and
+# unrelated images a high one. The limits lie in the valley between them.
 MAX_DISTANCE_FULL = 38
 MAX_DISTANCE_TOP = 26
 
@@ -47,8 +47,9 @@ def difference_hash(grey: np.ndarray) -> np.ndarray:
 
 
 def hash_image(image: np.ndarray) -> np.ndarray:
-    """Return four hashes of an image: the image, its mirror image, its upper half and the upper
-    half's mirror image.
+    """Return four hashes of an image: of it, of its upper half, and of the mirror image of each.
+
+    The order is image, mirror image, upper half, mirror image of the upper half.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -63,12 +64,14 @@ def hash_image(image: np.ndarray) -> np.ndarray:
 
 
 def _hash_file(file: str | Path) -> np.ndarray:
+    """Return the hashes of one image file."""
     return hash_image(read_image(file))
 
 
 def hash_images(files: Sequence[str | Path]) -> np.ndarray:
-    """Return the hashes of image files, in their order. Reads on all cores and shows a progress
-    bar.
+    """Return the hashes of image files, in their order.
+
+    Reads on all cores and shows a progress bar.
 
     Returns:
         (N, 4, 4) uint64, from ``hash_image``.
@@ -85,7 +88,7 @@ def hash_images(files: Sequence[str | Path]) -> np.ndarray:
 
 
 def find_near_duplicates(hashes: np.ndarray, looseness: float = 1.0) -> pd.DataFrame:
-    """Find all pairs of images that look alike, without comparing every image with every other.
+    """Find all pairs of images that look alike.
 
     Args:
         hashes: (N, 4, 4) uint64, from ``hash_images``.
@@ -103,8 +106,9 @@ def find_near_duplicates(hashes: np.ndarray, looseness: float = 1.0) -> pd.DataF
 
 
 def group_near_duplicates(pairs: pd.DataFrame, count: int) -> np.ndarray:
-    """Return the number of each image's group. Images are in one group if a chain of pairs connects
-    them.
+    """Return the number of each image's group.
+
+    Images are in one group if a chain of pairs connects them.
 
     Args:
         pairs: from ``find_near_duplicates``.

@@ -1,4 +1,4 @@
-"""Preparation of a data set: a data root becomes the label table that training reads.
+"""Prepare a data set: make the label table that training reads from a data root.
 
 ``prepare_labels`` does all steps: it reads the labels, corrects them, adds background, groups
 near-duplicates, and makes the split (``group_and_split``, with ``utils/curate/split.py``).
@@ -29,8 +29,8 @@ from utils.tables import read_rows
 CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"  # wrong labels of the public sets
 MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"  # things that a detector took for a face
 SPLIT_FILE = DATA_DIR / "split.csv"  # the split that the shipped models were trained on
-# Smallest and largest side of background boxes, in pixels. Things that detectors take for a face
-# are as small as faces.
+# Smallest and largest side of background boxes, in pixels: the sizes of things that detectors take
+# for a face.
 BACKGROUND_SIZES = (12, 120)
 CLEAR_CONFIDENCE = 0.7  # a face found with more confidence is the face of a whole-image label
 BACKGROUND_PER_PHOTOGRAPH = 2  # background boxes in a photograph with labelled boxes
@@ -93,6 +93,7 @@ def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read_crawl_folder(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the labels of a crawl folder, hand labels first, and a table of problems."""
     table, problems = read_hand_folder(folder, root)
     try:
         rebuilt = _read_rebuilt_labels(folder / REBUILT_LABELS)
@@ -173,6 +174,7 @@ def find_background(
 
 
 def _make_row(file: str, source: str, class_name: str, box: np.ndarray) -> dict:
+    """Return a row of a label table."""
     corners = dict(zip(BOX_COLUMNS, box, strict=True))
     return {"file": file, "source": source, "class_name": class_name, **corners}
 

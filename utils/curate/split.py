@@ -1,7 +1,7 @@
-"""The split of a data set into train, val and test: where it is made, kept, named and checked.
+"""The split of a data set into train, val and test.
 
-``split_by_group`` draws a split. It never puts near-duplicates on two sides. ``keep_sides`` keeps
-photographs that were split before on their side, ``digest_split`` gives a split a short name, and
+``split_by_group`` makes a split. It never puts near-duplicates on two sides. ``keep_sides`` keeps
+photographs that were split before on their side, ``digest_split`` identifies a split, and
 ``measure_leakage`` counts test images that have a near-duplicate in train.
 """
 
@@ -68,6 +68,7 @@ def keep_sides(table: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
         A series of sides with the table's index. If a group has photographs on several sides, test
         comes before val, and val before train. Rows of groups without a known photograph are NaN.
     """
+    # Test has the highest rank, so that it wins in a group with photographs on several sides.
     rank_of_side = {side: rank for rank, side in enumerate(SIDES)}
     side_of_rank = dict(enumerate(SIDES))
     rank_of_file = known.set_index("file").split.map(rank_of_side)
@@ -77,7 +78,7 @@ def keep_sides(table: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
 
 
 def digest_split(table: pd.DataFrame) -> str:
-    """Return a short name for a split: 16 hexadecimal digits that depend on each photograph's side.
+    """Return a digest of a split: 16 hexadecimal digits that depend on the side of each photograph.
 
     A model stores the digest of its split in its metadata. ``is_split_of`` compares the two.
 
@@ -104,7 +105,7 @@ def is_split_of(table: pd.DataFrame, path: str | Path) -> bool:
     """
     if table.empty:
         return False
-    metadata = open_session(path)[1]
+    _, metadata = open_session(path)
     return metadata.get("split") == digest_split(table)
 
 
