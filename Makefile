@@ -46,7 +46,7 @@ notebooks: $(VENV)/.everything ## Run the notebooks on the sample, in place, and
 models: data/raw $(VENV)/.everything ## Train the shipped models again on data/raw, and write their cards (hours)
 	@mkdir -p output
 	@for name in 02-train_mask_classifier 04-train_face_detector; do echo "Running notebook $$name ..."; \
-		PATH="$(CURDIR)/$(RUN):$$PATH" papermill --cwd notebooks --parameters PUBLISH True \
+		PATH="$(CURDIR)/$(RUN):$$PATH" papermill --cwd notebooks -p DATA ../data/raw -p PUBLISH True \
 		"notebooks/$$name.ipynb" "output/$$name.ipynb" || exit 1; done
 
 data/raw:

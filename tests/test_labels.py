@@ -51,6 +51,20 @@ def test_class_folders_and_voc_are_read_together_and_an_unknown_folder_is_report
     assert "'cats' is unknown" in problems.problem[0]
 
 
+def test_images_without_labels_are_reported_in_one_row_for_their_folder(tmp_path):
+    for name in ("with_mask/1.jpg", "without_mask/1.jpg"):
+        write_image(tmp_path / "faces" / name, PIXEL)
+    labelled, _ = read_labels(tmp_path)
+    for name in ("pictures/a.jpg", "objects/images/a.jpg", "objects/more/b.jpg"):
+        write_image(tmp_path / name, PIXEL)
+    (tmp_path / "notes" / "texts").mkdir(parents=True)
+    table, problems = read_labels(tmp_path)
+    pd.testing.assert_frame_equal(table, labelled)
+    assert problems.file.tolist() == ["objects"]
+    assert "objects holds 2 images without labels" in problems.problem[0]
+    assert "(images, more)" in problems.problem[0]
+
+
 def test_a_root_without_labels_is_an_error(tmp_path):
     with pytest.raises(LabelError, match="There is no folder .*nowhere"):
         read_labels(tmp_path / "nowhere")

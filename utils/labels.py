@@ -75,6 +75,33 @@ def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd
     return pd.concat(tables, ignore_index=True)
 
 
+def _read_known_class_folders(
+    folder: Path, root: Path
+) -> tuple[list[pd.DataFrame], list[dict[str, str]]]:
+    """Return the label table of each class folder in a folder, and the problems.
+
+    A subfolder with an unknown name is a problem. If no name is a class, the folder's images are
+    not labelled, and one row says so.
+    """
+    tables = []
+    problems = []
+    for class_dir in _list_folders(folder):
+        try:
+            tables.append(_read_class_folder(class_dir, root))
+        except LabelError as error:
+            file = class_dir.relative_to(root).as_posix()
+            problems.append({"file": file, "problem": str(error)})
+    if problems and not tables:
+        count = len(list_images(folder))
+        names = ", ".join(Path(row["file"]).name for row in problems)
+        problem = (
+            f"{folder} holds {count} images without labels, which are left out: "
+            f"no folder in it ({names}) is named after a class."
+        )
+        problems = [{"file": folder.name, "problem": problem}] if count else []
+    return tables, problems
+
+
 def _choose_reader(folder: Path, readers: Mapping[str, FolderReader]) -> FolderReader | None:
     """Return the first reader whose file or folder exists in a folder, or None."""
     for name, reader in readers.items():
@@ -88,7 +115,8 @@ def read_labels(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root.
 
-    Each folder in it is either Pascal VOC (has ``annotations/``) or holds class folders.
+    Each folder in it is either Pascal VOC (has ``annotations/``) or holds class folders. Images in
+    other folders have no labels and are left out.
 
     Args:
         root: the data root.
@@ -123,12 +151,9 @@ def read_labels(
             if reader is not read_voc_folder:
                 may_be_empty = True
             continue
-        for class_dir in _list_folders(folder):
-            try:
-                tables.append(_read_class_folder(class_dir, root))
-            except LabelError as error:
-                file = class_dir.relative_to(root).as_posix()
-                problems.append({"file": file, "problem": str(error)})
+        class_tables, folder_problems = _read_known_class_folders(folder, root)
+        tables.extend(class_tables)
+        problems.extend(folder_problems)
 
     labels = pd.concat(tables, ignore_index=True)
     if labels.empty and not may_be_empty:
