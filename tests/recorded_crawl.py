@@ -7,20 +7,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+import numpy as np
+
 from tests.fake_bing import ERROR_PAGE, PAGES, format_page
 from utils.collect.bing import BING
 from utils.collect.recording import ANSWERS, COLUMNS, SEARCH_PATH
 
+# The labels that two invented annotators gave to the people in the recorded images.
+LABELS = "two_annotators.csv"
+OVERLOOKED_EVERY = 9  # the second of them gave each ninth face no label
+DISPUTED_EVERY = 5  # and each fifth another one
+OTHER_CLASS = {
+    "with_mask": "mask_worn_incorrectly",
+    "mask_worn_incorrectly": "with_mask",
+    "without_mask": "mask_worn_incorrectly",
+}
 SITES = ("photos.example.org", "pictures.example.com", "bilder.example.net")
 
 
 @dataclass(frozen=True)
 class Result:
-    """A result of a search: the title of its page, and the answer that its image gets."""
+    """A result of a search.
+
+    Attributes:
+        title: the title of its page.
+        body: the answer that its image gets.
+        status: the status of this answer.
+        class_names: the classes of the people in the image.
+        boxes: the (4,) box of the face of each.
+    """
 
     title: str
     body: bytes
     status: int = 200
+    class_names: Sequence[str] = ()
+    boxes: Sequence[np.ndarray] = ()
 
 
 WEB_PAGE = Result("A page in place of a picture", ERROR_PAGE)
@@ -38,6 +59,7 @@ class Recording:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._rows: list[tuple[str, int, str]] = []
+        self._faces: list[tuple[str, np.ndarray, str]] = []  # address, box, class
         self._files: dict[bytes, str] = {}  # the name of each body
         self._count = 0
 
@@ -56,6 +78,8 @@ class Recording:
             }
             shown.append(details)
             self._add(url, result.status, result.body, "image")
+            for class_name, box in zip(result.class_names, result.boxes, strict=True):
+                self._faces.append((url, box, class_name))
         first_page = format_page(shown) if shown else PAGES["no results"][1]
         self._add(format_search(phrase, language, 1), 200, first_page, "page")
         if shown:
@@ -67,6 +91,23 @@ class Recording:
         lines += [f"{url},{status},{file}" for url, status, file in self._rows]
         text = "\n".join(lines) + "\n"
         (self.folder / ANSWERS).write_text(text, encoding="utf-8", newline="\n")
+
+    def write_labels(self) -> None:
+        """Write ``two_annotators.csv``: address, box, and who gave the face which class.
+
+        The second annotator overlooks some faces, and disagrees with the first about others.
+        """
+        lines = ["url,x_min,y_min,x_max,y_max,class_name,labeller"]
+        for number, (url, box, class_name) in enumerate(self._faces):
+            place = f"{url},{','.join(str(round(side)) for side in box)}"
+            lines.append(f"{place},{class_name},first")
+            if number % OVERLOOKED_EVERY == 0:
+                continue
+            is_disputed = number % DISPUTED_EVERY == 0
+            second_name = OTHER_CLASS[class_name] if is_disputed else class_name
+            lines.append(f"{place},{second_name},second")
+        text = "\n".join(lines) + "\n"
+        (self.folder / LABELS).write_text(text, encoding="utf-8", newline="\n")
 
     def _add(self, url: str, status: int, body: bytes, kind: str) -> None:
         """Write the body of an answer, unless another answer has the same, and note its row.

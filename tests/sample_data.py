@@ -121,7 +121,8 @@ def _write_crawl(
     recording.add_search("mask under nose", "en-US", [below[0], NOT_FOUND, *below[1:], both])
 
     faces = [_draw_result("Portrait", [bare[number % 2]], 30 + number) for number in range(4)]
-    too_small = Result("Une vignette", _draw_body([bare[0]], 34, limit=SMALL_SIDE))
+    small, _ = draw_scene([bare[0]], np.random.default_rng((SEED, 1, 34)))
+    too_small = Result("Une vignette", _encode(small, limit=SMALL_SIDE))
     recording.add_search("visage portrait", "fr-FR", [faces[0], too_small, *faces[1:]])
 
     groups = [
@@ -138,21 +139,18 @@ def _write_crawl(
 
     recording.add_search("Gesichter ohne Maske", "de-DE", [])
     recording.write_table()
+    recording.write_labels()
 
 
 def _draw_result(title: str, people: list[Portrait], number: int, mirror: bool = False) -> Result:
     """Return a result whose image shows people; the number is the seed of the picture."""
-    return Result(title, _draw_body(people, number, mirror=mirror))
-
-
-def _draw_body(
-    people: list[Portrait], number: int, mirror: bool = False, limit: int | None = None
-) -> bytes:
-    """Return a JPEG file that shows people."""
-    image, _ = draw_scene(people, np.random.default_rng((SEED, 1, number)))
+    image, boxes = draw_scene(people, np.random.default_rng((SEED, 1, number)))
     if mirror:
+        width = image.shape[1]
         image = image[:, ::-1]
-    return _encode(image, limit)
+        boxes = [np.array([width - box[2], box[1], width - box[0], box[3]]) for box in boxes]
+    class_names = [person.class_name for person in people]
+    return Result(title, _encode(image), class_names=class_names, boxes=boxes)
 
 
 def _encode(image: np.ndarray, limit: int | None = None) -> bytes:

@@ -77,4 +77,5 @@ def test_a_folder_to_be_filled_is_made(project, capsys):
     for _ in range(2):
         assert open_data("../data/raw", create=True) == RAW
     assert (project / "data/raw").is_dir()
-    assert open_data(None, create=True) == SAMPLE
+    assert open_data(None, create=True) == RAW
+    assert open_data(None) == SAMPLE

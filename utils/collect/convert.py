@@ -25,7 +25,7 @@ def find_broken_images(files: Iterable[str | Path]) -> pd.DataFrame:
         A table ``file`` (as given), ``problem``.
     """
     files = list(files)
-    problems = _run_all(read_image, [(file,) for file in files], "checking")
+    problems = _run_all(read_image, [(file,) for file in files], "checking files")
     table = pd.DataFrame({"file": [str(file) for file in files], "problem": problems}, dtype="str")
     return table[table.problem != ""].reset_index(drop=True)
 
@@ -72,7 +72,7 @@ def convert_images(
     table = {
         "file": [file.as_posix() for file in files],
         "output": [output.as_posix() for output in outputs],
-        "problem": _run_all(_convert_image, jobs, "converting"),
+        "problem": _run_all(_convert_image, jobs, "converting files"),
     }
     return pd.DataFrame(table, dtype="str")
 
@@ -176,4 +176,5 @@ def _run_all(function: Callable, jobs: list[tuple], description: str) -> list[st
     # Threads are enough: OpenCV releases the interpreter lock while it works.
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         problems = executor.map(run, jobs)
-        return list(tqdm(problems, total=len(jobs), desc=description, unit="image"))
+        bar = tqdm(problems, total=len(jobs), desc=description, unit="image", leave=False)
+        return list(bar)

@@ -87,7 +87,10 @@ def crawl_images(
     }
     session.stopped.clear()
     problems = []
-    with hold_folder(folder), tqdm(total=0, desc="crawling", unit="image") as bar:
+    with (
+        hold_folder(folder),
+        tqdm(total=0, desc=f"crawling {language}", unit="image", leave=False) as bar,
+    ):
         crawl_folder = CrawlFolder(folder)
         images_before = len(read_sources(folder))
         missing = {

@@ -88,7 +88,13 @@ def extract_faces(
     waiting = [name for name in names if name not in done]
     count = {"faces": 0, "without faces": 0, "problems": 0}
     done_before = len(done.intersection(names))
-    with tqdm(total=len(names), initial=done_before, desc="extracting faces", unit="image") as bar:
+    with tqdm(
+        total=len(names),
+        initial=done_before,
+        desc="extracting faces",
+        unit="image",
+        leave=False,
+    ) as bar:
         for faces, row in _run_ahead(search, waiting):
             append_rows(folder / FACES, faces, FACE_COLUMNS)
             # Last, because a photograph with this row counts as done.

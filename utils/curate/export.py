@@ -59,7 +59,8 @@ def export_faces(
     table = _name_crops(table)
     folder.mkdir(parents=True, exist_ok=True)
     _record_crops(table, folder)
-    for file, rows in tqdm(table.groupby("file", sort=False), desc="exporting faces", unit="image"):
+    rows_of_file = table.groupby("file", sort=False)
+    for file, rows in tqdm(rows_of_file, desc="exporting faces", unit="image", leave=False):
         try:
             _write_faces(rows, root, folder)
         except ImageError as error:

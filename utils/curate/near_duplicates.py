@@ -82,8 +82,14 @@ def hash_images(files: Sequence[str | Path]) -> np.ndarray:
     """
     # Threads are enough: OpenCV releases Python's global lock while it decodes and resizes.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        progress = tqdm(pool.map(_hash_file, files), total=len(files), desc="hashing", unit="image")
-        hashes = list(progress)
+        bar = tqdm(
+            pool.map(_hash_file, files),
+            total=len(files),
+            desc="comparing photographs",
+            unit="image",
+            leave=False,
+        )
+        hashes = list(bar)
     return np.array(hashes, dtype=np.uint64).reshape(-1, 4, 4)
 
 

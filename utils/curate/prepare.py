@@ -14,7 +14,7 @@ import pandas as pd
 from utils.annotate import JOURNAL_NAME, read_hand_folder
 from utils.boxes import sample_background
 from utils.classes import LabelError, to_class_name
-from utils.collect import REBUILT_LABELS, SOURCES, find_broken_images, read_sources
+from utils.collect import REBUILT_LABELS, SOURCES, find_broken_images
 from utils.curate.near_duplicates import (
     find_near_duplicates,
     group_near_duplicates,
@@ -102,10 +102,6 @@ def _read_crawl_folder(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataF
     else:
         table = pd.concat([table, rebuilt])
         table = table.drop_duplicates(["file", *BOX_COLUMNS], ignore_index=True)
-    if table.empty and problems.empty:
-        count = len(read_sources(folder))
-        problem = f"{folder} holds {count} photographs, and none of them is labelled yet."
-        problems.loc[0] = [folder.name, problem]
     return table, problems
 
 

@@ -35,8 +35,8 @@ def open_data(folder: str | Path | None = None, create: bool = False) -> DataSou
 
     Args:
         folder: the data root. None means ``data/raw`` if it holds photographs, else the sample.
-        create: make a missing folder instead of raising, and accept an empty one. Notebook 01
-            fills it.
+        create: make a missing folder instead of raising, and accept an empty one; None then means
+            ``data/raw`` in any case. Notebook 01 fills it.
 
     Returns:
         The source. Its paths are relative to the current folder, unless ``folder`` is absolute.
@@ -45,7 +45,7 @@ def open_data(folder: str | Path | None = None, create: bool = False) -> DataSou
         LabelError: the folder is missing or holds no photographs.
     """
     if folder is None:
-        root = _relative(RAW_DIR if _count_images(RAW_DIR) else SAMPLE_DIR)
+        root = _relative(RAW_DIR if create or _count_images(RAW_DIR) else SAMPLE_DIR)
     else:
         root = Path(folder)
     is_sample = root.resolve() == SAMPLE_DIR.resolve()
