@@ -154,6 +154,9 @@ def test_labels_have_the_colour_and_the_name_of_their_class_and_no_percentage(mo
     assert is_color(canvas, CLASS_COLORS["mask_worn_incorrectly"])[249, 20:100].all()
     assert is_color(canvas, FACE_COLOR)[249, 220:300].all()
     np.testing.assert_array_equal(draw_labels(image, np.zeros((0, 4)), []), image)
+    written.clear()
+    draw_labels(image, boxes, ["mask_worn_incorrectly", "face"], captions=False)
+    assert written == []
 
 
 def test_no_caption_in_a_crowd_covers_a_face_or_another_caption():

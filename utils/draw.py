@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.boxes import Detections, as_boxes, box_area, box_iou, clip_boxes
 from utils.classes import CLASS_COLORS, CLASS_NAMES, decide
@@ -81,7 +82,9 @@ def draw_detections(
     return _draw_faces(image, detections.xyxy, names, texts, most_confident_first)
 
 
-def draw_labels(image: np.ndarray, xyxy: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+def draw_labels(
+    image: np.ndarray, xyxy: ArrayLike, class_names: Sequence[str], captions: bool = True
+) -> np.ndarray:
     """Draw a box in the colour of its class and the class, without a percentage, for each label.
 
     Args:
@@ -89,11 +92,13 @@ def draw_labels(image: np.ndarray, xyxy: np.ndarray, class_names: Sequence[str])
         xyxy: (N, 4) labelled boxes.
         class_names: N names. One that is no class, such as "face", has the colour of faces that are
             not classified.
+        captions: whether to write the classes. Without them, colours alone tell the class, and
+            nothing covers a small image.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    texts = [[name] for name in class_names]
+    texts = [[name] if captions else [] for name in class_names]
     largest_first = np.argsort(-box_area(xyxy), kind="stable")
     return _draw_faces(image, as_boxes(xyxy), class_names, texts, largest_first)
 

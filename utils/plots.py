@@ -21,6 +21,7 @@ CAPTION_STYLE = {"fontsize": 10, "y": 0, "pad": -4, "va": "top"}
 CAPTION_LINE = 0.19  # inches, the height of one line of a caption
 CAPTION_CHARACTERS = 12  # of a caption on one inch
 ROW_GAP = 0.12  # inches between two rows of a gallery
+COLUMN_GAP = 0.05  # inches between two images of a named row
 MAX_ASPECT = 1.3  # height to width: a higher image does not make its row higher
 EMPTY_ASPECT = 0.2  # height to width of a row without images
 BAR_WIDTH = 0.45  # inches for each bar with a number on it
@@ -85,28 +86,28 @@ def plot_rows(rows: Mapping[str, Sequence[np.ndarray]], side: float = 1.4) -> Ax
         The Axes of the first image.
     """
     filled = {name: list(images) for name, images in rows.items() if len(images)}
-    heights = [
-        side * _row_aspect(images) + CAPTION_LINE + ROW_GAP for images in filled.values()
-    ] or [side * EMPTY_ASPECT]
     columns = max((len(images) for images in filled.values()), default=1)
+    row_heights = [side * _row_aspect(images) for images in filled.values()] or [side]
+    above = CAPTION_LINE + ROW_GAP  # inches, for the name
+    width = columns * side
+    height = sum(row_heights) + above * len(row_heights)
     figure, grid = plt.subplots(
-        nrows=len(heights),
-        ncols=columns,
-        figsize=(columns * side, sum(heights)),
-        height_ratios=heights,
-        squeeze=False,
+        nrows=len(row_heights), ncols=columns, figsize=(width, height), squeeze=False
     )
     for ax in grid.flat:
         ax.set_axis_off()
-    for axes, (name, images) in zip(grid, filled.items(), strict=False):
-        heading = axes[0].set_title(name, loc="left", fontsize=CAPTION_STYLE["fontsize"])
-        heading.set_in_layout(False)  # it may be wider than the first image
-        for ax, image in zip(axes, images, strict=False):
+    top = height  # inches from the bottom of the figure
+    for axes, row_height, (name, images) in zip(grid, row_heights, filled.items(), strict=False):
+        top -= above
+        axes[0].set_title(name, loc="left", fontsize=CAPTION_STYLE["fontsize"], pad=4)
+        for column, (ax, image) in enumerate(zip(axes, images, strict=False)):
             ax.imshow(image)
             ax.set_anchor("NW")
-    if filled:
-        figure.tight_layout(pad=0.4, h_pad=0.4 + CAPTION_LINE * 72 / plt.rcParams["font.size"])
-        figure.subplots_adjust(top=1 - (CAPTION_LINE + ROW_GAP) / sum(heights))
+            left = column * side
+            bottom = top - row_height
+            cell = (left, bottom, side - COLUMN_GAP, row_height - COLUMN_GAP)
+            ax.set_position(np.array(cell) / (width, height, width, height))
+        top -= row_height
     return grid[0, 0]
 
 
