@@ -247,6 +247,7 @@ KEEP_STREAMS = """() => {
 LIST_STATES = "() => window.streams.map((stream) => stream.getTracks()[0].readyState)"
 
 
+@pytest.mark.browser
 def test_the_camera_starts_again_and_is_released_on_stop_and_when_the_cell_is_run_again(
     camera, tmp_path
 ):
