@@ -75,6 +75,7 @@ def photos(tmp_path_factory):
     return sorted((root / "scenes" / "images").iterdir())
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_data_set_that_someone_else_rebuilds(photos, tmp_path):
     raw = tmp_path / "data/raw"
     crawl = raw / "bing"

@@ -73,22 +73,25 @@ def check_files(folder: Path) -> None:
     assert (len(people), intervals.people.tolist()) == (4, [4])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without a signal")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_signal_leaves_complete_files(film, tmp_path, name):
-    process = subprocess.Popen(
+    # In the background of a shell, SIGINT is ignored, and children would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
         [sys.executable, *list_arguments(film), "--no-show"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
-        wait_for_records(tmp_path, more_than=20)
-        process.send_signal(getattr(signal, name))
-        out, err = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            wait_for_records(tmp_path, more_than=20)
+            process.send_signal(getattr(signal, name))
+            out, err = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
     assert (process.returncode, "Traceback" in err) == (1, False)
     assert out.rstrip().endswith("stopped before the end.")
     check_files(tmp_path)

@@ -402,6 +402,7 @@ def wait_for_images(bing: FakeBing, process: subprocess.Popen, number: int) -> N
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 def test_killed_crawl_continues_without_losses_or_duplicates(tmp_path):
     rng = random.Random(0)
     results = {"p": [f"ok/{number}.jpg" for number in range(40)] + ["404/1.jpg", "truncated/2.jpg"]}

@@ -361,6 +361,7 @@ def paste_face(
     return image, box * scale + np.tile(corner, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corner", [(3400, 2200), (500, 250), (0, 0)])
 def test_a_face_of_16_pixels_is_found_in_an_image_of_4000(corner):
     image, box = paste_face((4000, 2600), 16, corner)

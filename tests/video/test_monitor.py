@@ -28,6 +28,7 @@ def test_frame_without_faces():
     assert monitor.counter.counts == dict.fromkeys(MASK_CLASSES, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILMS)
 def test_shipped_models_track_and_label_people_correctly(name):
     """At half the frames, as on a slow machine; ``tests/bench_video.py`` measures all frames."""

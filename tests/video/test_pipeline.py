@@ -116,6 +116,7 @@ def test_touching_faces_are_classified_in_every_frame(fake_classifier, classifie
     assert classified == [2] * (SETTLED + 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["one takes the mask off", "two cross, one puts a mask on", "three cross"]
 )
