@@ -356,8 +356,8 @@ def test_crawl_prints_only_its_progress_bar(tmp_path, capfd):
     bar = [line for line in err.replace("\r", "\n").splitlines() if line.strip()]
     assert out == ""
     assert bar
-    assert all(line.startswith("crawling:") for line in bar)
-    assert bar[-1].startswith("crawling: 100%")
+    assert all(line.startswith("crawling en-US:") for line in bar)
+    assert bar[-1].startswith("crawling en-US: 100%")
     assert "4/4" in bar[-1]
     assert f"saved=4, refused={len(MISBEHAVING)}, known=0" in bar[-1]
     assert logging.getLogger().handlers == handlers
