@@ -64,7 +64,8 @@ test: system $(VENV)/.everything ## Pass every test and run every notebook small
 	@$(RUN)python -m pytest
 
 quick: $(VENV)/.everything ## Pass the tests that need no training, browser, window or notebook
-	@$(RUN)python -m pytest tests -m "not (training or browser or display or shared or slow)"
+	@$(RUN)python -m pytest tests --numprocesses auto --dist loadfile \
+		-m "not (training or browser or display or shared or slow)"
 
 system: ## Install what the tests need from the system: Chromium, Xvfb, xdotool, libraries
 	@bash tests/setup_system.sh

@@ -16,6 +16,7 @@ def test_importing_the_package_loads_no_training_library():
     assert done.stdout.decode().strip() == "[]"
 
 
+@pytest.mark.training
 def test_tensorflow_logs_nothing_as_it_starts():
     program = "from utils import train; train.build_classifier(32, weights=None)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
