@@ -13,10 +13,10 @@ from tests.fake_bing import ERROR_PAGE, PAGES, format_page
 from utils.collect.bing import BING
 from utils.collect.recording import ANSWERS, COLUMNS, SEARCH_PATH
 
-# The labels that two invented annotators gave to the people in the recorded images.
+# The labels that two invented annotators, ann and ben, gave to the people in the recorded images.
 LABELS = "two_annotators.csv"
-OVERLOOKED_EVERY = 9  # the second of them gave each ninth face no label
-DISPUTED_EVERY = 5  # and each fifth another one
+OVERLOOKED_EVERY = 9  # ben gave each ninth face no label
+DISPUTED_EVERY = 5  # and each fifth another one than ann
 OTHER_CLASS = {
     "with_mask": "mask_worn_incorrectly",
     "mask_worn_incorrectly": "with_mask",
@@ -95,17 +95,17 @@ class Recording:
     def write_labels(self) -> None:
         """Write ``two_annotators.csv``: address, box, and who gave the face which class.
 
-        The second annotator overlooks some faces, and disagrees with the first about others.
+        ben overlooks some faces, and disagrees with ann about others.
         """
         lines = ["url,x_min,y_min,x_max,y_max,class_name,labeller"]
         for number, (url, box, class_name) in enumerate(self._faces):
             place = f"{url},{','.join(str(round(side)) for side in box)}"
-            lines.append(f"{place},{class_name},first")
+            lines.append(f"{place},{class_name},ann")
             if number % OVERLOOKED_EVERY == 0:
                 continue
             is_disputed = number % DISPUTED_EVERY == 0
-            second_name = OTHER_CLASS[class_name] if is_disputed else class_name
-            lines.append(f"{place},{second_name},second")
+            other_name = OTHER_CLASS[class_name] if is_disputed else class_name
+            lines.append(f"{place},{other_name},ben")
         text = "\n".join(lines) + "\n"
         (self.folder / LABELS).write_text(text, encoding="utf-8", newline="\n")
 
