@@ -83,7 +83,8 @@ def decode_faces(
         detector's own; its column ``no_face`` is 0.
     """
     factor, offset = calibration
-    confidence = 1 / (1 + np.exp(-(factor * output[:, 3] + offset)))
+    with np.errstate(over="ignore"):  # of a logit far below 0; the confidence is then 0
+        confidence = 1 / (1 + np.exp(-(factor * output[:, 3] + offset)))
     chosen = np.flatnonzero(confidence >= min_confidence)
     chosen = chosen[np.argsort(-confidence[chosen], kind="stable")[:MAX_FACES]]
 
