@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -54,10 +55,18 @@ def find_missing(item: pytest.Item) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose programs or photographs are missing. Pytest sums up the reasons last."""
+    """Skip a test whose programs or photographs are missing."""
     missing = find_missing(item)
     if missing:
         pytest.skip(missing)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end of a run how many tests were skipped and why, one line per reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
 
 
 def draw_blocks(
