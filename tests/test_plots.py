@@ -147,3 +147,12 @@ def test_shares_are_stacked_and_people_are_counted():
     assert [bar.get_width() for bar in ax.containers[0]] == [10, 10, 5]
     assert [text.get_text() for text in ax.texts] == ["4", "0", "1"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(MASK_CLASSES)
+
+
+def test_a_figure_of_one_or_more_axes_is_saved_and_stays_open(tmp_path):
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]})
+    axes = plots.plot_history(history)
+    plots.save_figure(axes, tmp_path / "several.png")
+    plots.save_figure(axes[0], tmp_path / "one.png")
+    assert (tmp_path / "several.png").read_bytes() == (tmp_path / "one.png").read_bytes()
+    assert plt.get_fignums()

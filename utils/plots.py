@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -115,6 +116,14 @@ def _row_aspect(images: Sequence[np.ndarray]) -> float:
     """Return the height of a row as a share of the width of its cells."""
     aspects = [image.shape[0] / image.shape[1] for image in images]
     return min(max(aspects, default=EMPTY_ASPECT), MAX_ASPECT)
+
+
+def save_figure(axes: Axes | np.ndarray, path: str | Path) -> None:
+    """Write the figure of one or more Axes as an image file; it stays open."""
+    first = axes if isinstance(axes, Axes) else axes.flat[0]
+    figure = first.get_figure(root=True)
+    assert figure is not None  # an Axes that is still drawn on one
+    figure.savefig(path, bbox_inches="tight")
 
 
 def to_png(ax: Axes) -> bytes:
@@ -288,7 +297,7 @@ def plot_reliability(tables: dict[str, pd.DataFrame]) -> Axes:
         xlim=limits,
         ylim=limits,
     )
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left")
     sns.despine(ax=ax)
     return ax
 
@@ -359,7 +368,7 @@ def plot_intervals(table: pd.DataFrame, value: str = "accuracy", hue: str | None
     ax.set_yticks(range(len(slices)), [f"{name} (n={counts[name]})" for name in slices])
     ax.set(xlabel=f"{value}, 95 % interval", ylim=(len(slices) - 0.5, -0.5))
     if hue is not None:
-        ax.legend(fontsize=8)
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(kinds), frameon=False)
     sns.despine(ax=ax)
     return ax
 
@@ -373,9 +382,12 @@ def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
     """
     _, ax = plt.subplots(figsize=(6, 3.4))
     sns.lineplot(table, x="threshold", y="faces_lost", label="faces dropped", ax=ax)
-    sns.lineplot(table, x="threshold", y="mistakes_kept", label="background kept", ax=ax)
+    sns.lineplot(
+        table, x="threshold", y="mistakes_kept", label="background kept", linestyle="--", ax=ax
+    )
     ax.axvline(chosen, color="0.4", linestyle=":", label=f"chosen: {chosen:.2f}")
-    ax.set(xlabel="threshold on the probability of no_face", ylabel="share")
+    top = max(0.1, ax.get_ylim()[1])  # lines at 0 need an axis too
+    ax.set(xlabel="threshold on the probability of no_face", ylabel="share", ylim=(-0.01, top))
     ax.legend()
     sns.despine(ax=ax)
     return ax
@@ -394,7 +406,8 @@ def plot_heat(
     Returns:
         The Axes of the first image.
     """
-    figure, axes = plt.subplots(2, len(images), figsize=(1.7 * len(images), 3.9), squeeze=False)
+    side = 1.7  # inches, of each face
+    figure, axes = plt.subplots(2, len(images), figsize=(side * len(images), 4.1), squeeze=False)
     for column, (image, heat, caption) in enumerate(zip(images, heats, captions, strict=True)):
         height, width = image.shape[:2]
         extent = (0, width, height, 0)
@@ -403,7 +416,7 @@ def plot_heat(
         above.imshow(image)
         below.imshow(image, extent=extent)
         below.imshow(heat, cmap="inferno", alpha=0.55, extent=extent, interpolation="bilinear")
-        below.set_title(caption, **CAPTION_STYLE)
+        below.set_title(_wrap(caption, round(CAPTION_CHARACTERS * side)), **CAPTION_STYLE)
     for ax in axes.flat:
         ax.set_axis_off()
     figure.tight_layout(pad=0.4)

@@ -91,7 +91,7 @@ def build_classifier(
         keras.utils.set_random_seed(seed)
     pixels = keras.Input((input_size, input_size, 3), name="pixels")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
-    base = build_mobilenet(scaled, weights)
+    base = build_mobilenet(scaled, weights)  # Keras's, without its last layer
     features = keras.layers.GlobalAveragePooling2D(name="features")(base.output)
     # Both layers take a seed as they are made: another order would give other weights for the same
     # seed.

@@ -79,6 +79,10 @@ def make_batches(
     return examples.batch(batch_size).prefetch(4).with_options(without_autotune())
 
 
+# In a notebook, a longer text would leave no room for the bar itself.
+BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+
+
 class TrainingStopped(KeyboardInterrupt):
     """An interrupted training. Jupyter shows its message alone, without a traceback."""
 
@@ -119,7 +123,7 @@ class StepBar(keras.callbacks.Callback):
 
     def __enter__(self) -> StepBar:
         total = self._epochs * self._steps_per_epoch
-        self.bar = tqdm(total=total, unit="step", leave=False)
+        self.bar = tqdm(total=total, leave=False, bar_format=BAR_FORMAT)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -131,14 +135,16 @@ class StepBar(keras.callbacks.Callback):
         # A notebook would break the line at ordinary spaces.
         self.bar.set_description(description.replace(" ", "\N{NO-BREAK SPACE}"), refresh=False)
         done = epoch * self._steps_per_epoch
-        if self.bar.n == 0:
-            self.bar.initial = done  # the speed is that of the steps of this run
+        if self.bar.n == 0:  # the time that is left follows from the steps of this run
+            self.bar.initial = done
+            self.bar.last_print_n = done
         self.bar.n = done
         self.bar.refresh()
 
     def show_figures(self, figures: Mapping[str, float]) -> None:
-        """Write figures of the last epoch beside the bar."""
-        self.bar.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
+        """Write the last of an epoch's figures beside the bar, which has room for one."""
+        last = list(figures.items())[-1:]
+        self.bar.set_postfix({key: f"{value:.3f}" for key, value in last})
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Move by one step."""
