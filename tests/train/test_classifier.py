@@ -166,6 +166,7 @@ def test_without_imagenet_weights_the_start_is_a_trained_classifier(monkeypatch,
     monkeypatch.setattr(keras.applications, "MobileNetV2", refuse)
     assert choose_start("model/mask_classifier.keras") == "model/mask_classifier.keras"
     (line,) = capsys.readouterr().out.splitlines()
+    assert "(URL fetch failure)" in line
     assert "mask_classifier.keras" in line
 
 

@@ -63,7 +63,7 @@ def choose_start(shipped: str | Path) -> str | Path:
     try:
         build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
     except Exception as error:  # Keras raises no narrower type
-        reason = str(error).split(":")[0]
+        reason = str(error).split(" on http")[0]
         print(f"No ImageNet weights ({reason}): starting from {Path(shipped).name} instead.")
         return shipped
     return "imagenet"
