@@ -202,7 +202,7 @@ def test_the_least_probable_label_comes_first():
 @pytest.mark.parametrize("shape", list(product([1, 3], [3, 4]))[:3], ids=str)
 def test_probabilities_of_the_wrong_shape_are_refused(shape):
     table = make_label_table([{"file": f"{n}.jpg", "class_name": YES} for n in range(3)])
-    with pytest.raises(ValueError, match="a row a face"):
+    with pytest.raises(ValueError, match="one row per face"):
         rank_by_model_disagreement(table, np.zeros(shape))
 
 

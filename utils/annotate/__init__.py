@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         find_disputes,
         rank_by_model_disagreement,
     )
+    from utils.annotate.hand_labels import read_hand_folder, to_label_table
     from utils.annotate.journal import (
         JOURNAL_COLUMNS,
         JOURNAL_NAME,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     )
     from utils.annotate.labelimg import label_in_labelimg
     from utils.annotate.regions import label_missed_faces
-    from utils.annotate.session import LabelSession, read_hand_folder, to_label_table
+    from utils.annotate.session import LabelSession
     from utils.annotate.widgets import ContactSheet, LabelWidget, read_face_with_context
 
 __all__ = [
@@ -60,10 +61,10 @@ _MODULE_OF_NAME = {
     "label_missed_faces": "regions",
     "rank_by_model_disagreement": "agreement",
     "read_face_with_context": "widgets",
-    "read_hand_folder": "session",
+    "read_hand_folder": "hand_labels",
     "read_hand_labels": "journal",
     "record_label": "journal",
-    "to_label_table": "session",
+    "to_label_table": "hand_labels",
 }
 
 

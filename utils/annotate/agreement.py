@@ -65,8 +65,8 @@ def _compute_kappa(first: np.ndarray, second: np.ndarray) -> tuple[float, float,
     size = len(CLASS_NAMES)
     n = len(first)
     shares = np.bincount(first * size + second, minlength=size**2) / n
-    # Drawing faces with replacement is drawing from the pairs of labels by their shares, which
-    # takes one call for all rounds. Each round gives a confusion matrix.
+    # Drawing N faces with replacement is the same as drawing a confusion matrix from a multinomial
+    # distribution with the observed shares. One call draws all rounds.
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     matrices = rng.multinomial(n, shares, BOOTSTRAP_ROUNDS).reshape(-1, size, size) / n
     observed = matrices.trace(axis1=1, axis2=2)
@@ -161,7 +161,9 @@ def rank_by_model_disagreement(table: pd.DataFrame, y_prob: np.ndarray) -> pd.Da
     y_prob = np.asarray(y_prob, float)
     shape = (len(table), len(CLASS_NAMES))
     if y_prob.shape != shape:
-        raise ValueError(f"y_prob has the shape {y_prob.shape}, but needs {shape}: a row a face.")
+        raise ValueError(
+            f"y_prob has the shape {y_prob.shape}, but needs {shape}: one row per face."
+        )
     class_ids = {}
     for row in table.drop_duplicates("class_name").itertuples():
         class_name = to_class_name(str(row.class_name), row.file)

@@ -5,12 +5,14 @@ The columns of a *journal* (``hand_labels.csv``), whose rows are in the order of
 - ``file``: the image, as a POSIX path relative to the data root.
 - ``x_min, y_min, x_max, y_max``: the face's box in pixels; empty if the whole image is the face.
 - ``class_name``: empty if the face was skipped or its label was removed.
-- ``labeller``: the annotator's name.
-- ``way``: how the decision was made, one of ``METHODS``.
+- ``labeller``: the annotator's name. The code says ``annotator``; the column keeps its name, so
+  that older journals stay valid.
+- ``way``: how the decision was made, one of ``METHODS``. The code says ``method``.
 - ``labelled_at``: the time in UTC, ISO 8601.
 
-The last row for a face and an annotator is in effect. An ``undo`` row cancels the decision before
-it and repeats the class that is in effect again. Rows are never changed or deleted.
+The last row for a face and an annotator is in effect. An ``undo`` row cancels the row before it for
+the same face and annotator, and holds the class that applies again. Rows are never changed or
+deleted.
 """
 
 from __future__ import annotations
@@ -47,6 +49,13 @@ class JournalEntry(NamedTuple):
     annotator: str
     method: str
     labelled_at: str
+
+
+class NumberedEntry(NamedTuple):
+    """A row of the journal and its number, from 0."""
+
+    row: int
+    entry: JournalEntry
 
 
 def normalize_box(values: Iterable[Any]) -> Box:
@@ -183,21 +192,21 @@ def record_label(
 
 def group_active_entries(
     entries: Iterable[JournalEntry],
-) -> dict[FaceKey, list[tuple[int, JournalEntry]]]:
+) -> dict[FaceKey, list[NumberedEntry]]:
     """Group entries by face and annotator, without those that were undone.
 
     Args:
         entries: a journal's entries, in order.
 
     Returns:
-        By (file, box, annotator), a list of (row number, entry). The last entry of a list is in
-        effect. A list is empty if all decisions on the face were undone.
+        By (file, box, annotator), the entries in order. The last entry of a list is in effect. A
+        list is empty if all decisions on the face were undone.
     """
-    groups: dict[FaceKey, list[tuple[int, JournalEntry]]] = {}
-    for number, entry in enumerate(entries):
+    groups: dict[FaceKey, list[NumberedEntry]] = {}
+    for row, entry in enumerate(entries):
         group = groups.setdefault((entry.file, entry.box, entry.annotator), [])
         if entry.method != "undo":
-            group.append((number, entry))
+            group.append(NumberedEntry(row, entry))
         elif group:
             group.pop()
     return groups
@@ -216,7 +225,8 @@ def read_hand_labels(path: str | Path) -> pd.DataFrame:
         LabelError: the file cannot be read, is not a journal, or has an invalid row.
     """
     groups = group_active_entries(read_journal(path))
-    current = sorted(group[-1] for group in groups.values() if group)
+    current = [group[-1] for group in groups.values() if group]
+    current.sort(key=lambda numbered: numbered.row)
     rows = []
     for _, entry in current:
         if entry.class_name:

@@ -200,7 +200,8 @@ def write_annotations(table: pd.DataFrame, root: str | Path) -> int:
             tqdm.write(str(error))
             continue
         boxes = clip_boxes(rows[BOX_COLUMNS], (width, height))
-        clipped = rows.assign(**dict(zip(BOX_COLUMNS, boxes.T, strict=True)))
+        clipped = rows.copy()
+        clipped[BOX_COLUMNS] = boxes
         # Written to a temporary file first: a file without a digest would count as a person's.
         part = path.with_suffix(".part")
         write_voc(part, Path(file).name, (width, height), clipped)
@@ -230,6 +231,25 @@ def _read_latest_entries(journal: str | Path, annotator: str) -> dict[str, dict[
         if entry.annotator == annotator and entry.box:
             latest.setdefault(entry.file, {})[entry.box] = entry
     return latest
+
+
+def _list_boxes(table: pd.DataFrame, file: str) -> list[Box]:
+    """Return the boxes of a file in a table."""
+    boxes = [normalize_box(values) for values in table[table.file == file][BOX_COLUMNS].to_numpy()]
+    return [box for box in boxes if box]
+
+
+def _is_new_decision(entry: JournalEntry | None, class_name: str, saved_at: str) -> bool:
+    """Return whether a saved label says something that the journal does not say yet.
+
+    Args:
+        entry: the annotator's last entry for the face, if there is one.
+        class_name: the saved class; empty if the label was removed.
+        saved_at: when it was saved, in the journal's form.
+    """
+    if entry is None:
+        return class_name != ""
+    return entry.class_name != class_name and entry.labelled_at <= saved_at
 
 
 def record_annotations(
@@ -279,10 +299,7 @@ def record_annotations(
         entries = latest.get(file, {})
         boxes = list(entries)
         if known is not None:
-            for values in known[known.file == file][BOX_COLUMNS].to_numpy():
-                box = normalize_box(values)
-                if box:
-                    boxes.append(box)
+            boxes.extend(_list_boxes(known, file))
 
         # An empty class removes the label of a box that is no longer in the file.
         class_of_box = {_restore_box(box, boxes, resolution_wh): name for name, box in saved}
@@ -293,12 +310,7 @@ def record_annotations(
         modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         saved_at = modified.isoformat(timespec="seconds")
         for box, class_name in class_of_box.items():
-            entry = entries.get(box)
-            if entry is None and class_name == "":
-                continue
-            if entry is not None and entry.class_name == class_name:
-                continue
-            if entry is not None and entry.labelled_at > saved_at:
+            if not _is_new_decision(entries.get(box), class_name, saved_at):
                 continue
             record_label(journal, file, box, class_name, annotator=annotator, method=METHOD)
             rows.append((file, *box, class_name, METHOD))

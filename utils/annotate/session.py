@@ -1,4 +1,4 @@
-"""A labelling session: the order of the faces, undo and resume; and label tables from a journal.
+"""A labelling session: the order of the faces, undo and resume.
 
 The session knows nothing of how faces are shown; ``widgets.LabelWidget`` does that.
 """
@@ -12,17 +12,15 @@ import numpy as np
 import pandas as pd
 
 from utils.annotate.journal import (
-    JOURNAL_NAME,
-    Box,
     JournalEntry,
+    NumberedEntry,
     group_active_entries,
     normalize_box,
-    read_hand_labels,
     read_journal,
     record_label,
 )
-from utils.classes import CLASS_NAMES, LabelError
-from utils.labels import BOX_COLUMNS, make_label_table
+from utils.classes import CLASS_NAMES
+from utils.labels import BOX_COLUMNS
 
 ORDERS = ("hardest", "given")
 
@@ -84,25 +82,29 @@ class LabelSession:
         table = self.faces[["file", *BOX_COLUMNS]]
         self._keys = [(file, normalize_box(box)) for file, *box in table.itertuples(index=False)]
         groups = group_active_entries(read_journal(self.path))
-        numbered = [groups.get((file, box, self.annotator), []) for file, box in self._keys]
+        entries_of_face = [groups.get((file, box, self.annotator), []) for file, box in self._keys]
         # By position, the entries in effect and those they replaced, oldest first.
-        self._entries = [[entry for _, entry in group] for group in numbered]
-        self._history = self._find_undoable(numbered)
+        self._entries = [[numbered.entry for numbered in group] for group in entries_of_face]
+        self._history = self._find_undoable(entries_of_face)
         self.queue = self._make_queue(order)
 
-    def _find_undoable(self, numbered: list[list[tuple[int, JournalEntry]]]) -> list[int]:
-        """Return the positions of the decisions that undo can cancel, in order of the decisions.
+    def _find_undoable(self, entries_of_face: list[list[NumberedEntry]]) -> list[int]:
+        """Return the positions of the faces whose decisions undo can cancel, oldest decision first.
 
-        These are the latest decisions on a face that were made by this session's method. A
-        decision by another method is not undone from here, nor is any that came before it.
+        A decision can be undone if it and all later ones on its face were made by this session's
+        method. A face occurs once per such decision.
+
+        Args:
+            entries_of_face: by position, the entries of the journal, oldest first.
         """
-        made_here = []
-        for position, group in enumerate(numbered):
-            for number, entry in reversed(group):
-                if entry.method != self.method:
+        undoable = []  # (row of the journal, position)
+        for position, group in enumerate(entries_of_face):
+            for numbered in reversed(group):
+                if numbered.entry.method != self.method:
                     break
-                made_here.append((number, position))
-        return [position for _, position in sorted(made_here)]
+                undoable.append((numbered.row, position))
+        undoable.sort()
+        return [position for _, position in undoable]
 
     def _make_queue(self, order: str) -> list[int]:
         """Return the positions of the faces still to do, the next one first."""
@@ -130,6 +132,7 @@ class LabelSession:
         return last.class_name != ""
 
     def _record(self, position: int, class_name: str, method: str) -> JournalEntry:
+        """Append a decision on a face to the journal."""
         file, box = self._keys[position]
         return record_label(
             self.path,
@@ -229,92 +232,3 @@ class LabelSession:
             others = [other for other in self.queue if other != position]
             self.queue = [position, *others]
         return self.position
-
-
-def to_label_table(
-    hand_labels: pd.DataFrame, faces: pd.DataFrame | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the label table of one annotator, or of the majority of several.
-
-    Args:
-        hand_labels: from ``read_hand_labels``.
-        faces: the faces table: ``file``, ``source``, and optionally a box and ``kept``. An image
-            that is not in it gets its folder as the source. Labels of a face that is not kept do
-            not count.
-
-    Returns:
-        The label table; and the faces left out because no class has more than half of the votes:
-        ``file``, the box and ``labels`` (who gave which label).
-    """
-    source_of_file = {}
-    rejected = set()
-    if faces is not None:
-        source_of_file = dict(zip(faces.file, faces.source, strict=True))
-        rejected = _find_rejected(faces)
-    key = ["file", *BOX_COLUMNS]
-    rows = []
-    disputed = []
-    for values, labels in hand_labels.groupby(key, sort=False, dropna=False):
-        face = dict(zip(key, values, strict=True))
-        if (face["file"], normalize_box(values[1:])) in rejected:
-            continue
-        shares = labels.class_name.value_counts(normalize=True)
-        if shares.iloc[0] > 0.5:
-            file = face["file"]
-            face["source"] = source_of_file.get(file, Path(file).parent.name)
-            face["class_name"] = shares.index[0]
-            rows.append(face)
-        else:
-            votes = [f"{row.labeller}: {row.class_name}" for row in labels.itertuples()]
-            face["labels"] = ", ".join(votes)
-            disputed.append(face)
-    return make_label_table(rows), pd.DataFrame(disputed, columns=[*key, "labels"])
-
-
-def _find_rejected(faces: pd.DataFrame) -> set[tuple[str, Box]]:
-    """Return file and box of the faces that a person left out on the contact sheet."""
-    if "kept" not in faces:
-        return set()
-    rejected = faces[~faces.kept.astype(bool)]
-    boxes = rejected[BOX_COLUMNS].to_numpy(float)
-    return {(file, normalize_box(box)) for file, box in zip(rejected.file, boxes, strict=True)}
-
-
-def read_hand_folder(
-    folder: str | Path, root: str | Path | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the labels of a folder with a journal and, optionally, ``faces.csv`` for the sources.
-
-    Args:
-        folder: holds ``hand_labels.csv``. Without ``faces.csv``, its name is the source. Labels of
-            a face that is not kept in ``faces.csv`` do not count.
-        root: the data root that ``file`` is relative to; the folder itself by default.
-
-    Returns:
-        The label table; and a table of problems (``file``, ``problem``): faces on which annotators
-        disagree, and missing images.
-    """
-    folder = Path(folder)
-    root = folder if root is None else Path(root)
-    problems: list[dict[str, str]] = []
-    try:
-        hand_labels = read_hand_labels(folder / JOURNAL_NAME)
-    except LabelError as error:
-        problems.append({"file": JOURNAL_NAME, "problem": str(error)})
-        return make_label_table([]), pd.DataFrame(problems)
-
-    faces = None
-    if (folder / "faces.csv").is_file():
-        faces = pd.read_csv(folder / "faces.csv")
-    table, disputed = to_label_table(hand_labels, faces)
-    if faces is None:
-        table["source"] = folder.name
-
-    for row in disputed.itertuples():
-        problem = f"Its annotators disagree ({row.labels}): correct one of the labels."
-        problems.append({"file": row.file, "problem": problem})
-    missing = [file for file in table.file.unique() if not (root / file).is_file()]
-    for file in missing:
-        problems.append({"file": file, "problem": f"{root / file} has a label but is missing."})
-    found = table[~table.file.isin(missing)].reset_index(drop=True)
-    return found, pd.DataFrame(problems, columns=["file", "problem"])

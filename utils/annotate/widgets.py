@@ -7,6 +7,7 @@ answer corrects what the browser showed ahead of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -263,10 +264,11 @@ class ContactSheet(anywidget.AnyWidget):
 
     def _send_page(self, number: int) -> None:
         """Send the pictures of a page. A number outside the range means the nearest page."""
-        pages = max(1, -(-len(self.crops) // self.page_size))  # rounded up
+        pages = max(1, math.ceil(len(self.crops) / self.page_size))
         page = min(max(0, number), pages - 1)
         first = page * self.page_size
-        positions = list(range(len(self.crops)))[first : first + self.page_size]
+        last = min(first + self.page_size, len(self.crops))
+        positions = list(range(first, last))
         captions = []
         pictures = []
         for position in positions:
