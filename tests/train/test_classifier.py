@@ -9,14 +9,12 @@ from tests.small_data import make_small_data
 from utils.classes import CLASS_NAMES
 from utils.detect import classify_faces, load_classifier, to_input
 from utils.evaluate import apply_calibration
-from utils.labels import read_labels
+from utils.formats import read_labels
 from utils.train.classifier import (
     AVERAGED_EPOCHS,
-    FIRST_TRAINED_LAYER,
     add_calibration,
     average_weights,
     build_classifier,
-    choose_start,
     extract_features,
     fine_tune,
     grad_cam,
@@ -25,6 +23,7 @@ from utils.train.classifier import (
 )
 from utils.train.crops import load_crops, load_inference_faces, make_face_dataset, sample_weights
 from utils.train.export import export_classifier
+from utils.train.mobilenet import FIRST_TRAINED_LAYER, choose_start
 
 pytestmark = pytest.mark.training
 

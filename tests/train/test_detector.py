@@ -10,16 +10,15 @@ from utils.boxes import box_area, box_iou
 from utils.detect import FCOS, grid_points
 from utils.train.detector import (
     CLASS_WEIGHTS,
-    FIRST_TRAINED_LAYER,
     build_detector,
     compile_detector,
-    copy_weights,
     detection_loss,
     take_mean_weights,
     train_detector,
     unfreeze_detector,
 )
 from utils.train.export import export_detector
+from utils.train.mobilenet import FIRST_TRAINED_LAYER, copy_weights
 from utils.train.targets import encode_targets
 from utils.train.views import Photograph
 

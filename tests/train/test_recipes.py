@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from utils.labels import read_labels
+from utils.formats import read_labels
 from utils.train.loop import TrainingStopped
 from utils.train.recipes import build_classic, load_whole_images, train_classic
 

@@ -28,8 +28,6 @@ _EXPORTS = {
         "add_calibration",
         "average_weights",
         "build_classifier",
-        "build_mobilenet",
-        "choose_start",
         "compile_fine_tuning",
         "extract_features",
         "fine_tune",
@@ -47,7 +45,6 @@ _EXPORTS = {
     "detector": (
         "build_detector",
         "compile_detector",
-        "copy_weights",
         "detection_loss",
         "take_mean_weights",
         "train_detector",
@@ -69,6 +66,7 @@ _EXPORTS = {
         "train_epochs",
         "without_autotune",
     ),
+    "mobilenet": ("build_mobilenet", "choose_start", "copy_weights"),
     "pseudo_labels": ("align_boxes", "find_unlabelled", "measure_offset", "move_boxes"),
     "recipes": (
         "CLASSIC_INPUT_SIZE",

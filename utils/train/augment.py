@@ -1,6 +1,6 @@
 """Random changes to training images: colours, loss of detail, and the views of a face crop.
 
-Every function draws from the generator it is given, so the same state gives the same image.
+Every function draws from the generator that it is given: the same state gives the same image.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _warp(
 
 
 def _hide_part(view: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Paste another crop, shrunk, at a random place, as hats, hands and other heads hide faces."""
+    """Hide a random part of a view behind another, shrunk crop, as hats, hands or heads would."""
     size = len(view)
     width, height = rng.integers(size // 10, size // 3, 2)
     x = rng.integers(0, size - width)

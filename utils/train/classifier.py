@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,60 +12,14 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from utils.classes import CLASS_NAMES
-from utils.train.detector import copy_weights
-from utils.train.loop import train_epochs
+from utils.train.loop import train_epochs, warm_up_and_decay
+from utils.train.mobilenet import FIRST_TRAINED_LAYER, build_mobilenet, freeze_lower_blocks
 
-# The first layer that fine-tuning trains. The blocks below it detect edges and textures, which stay
-# as ImageNet's.
-FIRST_TRAINED_LAYER = "block_5_expand"
 # Epochs at the end whose weights are averaged: Izmailov et al., "Averaging Weights Leads to Wider
 # Optima", 2018.
 AVERAGED_EPOCHS = 6
 HEAD_LEARNING_RATE = 2e-3
 LABEL_SMOOTHING = 0.05  # about one label in a hundred is wrong
-
-
-def build_mobilenet(scaled: keras.KerasTensor, weights: str | Path | None) -> keras.Model:
-    """Build MobileNetV2 (Sandler et al., 2018) without its last layer, frozen.
-
-    Args:
-        scaled: (N, S, S, 3) RGB in -1 to 1.
-        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network; the path of a
-            trained classifier, such as ``model/mask_classifier.keras``, whose layers are copied; or
-            None for random weights.
-
-    Returns:
-        A model with the output (N, S / 32, S / 32, 1280).
-    """
-    with warnings.catch_warnings():
-        # The weights were trained at 224 pixels. They work at other sizes, which Keras warns about.
-        warnings.filterwarnings("ignore", message=".*input_shape.*")
-        base = keras.applications.MobileNetV2(
-            input_tensor=scaled,
-            include_top=False,
-            weights="imagenet" if weights == "imagenet" else None,
-        )
-    if weights not in ("imagenet", None):
-        copy_weights(keras.models.load_model(weights, compile=False), base)
-    base.trainable = False
-    return base
-
-
-def choose_start(shipped: str | Path) -> str | Path:
-    """Return "imagenet" if Keras can get these weights, else the path of a trained classifier.
-
-    The second case prints one line.
-
-    Args:
-        shipped: the trained classifier, such as ``model/mask_classifier.keras``.
-    """
-    try:
-        build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
-    except Exception as error:  # Keras raises no narrower type
-        reason = str(error).split(" on http")[0]
-        print(f"No ImageNet weights ({reason}): starting from {Path(shipped).name} instead.")
-        return shipped
-    return "imagenet"
 
 
 def build_classifier(
@@ -80,7 +33,7 @@ def build_classifier(
     Args:
         input_size: S; the model takes (N, S, S, 3) RGB in 0-255 and scales it itself.
         weights: of the base: "imagenet", the path of a trained classifier, or None for random
-            weights, see ``build_mobilenet``.
+            weights, see ``mobilenet.build_mobilenet``.
         dropout: share of the features that training drops before the last layer.
         seed: of the new layers' weights.
 
@@ -93,8 +46,7 @@ def build_classifier(
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
     base = build_mobilenet(scaled, weights)  # Keras's, without its last layer
     features = keras.layers.GlobalAveragePooling2D(name="features")(base.output)
-    # Both layers take a seed as they are made: another order would give other weights for the same
-    # seed.
+    # Each layer takes a seed when it is made, so the order of these lines determines the weights.
     logits_layer = keras.layers.Dense(len(CLASS_NAMES), name="logits")
     dropout_layer = keras.layers.Dropout(dropout, name="dropout")
     logits = logits_layer(dropout_layer(features))
@@ -104,15 +56,9 @@ def build_classifier(
 def unfreeze_classifier(model: keras.Model, first_layer: str = FIRST_TRAINED_LAYER) -> keras.Model:
     """Make the layers from ``first_layer`` on trainable, in place, and return the model.
 
-    Batch norms stay frozen, hence in inference mode: their statistics come from a million
-    photographs, and batches of 32 would replace them with worse ones.
+    Batch norms stay frozen, see ``mobilenet.freeze_lower_blocks``.
     """
-    is_upper = False
-    for layer in model.layers:
-        if layer.name == first_layer:
-            is_upper = True
-        is_batch_norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = is_upper and not is_batch_norm
+    freeze_lower_blocks(model, first_layer)
     return model
 
 
@@ -190,12 +136,7 @@ def compile_fine_tuning(
         learning_rate: the highest one, reached at the end of the warm-up.
         warmup_steps: length of the warm-up.
     """
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=1e-6,
-        decay_steps=max(1, steps - warmup_steps),
-        warmup_target=learning_rate,
-        warmup_steps=warmup_steps,
-    )
+    schedule = warm_up_and_decay(learning_rate, steps, warmup_steps)
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4),
         loss=keras.losses.CategoricalCrossentropy(

@@ -18,7 +18,8 @@ from utils.labels import BOX_COLUMNS
 from utils.train.augment import augment_face
 from utils.train.loop import make_batches
 
-# Padding of training crops, a share of the box's side: rotations and shifts then show real pixels.
+# Padding of training crops on each side, as a share of the box's side. It is more than inference's
+# PADDING, so that rotations and shifts show real pixels.
 CONTEXT = 0.5
 MAX_SIDE = 224  # pixels: larger crops are shrunk to it in memory
 
@@ -30,7 +31,8 @@ class FaceCrops:
     Attributes:
         images: N (H, W, 3) uint8 RGB, square where the face has a box.
         visible_share: (N,) the share of each side that inference sees; the rest is context for
-            augmentation.
+            augmentation. For a box of 100 pixels, the crop has 200 (``CONTEXT`` on each side), and
+            inference sees 140 (``PADDING`` on each side): the share is 0.7.
         class_id: (N,) int64.
     """
 

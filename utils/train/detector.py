@@ -7,7 +7,6 @@ there, its class and the distances to the four edges of its box (Tian et al., 20
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,8 @@ import tensorflow as tf
 from keras import layers
 
 from utils.classes import MASK_CLASSES
-from utils.train.loop import train_epochs
+from utils.train.loop import train_epochs, warm_up_and_decay
+from utils.train.mobilenet import build_mobilenet, freeze_lower_blocks
 from utils.train.targets import IS_FACE
 
 # The layer of MobileNetV2 whose maps feed the level of each stride.
@@ -27,7 +27,6 @@ BASE_OUTPUTS = {
     16: "block_13_expand_relu",
     32: "block_16_project_BN",
 }
-FIRST_TRAINED_LAYER = "block_5_expand"  # of the base, until unfreeze_detector
 # Few points are faces: the prior of RetinaNet (Lin et al., 2017, arXiv 1708.02002).
 INITIAL_FACE_LOGIT = -4.0
 INITIAL_DISTANCE = 1.0  # before softplus; about 1.3 strides
@@ -63,32 +62,14 @@ def build_detector(
     """
     pixels = keras.Input((None, None, 3), name="pixels")
     scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
-    with warnings.catch_warnings():
-        # The weights were trained at 224 pixels. They work at other sizes, which Keras warns about.
-        warnings.filterwarnings("ignore", message=".*input_shape.*")
-        base = keras.applications.MobileNetV2(
-            input_tensor=scaled, include_top=False, weights=weights
-        )
-    _freeze_lower_blocks(base)
+    base = build_mobilenet(scaled, weights)
+    freeze_lower_blocks(base)
     levels = _build_neck(base, strides, channels)
     outputs = [_build_head(levels[stride], stride) for stride in strides]
     output = outputs[0]
     if len(outputs) > 1:
         output = layers.Concatenate(axis=1, name="points")(outputs)
     return keras.Model(pixels, output, name="face_detector")
-
-
-def _freeze_lower_blocks(base: keras.Model) -> None:
-    """Freeze the base below ``FIRST_TRAINED_LAYER`` and all its batch norms.
-
-    The statistics of the batch norms come from a million photographs; batches of 16 would replace
-    them with worse ones.
-    """
-    is_upper = False
-    for layer in base.layers:
-        if layer.name == FIRST_TRAINED_LAYER:
-            is_upper = True
-        layer.trainable = is_upper and not isinstance(layer, layers.BatchNormalization)
 
 
 def _build_neck(
@@ -115,7 +96,11 @@ def _build_neck(
 
 
 def _build_head(maps: keras.KerasTensor, stride: int) -> keras.KerasTensor:
-    """Return a level's output, (B, P, 8), for its maps."""
+    """Return a level's output, (B, P, 8), for its maps.
+
+    The names of the layers are saved in trained models, and ``copy_weights`` matches layers by
+    name, so they must stay as they are.
+    """
     width = maps.shape[-1]
     maps = _separable_conv(maps, width, f"head{stride}a")
     maps = _separable_conv(maps, width, f"head{stride}b")
@@ -156,30 +141,6 @@ def unfreeze_detector(model: keras.Model) -> keras.Model:
         if not isinstance(layer, layers.BatchNormalization):
             layer.trainable = True
     return model
-
-
-def copy_weights(source: keras.Model, model: keras.Model) -> int:
-    """Copy weights to the layers that have the same name and shapes, in place.
-
-    A network with other levels starts this way from a trained one: what both have in common is
-    copied, and the rest stays as it is.
-
-    Args:
-        source: from ``build_detector``, trained.
-        model: from ``build_detector``.
-
-    Returns:
-        The number of layers that were copied.
-    """
-    trained = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
-    copied = 0
-    for layer in model.layers:
-        weights = trained.get(layer.name, [])
-        shapes = [array.shape for array in weights]
-        if weights and shapes == [variable.shape for variable in layer.weights]:
-            layer.set_weights(weights)
-            copied += 1
-    return copied
 
 
 @keras.saving.register_keras_serializable("face_mask")  # the name in saved .keras files
@@ -234,8 +195,9 @@ def detection_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 def _iou_and_giou(true: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return IoU and generalised IoU of boxes around one point, given as distances (..., 4).
 
-    GIoU = IoU - (hull - union) / hull. As both boxes hold the point, the smaller distance of each
-    edge bounds their intersection and the larger one their hull.
+    GIoU = IoU - (hull - union) / hull, where the hull is the smallest box around both. Both boxes
+    contain the point, so on each side the smaller distance bounds their intersection, and the
+    larger one their hull.
     """
 
     def area(distances: tf.Tensor) -> tf.Tensor:
@@ -272,12 +234,7 @@ def compile_detector(
             longer than some 20 steps, and makes each later step faster.
     """
     warmup_steps = min(warmup_steps, steps // 4)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=1e-6,
-        decay_steps=steps - warmup_steps,
-        warmup_target=learning_rate,
-        warmup_steps=warmup_steps,
-    )
+    schedule = warm_up_and_decay(learning_rate, steps, warmup_steps)
     optimizer = keras.optimizers.AdamW(
         schedule,
         weight_decay=1e-4,

@@ -14,9 +14,9 @@ import onnx
 
 from utils.classes import CLASS_NAMES
 
-# The first convolutions of MobileNetV2, by the beginnings of their layers' names. The sizes of
-# their channels differ so much that rounding them costs as much accuracy as rounding all the rest,
-# and they are few. Notebook 04 measures both.
+# The first convolutions of MobileNetV2, by the prefixes of their layers' names. They are few, but
+# the ranges of their channels differ so much that rounding them costs as much accuracy as rounding
+# all other layers. Notebook 04 measures both.
 FIRST_BLOCK = ("Conv1", "bn_Conv1", "expanded_conv")
 
 
@@ -59,7 +59,7 @@ def export_detector(
         model: from ``build_detector``, trained.
         path: the file to write.
         strides: of the model's levels, pixels.
-        side: pixels: detection resizes an image so that this is its longer side.
+        side: pixels; detection resizes an image so that this is its longer side.
         calibration: factor and offset of the face logit, chosen so that 0.5 is the best threshold.
         split: digest of the split that the model was trained on, from
             ``curate.digest_split``.
@@ -119,7 +119,7 @@ def quantize_onnx(
         path: the float file.
         output: the file to write; it gets the metadata of the float file.
         batches: (N, H, W, 3) float32 inputs, of training images only.
-        keep_float: beginnings of the names of the Keras layers that stay float, such as
+        keep_float: prefixes of the names of the Keras layers that stay float, such as
             ``FIRST_BLOCK``.
 
     Returns:
@@ -134,6 +134,8 @@ def quantize_onnx(
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class BatchReader(CalibrationDataReader):
+        """Hands the batches to the quantization one by one."""
+
         def __init__(self) -> None:
             self.batches = iter(batches)
 
@@ -171,10 +173,10 @@ def quantize_onnx(
 
 
 def _find_nodes(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
-    """Return the names of the nodes that come from Keras layers with names that begin so.
+    """Return the names of the nodes made from the Keras layers whose names have these prefixes.
 
-    ONNX Runtime's optimizer merges nodes; the layer's name remains in the name of the node, an
-    input or an output.
+    ONNX Runtime's optimizer merges nodes. The layer's name remains in the name of the node, or of
+    one of its inputs or outputs.
     """
     found = []
     for node in model.graph.node:

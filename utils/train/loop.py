@@ -83,6 +83,24 @@ def make_batches(
 BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
+def warm_up_and_decay(
+    learning_rate: float, steps: int, warmup_steps: int
+) -> keras.optimizers.schedules.CosineDecay:
+    """Return a learning rate that rises linearly and then decays to 0 along half a cosine.
+
+    Args:
+        learning_rate: the highest one, reached after the warm-up.
+        steps: length of the training.
+        warmup_steps: length of the warm-up.
+    """
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=1e-6,
+        decay_steps=max(1, steps - warmup_steps),
+        warmup_target=learning_rate,
+        warmup_steps=warmup_steps,
+    )
+
+
 class TrainingStopped(KeyboardInterrupt):
     """An interrupted training. Jupyter shows its message alone, without a traceback."""
 
@@ -216,7 +234,9 @@ def train_epochs(
         model = keras.models.load_model(checkpoint)
         finished = int(model.optimizer.iterations) // steps_per_epoch
         rows = pd.read_csv(log).to_dict("records")
-        history = rows[:finished]  # a stop before the checkpoint was written leaves one row more
+        # If the training stopped between writing the history and the checkpoint, there is one row
+        # more than finished epochs.
+        history = rows[:finished]
     finished = len(history)
     with StepBar(name, epochs, steps_per_epoch) as bar:
         try:

@@ -1,4 +1,4 @@
-"""Labels from a trained detector: unlabelled faces, and boxes for images with a class alone."""
+"""Labels from a trained detector: unlabelled faces, and boxes for images that have only a class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from utils.detect import Detector, find_faces
 from utils.evaluate import match_boxes
 from utils.labels import BOX_COLUMNS
 
-# A detected and a labelled box with this IoU are the same face. It is low, as their edges differ.
+# Least IoU of a detected and a labelled box of the same face. It is low, because people and
+# detectors draw the edges differently.
 MATCH_IOU = 0.35
 
 
@@ -65,7 +66,7 @@ def measure_offset(
         labels: a label table whose boxes were drawn by people.
         root: the folder that the ``file`` column is relative to.
         detector: to compare with.
-        min_side: pixels: smaller detections do not count. Without any others the offset is zero.
+        min_side: pixels; smaller detections do not count. If no detection counts, the offset is 0.
     """
     files = [Path(root) / file for file in labels.file.unique()]
     shifts = [np.zeros((0, 4))]

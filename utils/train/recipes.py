@@ -21,8 +21,8 @@ from tqdm.auto import tqdm
 from utils.classes import CLASS_NAMES
 from utils.images import read_image, resize_image
 from utils.labels import BOX_COLUMNS
-from utils.train.classifier import build_mobilenet
 from utils.train.loop import StepBar, TrainingStopped
+from utils.train.mobilenet import build_mobilenet
 
 CLASSIC_INPUT_SIZE = 224  # pixels
 BATCH_SIZE = 32
@@ -33,7 +33,7 @@ def build_classic(weights: str | Path | None = "imagenet") -> keras.Model:
     """Build the classic model.
 
     Args:
-        weights: of the base, see ``classifier.build_mobilenet``.
+        weights: of the base, see ``mobilenet.build_mobilenet``.
 
     Returns:
         A model that takes (N, 224, 224, 3) RGB in 0-255 and returns (N, 2) probabilities of
@@ -42,8 +42,7 @@ def build_classic(weights: str | Path | None = "imagenet") -> keras.Model:
     pixels = keras.Input((CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3))
     scaled = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     base = build_mobilenet(scaled, weights)
-    # The layers take seeds as they are made: another order would give other weights for the same
-    # seed.
+    # Each layer takes a seed when it is made, so the order of these lines determines the weights.
     flatten = layers.Flatten()
     pooled = layers.AveragePooling2D(7)(base.output)
     dropout = layers.Dropout(0.5)
@@ -113,11 +112,11 @@ def train_classic(
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Train the classic recipe.
 
-    A finished training in ``run_dir`` is loaded, an interrupted one resumes.
+    A finished training in ``run_dir`` is loaded, and an interrupted one resumes.
 
     Args:
         train: (N, 224, 224, 3) uint8 images and (N,) class ids, 0 or 1.
-        validation: likewise.
+        validation: images and class ids to validate on, in the same form.
         run_dir: a folder for this training alone.
         epochs: 20 in the tutorials.
         weights: as in ``build_classic``.

@@ -17,7 +17,7 @@ from utils.detect import grid_points
 if TYPE_CHECKING:
     from utils.train.views import Photograph
 
-SIZE_LIMIT = 6  # strides: a point learns faces whose longer side is below it, from half of it on
+SIZE_LIMIT = 6  # strides: a level learns faces whose longer side is from half of this up to this
 CENTER_RADIUS = 1.5  # strides: a point learns a face only if it is this near to the face's centre
 IS_FACE = len(MASK_CLASSES)  # position of "is this point a face" in targets and outputs
 TARGET_SIZE = len(MASK_CLASSES) + 6  # numbers per point, see encode_targets
@@ -51,6 +51,7 @@ def assign_faces(
     if len(xyxy) == 0:
         return np.full(len(points), -1), in_ignored
 
+    # The coarsest level has no upper limit, and the finest level no lower one.
     strides = np.unique(stride_of)
     max_side = np.where(stride_of == strides[-1], np.inf, SIZE_LIMIT * stride_of)
     min_side = np.where(stride_of == strides[0], 0, SIZE_LIMIT * stride_of / 2)

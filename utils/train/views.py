@@ -23,7 +23,9 @@ from utils.train.targets import TARGET_SIZE, encode_targets
 
 MAX_SIDE = 640  # pixels: larger photographs are shrunk to it in memory
 REFERENCE_SIZE = 320  # pixels: the side of a view for which SCALE_RANGE holds
-SCALE_RANGE = (0.5, 2.4)  # of a photograph in such a view; other sizes by the root of their ratio
+# Range of a photograph's scale in such a view. In a view of size S it is sqrt(S / REFERENCE_SIZE)
+# times that.
+SCALE_RANGE = (0.5, 2.4)
 MIN_FACE_SIDE = 5.0  # pixels: a smaller face in a view is ignored
 MIN_TARGET_SIDE = 7.0  # pixels: the face that a view is drawn around is not made smaller
 # Of all views, the share that are mosaics of 1, 2 and 4 cells per side.
@@ -89,8 +91,8 @@ def load_photographs(
 def cut_view(photo: Photograph, size: int, rng: np.random.Generator) -> Photograph:
     """Return a square part of a photograph around one of its faces, at a random scale.
 
-    The view is stretched a little and mirrored half of the time. Outside the photograph it is grey.
-    Faces of which less than half is left, or that are too small, are ignored.
+    The view is stretched a little, and mirrored half of the time. Outside the photograph it is
+    grey. Faces that are too small, or less than half visible, are ignored.
 
     Args:
         photo: with at least one face.
@@ -197,7 +199,8 @@ def _mirror_boxes(xyxy: np.ndarray, size: int) -> np.ndarray:
 def make_mosaic(photos: Sequence[Photograph], size: int, rng: np.random.Generator) -> Photograph:
     """Return a square of views of 1, 4, 9, ... photographs (the mosaic of YOLOv4, 2020).
 
-    Mosaics hold more and smaller faces than single views, and edges that are no faces.
+    Mosaics hold more and smaller faces than single views, and edges between cells that the detector
+    learns not to take for faces.
 
     Args:
         photos: one photograph per cell, row by row.

@@ -1,0 +1,93 @@
+"""MobileNetV2, the base of both networks: its weights, and which of its layers are trained."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import keras
+
+# The first layer that trains until everything is unfrozen. The blocks below it detect edges and
+# textures, which stay as ImageNet's.
+FIRST_TRAINED_LAYER = "block_5_expand"
+
+
+def build_mobilenet(scaled: keras.KerasTensor, weights: str | Path | None) -> keras.Model:
+    """Build MobileNetV2 (Sandler et al., 2018) without its last layer, frozen.
+
+    Args:
+        scaled: (N, S, S, 3) RGB in -1 to 1.
+        weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network; the path of a
+            trained classifier, such as ``model/mask_classifier.keras``, whose layers are copied; or
+            None for random weights.
+
+    Returns:
+        A model with the output (N, S / 32, S / 32, 1280).
+    """
+    with warnings.catch_warnings():
+        # The weights were trained at 224 pixels. They work at other sizes, which Keras warns about.
+        warnings.filterwarnings("ignore", message=".*input_shape.*")
+        base = keras.applications.MobileNetV2(
+            input_tensor=scaled,
+            include_top=False,
+            weights="imagenet" if weights == "imagenet" else None,
+        )
+    if weights not in ("imagenet", None):
+        copy_weights(keras.models.load_model(weights, compile=False), base)
+    base.trainable = False
+    return base
+
+
+def freeze_lower_blocks(model: keras.Model, first_layer: str = FIRST_TRAINED_LAYER) -> None:
+    """Make the layers from ``first_layer`` on trainable, in place, and freeze those below it.
+
+    Batch norms are frozen everywhere, hence in inference mode: their statistics come from a million
+    photographs, and small batches would replace them with worse ones.
+    """
+    is_upper = False
+    for layer in model.layers:
+        if layer.name == first_layer:
+            is_upper = True
+        is_batch_norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = is_upper and not is_batch_norm
+
+
+def choose_start(shipped: str | Path) -> str | Path:
+    """Return "imagenet" if Keras can get these weights, else the path of a trained classifier.
+
+    The second case prints one line.
+
+    Args:
+        shipped: the trained classifier, such as ``model/mask_classifier.keras``.
+    """
+    try:
+        build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
+    except Exception as error:  # Keras raises no narrower type
+        reason = str(error).split(" on http")[0]
+        print(f"No ImageNet weights ({reason}): starting from {Path(shipped).name} instead.")
+        return shipped
+    return "imagenet"
+
+
+def copy_weights(source: keras.Model, model: keras.Model) -> int:
+    """Copy weights to the layers that have the same name and shapes, in place.
+
+    A network with other levels starts this way from a trained one: what both have in common is
+    copied, and the rest stays as it is.
+
+    Args:
+        source: from ``build_detector``, trained.
+        model: from ``build_detector``.
+
+    Returns:
+        The number of layers that were copied.
+    """
+    trained = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+    copied = 0
+    for layer in model.layers:
+        weights = trained.get(layer.name, [])
+        shapes = [array.shape for array in weights]
+        if weights and shapes == [variable.shape for variable in layer.weights]:
+            layer.set_weights(weights)
+            copied += 1
+    return copied
