@@ -84,7 +84,7 @@ lint: $(VENV)/.lint ## Check and mend code and notebooks with ruff and nbstripou
 	@PATH="$(CURDIR)/$(RUN):$$PATH" pre-commit run --all-files
 
 clean: ## Remove .venv, output/ and caches; data/ and model/ stay
-	rm -rf $(VENV) output *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) output *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN)python:

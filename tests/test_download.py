@@ -67,7 +67,7 @@ def test_a_damaged_file_is_fetched_again(server, file, tmp_path):
 
 
 WRONG = {
-    "another file": ("other.onnx", r"is not the file expected \(wrong checksum\)"),
+    "another file": ("other.onnx", r"is not the expected file \(wrong checksum\)"),
     "no file": (
         "missing.onnx",
         r"cannot be fetched to .* \(HTTPError\): check network and folder\.",

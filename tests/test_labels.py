@@ -1,76 +1,15 @@
-"""The label table: both folder layouts are read, and corrections change the rows they name."""
+"""The label table: corrections change the rows that they name."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from tests.voc import write_annotation
 from utils.classes import LabelError
-from utils.images import write_image
 from utils.labels import (
     BOX_COLUMNS,
     COLUMNS,
     apply_corrections,
     make_label_table,
-    read_class_folders,
-    read_labels,
 )
-
-PIXEL = np.zeros((1, 1, 3), np.uint8)
-
-
-def test_class_folders_are_read_in_all_spellings(tmp_path):
-    assert read_class_folders(tmp_path).columns.tolist() == COLUMNS
-    for name in (
-        "With Mask/b/1.png",
-        "without_mask/1.jpg",
-        ".hidden/1.jpg",
-        "2.jpg",
-        "without_mask/notes.txt",
-    ):
-        (tmp_path / "faces" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "faces" / name).touch()
-    table = read_class_folders(tmp_path / "faces", tmp_path)
-    assert table.file.tolist() == ["faces/With Mask/b/1.png", "faces/without_mask/1.jpg"]
-    assert table.class_name.tolist() == ["with_mask", "without_mask"]
-    assert table[BOX_COLUMNS].isna().all(axis=None)
-
-
-def test_class_folders_and_voc_are_read_together_and_an_unknown_folder_is_reported(tmp_path):
-    for name in (
-        "faces/cats/1.jpg",
-        "faces/with_mask/1.jpg",
-        "scenes/images/a.jpg",
-        ".cache/x/1.jpg",
-    ):
-        write_image(tmp_path / name, PIXEL)
-    write_annotation(tmp_path / "scenes/annotations/a.xml")
-    table, problems = read_labels(tmp_path)
-    assert table.file.tolist() == ["faces/with_mask/1.jpg", "scenes/images/a.jpg"]
-    assert problems.file.tolist() == ["faces/cats"]
-    assert "'cats' is unknown" in problems.problem[0]
-
-
-def test_images_without_labels_are_reported_in_one_row_for_their_folder(tmp_path):
-    for name in ("with_mask/1.jpg", "without_mask/1.jpg"):
-        write_image(tmp_path / "faces" / name, PIXEL)
-    labelled, _ = read_labels(tmp_path)
-    for name in ("pictures/a.jpg", "objects/images/a.jpg", "objects/more/b.jpg"):
-        write_image(tmp_path / name, PIXEL)
-    (tmp_path / "notes" / "texts").mkdir(parents=True)
-    table, problems = read_labels(tmp_path)
-    pd.testing.assert_frame_equal(table, labelled)
-    assert problems.file.tolist() == ["objects"]
-    assert "objects holds 2 images without labels" in problems.problem[0]
-    assert "(images, more)" in problems.problem[0]
-
-
-def test_a_root_without_labels_is_an_error(tmp_path):
-    with pytest.raises(LabelError, match="There is no folder .*nowhere"):
-        read_labels(tmp_path / "nowhere")
-    (tmp_path / "faces/with_mask").mkdir(parents=True)
-    with pytest.raises(LabelError, match="holds no labelled images"):
-        read_labels(tmp_path)
 
 
 def make_row(file: str, class_name: str, box_value: float | None = None) -> dict:

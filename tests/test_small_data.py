@@ -9,8 +9,8 @@ import pytest
 from tests.small_data import KAGGLE_SPELLING, NEAR_DUPLICATES, make_small_data
 from utils.classes import MASK_CLASSES
 from utils.curate import HASH_SIDE, find_near_duplicates, hash_image
+from utils.formats import read_labels
 from utils.images import list_images, read_image
-from utils.labels import read_labels
 from utils.paths import EXAMPLES_DIR
 
 

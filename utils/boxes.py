@@ -95,7 +95,7 @@ def square_boxes(xyxy: ArrayLike, padding: float = 0.0) -> np.ndarray:
 
 
 def box_area(xyxy: ArrayLike) -> np.ndarray:
-    """Return the areas (N,) of boxes in square pixels. A box of negative width or height has 0."""
+    """Return the areas (N,) of boxes in square pixels; 0 for a negative width or height."""
     xyxy = as_boxes(xyxy)
     sides = np.clip(xyxy[:, 2:] - xyxy[:, :2], 0, None)
     return sides[:, 0] * sides[:, 1]
@@ -203,7 +203,7 @@ def tile_boxes(resolution_wh: tuple[int, int], side: float, overlap: float = 0.2
     Args:
         resolution_wh: width and height of the image.
         side: of a tile, in pixels. A tile that is larger than the image is clipped to it.
-        overlap: the least share of its side that a tile has in common with the next one.
+        overlap: least overlap of neighbouring tiles, as a share of their side.
 
     Returns:
         (N, 4) float32 boxes of whole pixels, row by row.

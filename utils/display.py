@@ -15,9 +15,9 @@ from utils.images import limit_size
 MAX_SIDE = 1280  # pixels; larger images are shown smaller
 END_KEYS = (ord("q"), 27)  # q and Esc
 PAUSE_KEY = ord(" ")
-KEEP_KEY = ord("s")
+SAVE_KEY = ord("s")
 NO_KEY = 0xFF  # the lowest byte of cv2.waitKey's -1
-WAIT_MS = 50  # between two looks at the keys of an image that stays
+WAIT_MS = 50  # how long one check for a key takes while an image stays
 
 
 def has_display() -> bool:
@@ -42,15 +42,15 @@ def has_display() -> bool:
 class Window:
     """A window. q, Esc or its close button end it, space pauses a video, s saves the image."""
 
-    title = "Face masks (q or Esc ends, space pauses, s keeps a picture)"
+    title = "Face masks (q or Esc ends, space pauses, s saves a picture)"
 
-    def __init__(self, keep: Callable[[np.ndarray], None] | None = None) -> None:
+    def __init__(self, on_save: Callable[[np.ndarray], None] | None = None) -> None:
         """Create the window; it opens with the first image.
 
         Args:
-            keep: callback for the shown image when s is pressed.
+            on_save: called with the shown image when s is pressed.
         """
-        self._keep = keep
+        self._on_save = on_save
 
     def show(self, image: np.ndarray, wait: bool = False) -> bool:
         """Show an image.
@@ -70,9 +70,9 @@ class Window:
             if key in END_KEYS or is_closed:
                 cv2.destroyAllWindows()
                 return False
-            if key == KEEP_KEY:
-                if self._keep is not None:
-                    self._keep(image)
+            if key == SAVE_KEY:
+                if self._on_save is not None:
+                    self._on_save(image)
             elif key == PAUSE_KEY and not wait:
                 wait = True
             elif key != NO_KEY:

@@ -67,7 +67,7 @@ def fetch_model(file: ModelFile, folder: str | Path = MODEL_DIR) -> Path:
 
     Args:
         file: the file.
-        folder: where to; it is created.
+        folder: where to write it; created if missing.
 
     Returns:
         The path of the file.
@@ -87,7 +87,7 @@ def fetch_model(file: ModelFile, folder: str | Path = MODEL_DIR) -> Path:
         )
     except ValueError as error:
         raise DownloadError(
-            f"{file.url} is not the file expected (wrong checksum): try again later."
+            f"{file.url} is not the expected file (wrong checksum): try again later."
         ) from error
     except OSError as error:  # of the network (through requests) or of the folder
         kind = type(error).__name__

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from utils.boxes import Detections, as_boxes, box_area, box_iou, clip_boxes
 from utils.classes import CLASS_COLORS, CLASS_NAMES, decide
 
-TEXT_COLOR = (0, 0, 0)  # RGB; black has enough contrast to all class colours, white has not
+TEXT_COLOR = (0, 0, 0)  # RGB; unlike white, black has enough contrast to all class colours
 FACE_COLOR = (86, 180, 233)  # RGB, of faces that are not classified
 STATUS_COLOR = (255, 255, 255)  # RGB
 TEXT_SHARE = 1 / 30  # height of letters, as a share of the image's shorter side
@@ -23,7 +23,7 @@ LINE_SHARE = 1 / 200  # width of a box's line, as a share of the image's shorter
 MIN_LINE = 2  # pixels, the least width of a box's line
 # The side of a blurred face in flat squares. 6 x 6 is too little to recognise a face.
 BLUR_BLOCKS = 6
-BLUR_MARGIN = 0.15  # blurred around a face on each side, as a share of its width and height
+BLUR_MARGIN = 0.15  # margin that is blurred too, as a share of the face's width and height
 
 
 class Caption(NamedTuple):
@@ -44,6 +44,7 @@ class Caption(NamedTuple):
 
 @cache
 def _font() -> cv2.FontFace:
+    """Return the font of all texts, loaded once."""
     return cv2.FontFace("sans")
 
 
@@ -64,8 +65,7 @@ def draw_detections(
     """Draw a box in the colour of its class and a caption such as "with_mask 97 %" for each face.
 
     Lines and letters grow with the image. A caption stays inside the image and covers no other face
-    or caption. Without room for both it is the class alone, and without room for that it is left
-    out.
+    or caption. If there is no room for both, it is the class alone, or else it is left out.
 
     Args:
         image: (H, W, 3) uint8 RGB; it is not changed.

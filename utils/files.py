@@ -14,7 +14,7 @@ class SourceError(ValueError):
     """A source that cannot be read. The message is one sentence for the user."""
 
 
-def is_text(path: Path) -> bool:
+def is_utf8(path: Path) -> bool:
     """Return whether a path can be encoded as UTF-8. OpenCV ends the process on others."""
     try:
         str(path).encode()
@@ -62,9 +62,9 @@ def find_images(
             problems.append(str(error))
         except OSError as error:
             problems.append(f"{argument} cannot be read ({error.strerror}): check the path.")
-        for one in unread:
+        for folder_error in unread:
             problems.append(
-                f"The folder {one.filename} cannot be read ({one.strerror}): "
+                f"The folder {folder_error.filename} cannot be read ({folder_error.strerror}): "
                 "change its permissions."
             )
     return list(files.values()), problems
@@ -93,8 +93,8 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
     else:
         raise SourceError(f"There is no file or folder {argument}: check the path.")
     root = _fixed_part(path).resolve()
-    names_output = output == root or output in root.parents
-    if not names_output:
+    is_in_output = output == root or output in root.parents
+    if not is_in_output:
         found = [file for file in found if output not in file.resolve().parents]
     if not found and not unread:
         kinds = ", ".join(IMAGE_SUFFIXES)

@@ -1,4 +1,4 @@
-"""The label table: read it from a data root, and apply corrections to it.
+"""The label table: its columns, and corrections to it. ``formats.read_labels`` reads one.
 
 A *label table* has one row for each face and these columns:
 
@@ -12,20 +12,13 @@ Later steps add ``group`` (near-duplicates share one) and ``split`` (train, val 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-
 import pandas as pd
 
 from utils.classes import LabelError, to_class_name
-from utils.images import list_images
 
 BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]
 COLUMNS = ["file", "source", "class_name", *BOX_COLUMNS]
 PROBLEM_COLUMNS = ["file", "problem"]
-
-# Reads one folder: (folder, root) -> (label table, table of problems).
-FolderReader = Callable[[Path, Path], tuple[pd.DataFrame, pd.DataFrame]]
 
 
 def make_label_table(rows: list[dict]) -> pd.DataFrame:
@@ -34,134 +27,6 @@ def make_label_table(rows: list[dict]) -> pd.DataFrame:
     for name in COLUMNS:
         types[name] = "float64" if name in BOX_COLUMNS else "str"
     return pd.DataFrame(rows, columns=COLUMNS).astype(types)
-
-
-def _list_folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted, without hidden ones."""
-    visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    return sorted(path for path in visible if path.is_dir())
-
-
-def _read_class_folder(folder: Path, root: Path) -> pd.DataFrame:
-    """Return the label table of a folder whose name is the class of all its images."""
-    class_name = to_class_name(folder.name, folder)
-    rows = []
-    for path in list_images(folder):
-        file = path.relative_to(root).as_posix()
-        rows.append({"file": file, "source": folder.parent.name, "class_name": class_name})
-    return make_label_table(rows)
-
-
-def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd.DataFrame:
-    """Read a folder that holds one folder for each class.
-
-    Each image is one face. Hidden folders are skipped.
-
-    Args:
-        folder: the folder that holds the class folders.
-        root: the data root; ``file`` is relative to it. None means the folder itself.
-
-    Returns:
-        The label table.
-
-    Raises:
-        LabelError: the name of a folder is not a class.
-    """
-    folder = Path(folder)
-    root = folder if root is None else Path(root)
-    tables = [make_label_table([])]
-    for class_dir in _list_folders(folder):
-        tables.append(_read_class_folder(class_dir, root))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _read_known_class_folders(
-    folder: Path, root: Path
-) -> tuple[list[pd.DataFrame], list[dict[str, str]]]:
-    """Return the label table of each class folder in a folder, and the problems.
-
-    A subfolder with an unknown name is a problem. If no name is a class, the folder's images are
-    not labelled, and one row says so.
-    """
-    tables = []
-    problems = []
-    for class_dir in _list_folders(folder):
-        try:
-            tables.append(_read_class_folder(class_dir, root))
-        except LabelError as error:
-            file = class_dir.relative_to(root).as_posix()
-            problems.append({"file": file, "problem": str(error)})
-    if problems and not tables:
-        count = len(list_images(folder))
-        names = ", ".join(Path(row["file"]).name for row in problems)
-        problem = (
-            f"{folder} holds {count} images without labels, which are left out: "
-            f"no folder in it ({names}) is named after a class."
-        )
-        problems = [{"file": folder.name, "problem": problem}] if count else []
-    return tables, problems
-
-
-def _choose_reader(folder: Path, readers: Mapping[str, FolderReader]) -> FolderReader | None:
-    """Return the first reader whose file or folder exists in a folder, or None."""
-    for name, reader in readers.items():
-        if (folder / name).exists():
-            return reader
-    return None
-
-
-def read_labels(
-    root: str | Path, readers: Mapping[str, FolderReader] | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read a data root.
-
-    Each folder in it is either Pascal VOC (has ``annotations/``) or holds class folders. Images in
-    other folders have no labels and are left out.
-
-    Args:
-        root: the data root.
-        readers: more readers, by the name of a file that marks their folders. A reader takes
-            (folder, root) and returns a label table and a table of problems. The first match wins.
-            A folder with such a reader may hold no labels yet.
-
-    Returns:
-        The label table, whose ``source`` is the folder's name, and a table of problems (``file``,
-        ``problem``).
-
-    Raises:
-        LabelError: the root does not exist, or no folder in it holds labelled images.
-    """
-    from utils.formats import read_voc_folder  # here, because it imports this module
-
-    root = Path(root)
-    if not root.is_dir():
-        raise LabelError(f"There is no folder {root}: check the path.")
-    all_readers = dict(readers or {})
-    all_readers["annotations"] = read_voc_folder
-
-    tables = [make_label_table([])]
-    problems = []
-    may_be_empty = False
-    for folder in _list_folders(root):
-        reader = _choose_reader(folder, all_readers)
-        if reader is not None:
-            table, folder_problems = reader(folder, root)
-            tables.append(table)
-            problems.extend(folder_problems.to_dict("records"))
-            if reader is not read_voc_folder:
-                may_be_empty = True
-            continue
-        class_tables, folder_problems = _read_known_class_folders(folder, root)
-        tables.extend(class_tables)
-        problems.extend(folder_problems)
-
-    labels = pd.concat(tables, ignore_index=True)
-    if labels.empty and not may_be_empty:
-        raise LabelError(
-            f"{root} holds no labelled images: "
-            "it needs class folders or folders of Pascal VOC files."
-        )
-    return labels, pd.DataFrame(problems, columns=PROBLEM_COLUMNS)
 
 
 def apply_corrections(table: pd.DataFrame, corrections: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Figures. Each function draws a table or images and returns the Axes. Nothing is computed here."""
+"""Plots. Each function draws images or a finished table, and returns the Axes."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def to_png(ax: Axes) -> bytes:
 
 
 def plot_counts(table: pd.DataFrame, x: str = "class_name", hue: str = "source") -> Axes:
-    """Plot how many rows of each kind a table has, with the count on each bar.
+    """Plot the number of rows of each kind in a table, with the count on each bar.
 
     Args:
         table: has the columns ``x`` and ``hue``.

@@ -139,12 +139,8 @@ def append_lines(
                 raise TableError(
                     f"{path} has other columns than {', '.join(columns)}: move it away."
                 )
-            text = _repair_end(file, is_row)
-            if file.seek(0, io.SEEK_END) == 0:
-                text = f"{header}\n"
-            data = (text + lines).encode()
-            if file.write(data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            start = _repair_end(file, header, is_row)
+            _write_once(file, start + lines)
             if sync:
                 os.fsync(file.fileno())
     except OSError as error:
@@ -163,22 +159,30 @@ def _has_header(file: io.FileIO, header: str) -> bool:
     return header.startswith(text)
 
 
-def _repair_end(file: io.FileIO, is_row: Callable[[str], bool] | None) -> str:
-    """Remove what stands after the last line break, and return the text to write before new lines.
+def _repair_end(file: io.FileIO, header: str, is_row: Callable[[str], bool] | None) -> str:
+    """Remove a last line that a crash cut off, and return the text to write before new lines.
 
     Returns:
-        A line break if ``is_row`` says that the last line is to be kept, else nothing.
+        A line break if ``is_row`` says that the last line is a whole row; the header if the file is
+        empty, also after the removal; else nothing.
     """
     end = file.seek(0, io.SEEK_END)
     length = _find_last_line(file)
-    if length == end:
-        return ""
-    file.seek(length)
-    last = file.read().decode("utf-8", "replace")
-    if is_row is not None and is_row(last):
-        return "\n"
-    file.truncate(length)
-    return ""
+    if length < end:
+        file.seek(length)
+        last = file.read().decode("utf-8", "replace")
+        if is_row is not None and is_row(last):
+            return "\n"
+        file.truncate(length)
+    return "" if length > 0 else f"{header}\n"
+
+
+def _write_once(file: io.FileIO, text: str) -> None:
+    """Write a text to the end of a file in one call; raise OSError if the disk is full."""
+    file.seek(0, io.SEEK_END)
+    data = text.encode()
+    if file.write(data) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _find_last_line(file: io.FileIO) -> int:

@@ -10,8 +10,9 @@ from PIL import Image
 
 from tests.small_data import make_small_data
 from utils.collect.convert import convert_images, find_broken_images, name_outputs
+from utils.formats import read_labels
 from utils.images import ImageError, limit_size, list_images, read_image, write_image
-from utils.labels import BOX_COLUMNS, read_labels
+from utils.labels import BOX_COLUMNS
 
 
 def draw_image(width: int, height: int) -> np.ndarray:

@@ -22,9 +22,8 @@ from utils.collect.convert_sets import (
     read_originals,
 )
 from utils.collect.public_sets import SETS_FILE, fetch_public_sets, read_public_sets
-from utils.formats import read_voc
+from utils.formats import read_labels, read_voc
 from utils.images import read_image
-from utils.labels import read_labels
 from utils.paths import DATA_DIR, EXAMPLES_DIR
 
 JPEG = (EXAMPLES_DIR / "astronaut.jpg").read_bytes()

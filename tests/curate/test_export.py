@@ -12,8 +12,9 @@ from utils.collect import SOURCE_COLUMNS, SOURCES, remove_source
 from utils.curate.export import EXPORTED, export_faces, name_face
 from utils.curate.split import SIDES
 from utils.detect import crop_faces
+from utils.formats import read_class_folders
 from utils.images import list_images, read_image, write_image
-from utils.labels import BOX_COLUMNS, make_label_table, read_class_folders
+from utils.labels import BOX_COLUMNS, make_label_table
 from utils.tables import append_rows
 
 YES, NO, BADLY, NO_FACE = CLASS_NAMES

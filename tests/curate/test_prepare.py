@@ -13,8 +13,9 @@ from utils.curate import prepare
 from utils.curate.prepare import find_background, group_and_split, prepare_labels, read_data
 from utils.curate.split import digest_split
 from utils.detect import load_classifier
+from utils.formats import read_labels
 from utils.images import read_image, write_image
-from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table, read_labels
+from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
 from utils.paths import SHARED_DIR
 from utils.tables import append_rows, replace_rows
 

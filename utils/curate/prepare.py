@@ -22,7 +22,8 @@ from utils.curate.near_duplicates import (
 )
 from utils.curate.split import keep_sides, split_by_group
 from utils.detect import Detector, find_faces
-from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table, read_labels
+from utils.formats import read_labels
+from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
 from utils.paths import DATA_DIR
 from utils.tables import read_rows
 
@@ -82,7 +83,7 @@ def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     after classes.
 
     Returns:
-        The label table and a table of problems (``file``, ``problem``), as ``labels.read_labels``.
+        The label table and a table of problems (``file``, ``problem``), as ``formats.read_labels``.
     """
     readers = {
         JOURNAL_NAME: _read_crawl_folder,

@@ -20,7 +20,7 @@ class DataSource:
     """A folder of photographs, and where a run on them writes.
 
     Attributes:
-        root: the data root, see ``labels.read_labels``.
+        root: the data root, see ``formats.read_labels``.
         is_sample: whether it is the sample that ships in ``data/sample``.
         output: where the run writes: ``output/`` for the sample, ``data/`` for other photographs.
     """
