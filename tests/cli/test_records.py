@@ -215,6 +215,8 @@ def test_full_disk_costs_the_last_record_only(tmp_path):
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60
     )
     done, sentence = ran.stdout.strip().split(" ", 1)
-    assert sentence.endswith("cannot be written on (File too large): make room on the disk.")
+    assert sentence.endswith(
+        "could not be written to the end (File too large): make room on the disk."
+    )
     assert 5 < int(done) < len(RECORDS)
     assert read(tmp_path / "a.json") == RECORDS[: int(done)]

@@ -135,6 +135,6 @@ def test_window_pauses_saves_an_image_and_ends(person, display, tmp_path, key):
     person.press(key, title)
     out, err = person.process.communicate(timeout=PATIENCE_S)
     assert (person.process.returncode, "Traceback" in err) == (0, False)
-    assert f"Kept {kept.relative_to(tmp_path)}." in err
+    assert f"Saved {kept.relative_to(tmp_path)}." in err
     assert "4 people: 2 with_mask, 1 without_mask, 1 mask_worn_incorrectly" in out
     check_files(tmp_path)

@@ -24,10 +24,10 @@ def check_outputs(
     sources: Iterable[Path],
     copies: Iterable[Path],
 ) -> None:
-    """Check that all outputs of a run can be written, and make their folders.
+    """Check that all outputs of a run can be written, and create their folders.
 
-    Called before the work, so that no work is lost because its result cannot be saved, and no file
-    of the user is replaced by mistake.
+    Call it before the work, so that no result is lost because it cannot be saved, and no file of
+    the user is replaced by mistake.
 
     Args:
         outputs: files to write, ``-`` for standard output; None is skipped.
@@ -40,7 +40,7 @@ def check_outputs(
     """
     wanted = [output for output in outputs if output]
     taken: dict[Path, str] = {}  # what each path is already used for
-    if wanted:  # sources may be thousands of files: look at them only if they can clash
+    if wanted:  # otherwise nothing can clash, and there may be thousands of sources
         for path in copies:
             taken[path.resolve()] = "the path of an annotated copy"
         for path in sources:
@@ -62,7 +62,7 @@ def check_outputs(
 
 
 def check_writable(output: str | Path, is_folder: bool = False) -> None:
-    """Check that a file, or files in a folder, can be written; make the folder.
+    """Check that a file, or files in a folder, can be written; create the folder.
 
     Raises:
         OutputError: nothing can be written there.
@@ -95,8 +95,8 @@ def open_output(output: str | Path) -> Iterator[TextIO]:
             with open_stdout() as file:
                 yield file
         else:
-            # The name of a file may hold bytes that are no text: write them as escapes, which JSON
-            # reads back.
+            # A file name may contain bytes that are not valid UTF-8. They are written as escapes,
+            # which JSON reads back.
             with open(output, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
                 yield file
     except OSError as error:
@@ -105,7 +105,7 @@ def open_output(output: str | Path) -> Iterator[TextIO]:
 
 @contextmanager
 def open_stdout() -> Iterator[TextIO]:
-    """Give standard output, and flush it at the end of the ``with`` block.
+    """Yield standard output, and flush it at the end of the ``with`` block.
 
     Raises:
         OSError: its reader has closed it, or its disk is full. Later output then goes nowhere, so

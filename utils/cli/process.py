@@ -21,7 +21,8 @@ from utils.video import Monitor, Video, VideoWriter
 
 def show_progress(items: Iterable, **options: Any) -> Iterable:
     """Return the items with a progress bar; the options are those of ``tqdm``."""
-    from tqdm.auto import tqdm  # only where there is a bar: one image takes less than this import
+    # Imported here because the import takes longer than the detection in one image.
+    from tqdm.auto import tqdm
 
     return tqdm(items, **options)
 
@@ -42,8 +43,7 @@ def process_images(
         pipeline: returns the classified faces of an image.
         output: the folder of the annotated copies.
         report: gets the records and problems.
-        window: shows each image until a key is pressed; after it is closed, the rest is done
-            without.
+        window: shows each image until a key is pressed. After the user closes it, the run goes on.
         blur: whether to make faces unrecognisable, including those under ``min_confidence``.
         min_confidence: boxes under it are left out of copies and records.
 

@@ -29,8 +29,8 @@ CSV_COLUMNS = (
     "probability",
     *PROBABILITY_COLUMNS,
 )
-MIN_FREE = 2**20  # bytes; a JSON file ends before the disk has less, so that the CSV files fit
-CHECK_EVERY = 25  # records between two looks at the free space
+MIN_FREE = 2**20  # bytes that a JSON file leaves free on the disk, so that the CSV files fit
+CHECK_EVERY = 25  # records between two checks of the free space
 JSON_HEAD = b'{"images": ['
 JSON_TAIL = b"\n]}\n"
 
@@ -153,7 +153,7 @@ class JsonStream:
         """Write one record.
 
         Raises:
-            OutputError: the disk is full, or nearly; the file ends with the record before.
+            OutputError: the disk is full or nearly full; the file ends with the previous record.
         """
         if self._file is not None and self._count % CHECK_EVERY == 0:
             self._check_free_space()
@@ -170,6 +170,7 @@ class JsonStream:
             self._file.close()
 
     def _check_free_space(self) -> None:
+        """Raise an OutputError if the disk is nearly full."""
         if shutil.disk_usage(Path(self._output).parent).free < MIN_FREE:
             raise OutputError(
                 f"{self._output} ends after {self._count} records: the disk is full. "
@@ -177,6 +178,7 @@ class JsonStream:
             )
 
     def _write(self, data: bytes) -> None:
+        """Write data after the last record, and the end of the JSON text after it."""
         if self._file is None:
             self._write_to_stdout(data)
             return
@@ -187,19 +189,23 @@ class JsonStream:
             self._file.truncate(self._end)  # frees the room that the tail needs
             self._write_at_end(self._file, JSON_TAIL)
             raise OutputError(
-                f"{self._output} cannot be written on ({error.strerror}): make room on the disk."
+                f"{self._output} could not be written to the end ({error.strerror}): "
+                "make room on the disk."
             ) from error
 
     def _write_to_stdout(self, data: bytes) -> None:
+        """Write data to standard output."""
         try:
             with open_stdout() as file:
                 file.write(data.decode("utf-8", "backslashreplace"))
         except OSError as error:
             raise OutputError(
-                f"Standard output cannot be written on ({error.strerror}): name a file."
+                f"Standard output cannot be written ({error.strerror}): name a file."
             ) from error
 
     def _write_at_end(self, file: io.FileIO, data: bytes) -> None:
+        """Write data after the last record."""
         file.seek(self._end)
-        while data:  # a disk that is nearly full takes a part
-            data = data[file.write(data) :]
+        while data:
+            written = file.write(data)  # a disk that is nearly full takes only a part
+            data = data[written:]

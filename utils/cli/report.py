@@ -47,7 +47,7 @@ class Report:
 
     def warn(self, message: str) -> None:
         """Print a message to standard error, above a progress bar; the run has not failed."""
-        from tqdm import tqdm  # only where there is a message: the import takes time
+        from tqdm import tqdm  # imported here because it takes time and few runs need it
 
         tqdm.write(message, file=sys.stderr)
 
@@ -88,4 +88,5 @@ class Report:
 
 
 def _count(number: int, singular: str, plural: str) -> str:
+    """Return a number with its noun."""
     return f"{number} {singular if number == 1 else plural}"

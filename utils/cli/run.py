@@ -36,8 +36,7 @@ from utils.video import (
 )
 
 DEFAULT_OUTPUT = Path("output")
-# Boxes from this share of --min-confidence on are possible faces: they continue a track, and
-# --blur-faces hides them.
+# With at least this share of --min-confidence, a box can continue a track and is blurred.
 POSSIBLE_SHARE = 0.5
 
 
@@ -209,7 +208,7 @@ def _save_snapshot(folder: Path, report: Report, image: np.ndarray) -> None:
     """Save the image that the window shows."""
     file = folder / f"snapshot_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}.jpg"
     try:
-        report.warn(f"Kept {write_image(file, image)}.")
+        report.warn(f"Saved {write_image(file, image)}.")
     except ImageError as error:
         report.warn(str(error))
 

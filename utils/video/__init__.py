@@ -1,9 +1,10 @@
-"""People in a video: read frames, detect, track, count, draw, write an annotated copy.
+"""People in a video: read its frames, detect, track and count the faces, and write a copy.
 
-``Video`` reads the frames of any source, and ``VideoWriter`` writes them. ``Monitor`` processes a
-frame: ``VideoPipeline`` detects and classifies its faces, ``Tracker.update`` matches them to
-tracks, ``PeopleCounter.update`` counts each track once, and ``Alerts`` runs a command. The widget
-in ``utils.video.webcam`` does all this with the browser's camera in a notebook.
+``Video`` reads the frames of any source, and ``VideoWriter`` writes them. ``Monitor.update``
+processes one frame: ``VideoPipeline`` detects and classifies its faces, ``Tracker.update`` matches
+them to tracks, ``PeopleCounter.update`` counts each track once, and ``Alerts.update`` runs a
+command. The widget ``utils.video.webcam.Webcam`` does all this in a notebook with the browser's
+camera.
 """
 
 from utils.video.alerts import Alerts

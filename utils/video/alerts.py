@@ -31,8 +31,8 @@ class Alerts:
         """Prepare a command such as ``notify-send "{class}" "person {track}"``.
 
         Args:
-            command: with ``{class}`` and ``{track}`` where the class and the number of the track
-                go.
+            command: ``{class}`` and ``{track}`` in it are replaced by the class and the number of
+                the track.
             on_message: called with a sentence if the command cannot be run.
 
         Raises:
@@ -50,7 +50,7 @@ class Alerts:
             )
         self.count = 0
         self._on_message = on_message
-        self._labels: dict[int, tuple[str, float]] = {}  # by track: its label, and since when
+        self._labels: dict[int, tuple[str, float]] = {}  # by track: (label, time it began)
         self._alerted: set[int] = set()
         self._running: list[subprocess.Popen] = []
 
@@ -78,9 +78,11 @@ class Alerts:
                 self._run(name, track_id)
 
     def _run(self, name: str, track_id: int) -> None:
-        words = [
-            word.replace("{class}", name).replace("{track}", str(track_id)) for word in self._words
-        ]
+        """Start the command for a track of this class."""
+        words = []
+        for word in self._words:
+            word = word.replace("{class}", name)
+            words.append(word.replace("{track}", str(track_id)))
         output = _find_stderr()  # standard output may carry JSON or CSV
         try:
             process = subprocess.Popen(

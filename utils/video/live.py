@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-FIRST_WAIT_S = 0.5  # seconds before a source that broke off is reopened, doubled after each try ...
-MAX_WAIT_S = 15.0  # ... up to this
+# Seconds before a source that broke off is reopened. The wait doubles after each try.
+FIRST_WAIT_S = 0.5
+MAX_WAIT_S = 15.0
 GIVE_UP_S = 120.0  # seconds without a frame after which a source is given up
 POLL_S = 0.5  # seconds; on Windows, Ctrl-C is noticed only between two waits for a frame
 
@@ -23,7 +24,7 @@ class LiveReader:
     Attributes:
         skipped: number of frames skipped.
         reopened: how often the source broke off and came back.
-        given_up: whether the source stayed away.
+        given_up: whether the source did not come back within ``give_up_s``.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class LiveReader:
         self._first_wait_s = first_wait_s
         self._newest: tuple[float, np.ndarray] | None = None
         self._ended = False
-        self._changed = threading.Condition()  # guards the two above
+        self._changed = threading.Condition()  # guards _newest and _ended
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="live reader")
         self._thread.start()
 
     def _run(self) -> None:
+        """Read frames until the reader is closed or the source is given up."""
         capture = self._open_capture()
         wait_s = self._first_wait_s
         lost_s: float | None = None  # when the source broke off
@@ -94,6 +96,7 @@ class LiveReader:
                 self._changed.notify()
 
     def _put(self, now: float, frame: np.ndarray) -> None:
+        """Replace the newest frame."""
         with self._changed:
             if self._newest is not None:
                 self.skipped += 1

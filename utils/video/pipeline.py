@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,8 +13,10 @@ from utils.detect import Classifier, Detector, detect_masks
 
 SETTLED = 5  # a face is settled after this many classifications in a row with the same class
 EVERY = 5  # one in this many settled faces is classified per frame, rounded up
-SAME_IOU = 0.6  # two boxes of successive frames are the same face if they overlap by more ...
-OTHER_IOU = 0.1  # ... and neither overlaps a third box by more than this
+# Two boxes of successive frames are the same face if their IoU is above SAME_IOU, and neither of
+# them has an IoU above OTHER_IOU with a third box.
+SAME_IOU = 0.6
+OTHER_IOU = 0.1
 
 
 @dataclass
@@ -43,11 +46,12 @@ class _Faces:
 
 
 class VideoPipeline:
-    """Detects and classifies the faces of successive frames; answers like ``detect_masks``.
+    """Detects and classifies the faces of successive frames; returns what ``detect_masks`` does.
 
-    A face that waits keeps its last classification. It is classified at once if the detector's own
-    prediction of its class differs, and in every frame again after a classification differs, so
-    that a change is reported as quickly as without waiting.
+    A settled face keeps its last classification for some frames. It is classified at once if the
+    detector's own prediction of its class differs. If a classification differs from the last one,
+    the face is not settled any more and is classified in every frame. So a change is reported as
+    quickly as if every face was classified in every frame.
     """
 
     def __init__(self, detector: Detector, classifier: Classifier) -> None:
@@ -71,27 +75,54 @@ class VideoPipeline:
         found = found[np.argsort(-found.confidence, kind="stable")]
         faces = self._recall(found.xyxy)
         due = self._list_due(found, faces)
-        numbered = replace(found, track_id=np.arange(len(found)))
-        classified = detect_masks(image, lambda _: numbered[due], self._classifier)
-        # ``detect_masks`` drops what is no face: the numbers tell which boxes are left.
-        done = np.asarray(classified.track_id)
-        y_prob = np.asarray(classified.y_prob)
-        is_same = decide(y_prob) == decide(faces.y_prob[done])
-        faces.streak[done] = np.where(is_same, faces.streak[done], 0) + 1
-        faces.y_prob[done] = y_prob
+        classified, y_prob = self._classify(image, found, due)
+
+        is_same = decide(y_prob) == decide(faces.y_prob[classified])
+        faces.streak[classified] = np.where(is_same, faces.streak[classified], 0) + 1
+        faces.y_prob[classified] = y_prob
         faces.waited += 1
-        faces.waited[done] = 0
-        rejected = np.setdiff1d(due, done)
+        faces.waited[classified] = 0
+
+        rejected = np.setdiff1d(due, classified)
         kept = np.setdiff1d(np.arange(len(found)), rejected)
         self._last = faces.select(kept)
         return replace(found[kept], y_prob=faces.y_prob[kept])
 
+    def _classify(
+        self, image: np.ndarray, found: Detections, positions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Classify some of the detections of a frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            found: the detections.
+            positions: (K,) which of them to classify.
+
+        Returns:
+            The positions (M,) of those that the classifier takes for faces, and their ``y_prob``
+            (M, C).
+        """
+        # ``detect_masks`` drops the other boxes. The positions in ``track_id`` tell which are left.
+        numbered = replace(found, track_id=np.arange(len(found)))
+
+        def select(_: np.ndarray) -> Detections:
+            return numbered[positions]
+
+        classified = detect_masks(image, detector=select, classifier=self._classifier)
+        return np.asarray(classified.track_id), np.asarray(classified.y_prob)
+
     def _recall(self, xyxy: np.ndarray) -> _Faces:
-        """Return what is known of faces from the last frame; zeros for new faces."""
+        """Return what the last frame knew about the faces of this one; zeros for new faces.
+
+        Args:
+            xyxy: (N, 4) boxes of this frame.
+        """
         iou = box_iou(xyxy, self._last.xyxy)
         overlaps = iou > OTHER_IOU
-        is_alone = (overlaps.sum(axis=1, keepdims=True) == 1) & (overlaps.sum(axis=0) == 1)
-        position, last_position = np.nonzero((iou > SAME_IOU) & is_alone)
+        found_once = overlaps.sum(axis=1) == 1  # boxes that overlap one box of the last frame
+        seen_once = overlaps.sum(axis=0) == 1  # boxes of the last frame that overlap one of these
+        is_same = (iou > SAME_IOU) & found_once[:, None] & seen_once[None]
+        position, last_position = np.nonzero(is_same)
         faces = _Faces(
             xyxy=xyxy,
             y_prob=np.zeros((len(xyxy), len(CLASS_NAMES)), np.float32),
@@ -112,6 +143,6 @@ class VideoPipeline:
         if found.y_prob is not None:
             is_settled &= decide(found.y_prob) == decide(faces.y_prob)
         settled = np.flatnonzero(is_settled)
-        count = -(-len(settled) // EVERY)  # rounded up
+        count = math.ceil(len(settled) / EVERY)
         longest = settled[np.argsort(-faces.waited[settled], kind="stable")][:count]
         return np.union1d(np.flatnonzero(~is_settled), longest)

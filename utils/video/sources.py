@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils.files import SourceError, find_images, is_text
+from utils.files import SourceError, find_images, is_utf8
 from utils.images import ImageError, fit_image, read_image
 from utils.video.live import LiveReader
 
@@ -29,15 +29,15 @@ MIN_COMPLETE = 0.9
 
 
 def hide_password(text: str) -> str:
-    """Return an address without its name and password: without all before the last ``@``."""
+    """Return an address without user name and password, which end at its last ``@``."""
     return re.sub(r"://.*@", "://", text)
 
 
 class Video:
     """Iterates once over the frames of a source, in order.
 
-    Of a file or a folder, every frame is read. A stream or camera is read in a thread of its own,
-    which keeps only the newest frame and reopens the source when it breaks off (``LiveReader``).
+    Every frame of a file or a folder is read. A stream or camera is read in a thread of its own,
+    which keeps only the newest frame and reopens the source after a break (``LiveReader``).
 
     Attributes:
         name: name of the source in records, without the password of an address.
@@ -46,7 +46,7 @@ class Video:
         is_live: whether the source has no end.
         fps: frames per second.
         frame_count: number of frames, or None if unknown.
-        reader: of a live source, once its frames are read.
+        reader: reads the frames of a live source; None for others and before the first frame.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Video:
         self._open_first()
 
     def _list_images(self) -> None:
+        """Set the files of a folder."""
         files, problems = find_images([self.name])
         if problems:
             raise SourceError(problems[0])
@@ -96,13 +97,15 @@ class Video:
         self.frame_count = len(files)
 
     def _check_file(self) -> None:
+        """Check that a video file exists, and set ``files``."""
         if not self.path.is_file():
             raise SourceError(f"There is no video {self.name}: check the path.")
-        if not is_text(self.path):
+        if not is_utf8(self.path):
             raise SourceError(f"{self.name} has a name that is not valid UTF-8: rename it.")
         self.files = [self.path]
 
     def _open_first(self) -> None:
+        """Open the source, and read its length and its frames per second."""
         self._capture = self._open()
         if not self._capture.isOpened():
             raise SourceError(self._explain_failure())
@@ -116,6 +119,7 @@ class Video:
             self.fps = fps
 
     def _open(self) -> cv2.VideoCapture:
+        """Return a new capture of the source, which may not be open."""
         if self._is_camera:
             return cv2.VideoCapture(int(self._source))
         if not self._is_address:
@@ -179,6 +183,7 @@ class Video:
         self._check_complete(count)
 
     def _check_complete(self, count: int) -> None:
+        """Raise a SourceError if frames are missing after ``count`` frames were read."""
         if count == 0:
             raise SourceError(f"{self.name} has no readable frame: check it, or save it as MP4.")
         if self.reader is not None and self.reader.given_up:
@@ -197,6 +202,7 @@ class Video:
             )
 
     def _read_file(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Yield the time in seconds and the image of each frame of a file."""
         capture = self._capture or self._open()
         number = 0
         try:
@@ -213,7 +219,8 @@ class Video:
             capture.release()
 
     def _read_folder(self) -> Iterator[tuple[float, np.ndarray]]:
-        resolution_wh = None  # of the first image, and so of the video
+        """Yield the time in seconds and the image of each readable file of a folder."""
+        resolution_wh = None  # of the first image; the others are fitted into it
         for number, file in enumerate(self.files):
             try:
                 image = read_image(file)
@@ -226,6 +233,7 @@ class Video:
             yield number / self.fps, fit_image(image, resolution_wh)
 
     def _read_live(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Yield the time in seconds and the image of each frame that is not skipped."""
         first = self._capture
 
         def open_capture() -> cv2.VideoCapture:

@@ -19,18 +19,17 @@ BOX_MARGIN = 0.3  # share of its size added to each side of a box before overlap
 MIN_IOU = 0.1  # least overlap of two enlarged boxes of the same face
 MEMORY_S = 1.0  # seconds a face may stay hidden and keep its track; also the length of the vote
 # A pause of more than MAX_STEP_S seconds between two frames means that the stream broke off. It
-# counts as MAX_STEP_S only, so that tracks survive it. After MAX_PAUSE_S seconds people have moved
-# on.
+# counts as MAX_STEP_S only, so that tracks survive it. A pause of more than MAX_PAUSE_S counts in
+# full, because people have moved on.
 MAX_STEP_S = 0.4
 MAX_PAUSE_S = 10.0
 VELOCITY_TIME_S = 0.5  # seconds, time constant of the average of a track's velocity and size
-# The update of velocity and size is weighted by the similarity of the old and new shape to this
-# power: the centre of a face that is being hidden jumps.
+# While a face is being hidden, its box shrinks and its centre jumps. So the update of velocity and
+# size is weighted by the similarity of the old and the new shape, to this power.
 SHAPE_POWER = 3
 HIDDEN_PENALTY = 0.4  # overlap subtracted per second out of sight when candidates are ranked
-LABEL_BONUS = (
-    0.12  # added to the probability of a track's present label, so that it does not flicker
-)
+# Added to the probability of a track's present label, so that the label does not flicker.
+LABEL_BONUS = 0.12
 MIN_HITS = 3  # confident boxes after which a track counts: a detector rarely repeats a mistake
 MAX_EARLY_MISSES = 2  # frames in a row that a track may be missing before it counts
 
@@ -102,6 +101,10 @@ class Track:
             self.votes.popleft()
 
     def _update_motion(self, xyxy: np.ndarray, time_s: float) -> None:
+        """Update velocity and size with the box of a new frame.
+
+        They are plain means until the track counts, and then exponential averages over time.
+        """
         passed = time_s - self.time_s
         if passed <= 0:
             return
@@ -130,6 +133,7 @@ class Track:
 
 
 def _enlarge(xyxy: np.ndarray) -> np.ndarray:
+    """Return boxes (N, 4) with ``BOX_MARGIN`` added on each side."""
     margin = BOX_MARGIN * (xyxy[:, 2:] - xyxy[:, :2])
     return np.concatenate([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], axis=1)
 
@@ -195,8 +199,8 @@ class Tracker:
             time_s: time of the frame, seconds; frames may be dropped between two calls.
 
         Returns:
-            The faces that have a track, with the voted ``y_prob`` and with ``track_id``. It is 0
-            until the track counts, which is from its ``MIN_HITS``-th confident box on.
+            The faces that have a track, with the voted ``y_prob`` and with ``track_id``, which is 0
+            until the track counts. A track counts from its ``MIN_HITS``-th confident box on.
         """
         if detections.y_prob is None:
             raise ValueError("The tracker needs classified faces: detections with y_prob.")
@@ -228,6 +232,7 @@ class Tracker:
         )
 
     def _advance_clock(self, time_s: float) -> float:
+        """Return the time watched until a frame, in which breaks of the stream are shortened."""
         if self._last_s is not None:
             passed = time_s - self._last_s
             if passed <= MAX_PAUSE_S:

@@ -26,8 +26,10 @@ from utils.video.tracker import Tracker, split_tracks
 
 
 class Webcam(anywidget.AnyWidget):
-    """A widget with a Start and a Stop button. Between them it shows the camera, a box around each
-    face, the counts, and a chart of each second.
+    """A widget with a Start and a Stop button.
+
+    From Start to Stop it shows the camera, a box around each face, the counts, and a chart of the
+    counts in each second.
 
     Attributes:
         monitor: tracks and counts; ``monitor.counter`` has the tables. Each Start begins with a new
@@ -56,23 +58,24 @@ class Webcam(anywidget.AnyWidget):
         """
         self.monitor = monitor
         self._plot = plot
-        self._forget()
+        self._reset()
         classes = [[name, _to_hex(CLASS_COLORS[name])] for name in MASK_CLASSES]
         super().__init__(classes=classes, **options)
         self.on_msg(self._receive)
 
-    def _forget(self) -> None:
-        """Forget the frames so far."""
+    def _reset(self) -> None:
+        """Set the state before the first frame."""
         self.frame_count = 0
         self.problem = ""
         self._started: float | None = None  # time of the first frame
-        self._second = -1  # the second of the last frame, and the class of each track in it
-        self._labels: dict[int, int] = {}
+        self._second = -1  # of the last frame
+        self._labels: dict[int, int] = {}  # class of each track in this second
 
     def _receive(self, _: object, content: dict, buffers: list[memoryview]) -> None:
+        """Handle a message from the browser."""
         kind = content["kind"]
         if kind == "start":
-            self._forget()
+            self._reset()
             tracker = Tracker(self.monitor.tracker.start_confidence)
             counter = PeopleCounter(self.monitor.counter.interval_s)
             self.monitor = replace(self.monitor, tracker=tracker, counter=counter)
@@ -134,4 +137,5 @@ class Webcam(anywidget.AnyWidget):
 
 
 def _to_hex(color: tuple[int, int, int]) -> str:
+    """Return an RGB colour as CSS writes it."""
     return "#{:02x}{:02x}{:02x}".format(*color)

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils.files import is_text
+from utils.files import is_utf8
 from utils.images import ImageError, fit_image
 
-MIN_FREE = 64 * 2**20  # bytes; the file is closed before the disk has less, so that its index fits
-CHECK_EVERY = 25  # frames between two looks at the free space
+MIN_FREE = 64 * 2**20  # bytes that stay free on the disk, so that the file's index fits
+CHECK_EVERY = 25  # frames between two checks of the free space
 
 
 class VideoWriter:
@@ -30,8 +30,8 @@ class VideoWriter:
         Args:
             path: the file to write.
             fps: frames per second.
-            real_time: whether to repeat or drop frames so that the video is as fast as its source,
-                for sources whose frames come irregularly. Otherwise each frame is written once.
+            real_time: whether to repeat or drop frames, so that the video is as fast as a source
+                whose frames come irregularly. Otherwise each frame is written once.
         """
         self.path = Path(path)
         self.fps = fps
@@ -48,8 +48,8 @@ class VideoWriter:
             time_s: time of the frame, seconds.
 
         Raises:
-            ImageError: the file cannot be written, or the disk is nearly full; the frames written
-                until then can be played.
+            ImageError: the file cannot be written, or the disk is nearly full. The frames written
+                before can be played.
         """
         if self._writer is None:
             self._writer = self._open((image.shape[1], image.shape[0]))
@@ -64,6 +64,7 @@ class VideoWriter:
             self.frame_count += 1
 
     def _check_free_space(self) -> None:
+        """Close the file and raise an ImageError if the disk is nearly full."""
         if shutil.disk_usage(self.path.parent).free < MIN_FREE:
             length = self.frame_count / self.fps
             self.close()
@@ -72,7 +73,8 @@ class VideoWriter:
             )
 
     def _open(self, resolution_wh: tuple[int, int]) -> cv2.VideoWriter:
-        if not is_text(self.path):
+        """Return the open file, for frames of this width and height."""
+        if not is_utf8(self.path):
             raise ImageError(
                 f"{self.path} has a name that is not valid UTF-8: choose another folder."
             )
