@@ -59,7 +59,7 @@ sample: $(VENV)/.everything ## Draw data/sample again, from the pictures in data
 	@$(RUN)python -m tests.small_data data/sample
 
 # System packages come first: one of them may be the module that makes .venv.
-test: system $(VENV)/.everything ## Pass every test and run every notebook small, after installing the rest
+test: system $(VENV)/.everything ## Pass every test and run every notebook on the sample, after installing the rest
 	@echo "Testing ..."
 	@$(RUN)python -m pytest
 

@@ -1,6 +1,6 @@
-"""The notebook files: stripped outputs, parameters that a small run can replace, no typed results.
+"""The notebook files: stripped outputs, parameters inside the repository, no typed results.
 
-Pytest also runs the notebooks themselves, small, from ``notebooks/``.
+Pytest also runs the notebooks themselves, as they are, from ``notebooks/``.
 """
 
 import ast
@@ -43,11 +43,6 @@ def read_parameters(path: Path) -> dict:
 def parse(cell: dict) -> ast.Module:
     """Return the syntax tree of a code cell without its shell and magic lines."""
     return ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", cell["source"]))
-
-
-def find_assigned_names(tree: ast.Module) -> set[str]:
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    return {node.id for node in names if isinstance(node.ctx, ast.Store)}
 
 
 def find_typed_numbers(text: str) -> list[str]:
@@ -96,26 +91,17 @@ def test_tags_are_known(path):
 
 
 @notebooks
-def test_the_small_run_replaces_parameters_that_exist(path):
-    cell = read_parameters(path)
-    if "nbmake" not in cell["metadata"]:
-        return  # it runs as it is
-    mock = cell["metadata"]["nbmake"]["mock"]
-    assert mock
-    assert set(mock) <= find_assigned_names(parse(cell))
-    paths = [value for value in mock.values() if isinstance(value, str) and "/" in value]
-    allowed = ("../data/small/", "http://127.0.0.1:")
-    assert [value for value in paths if not value.startswith(allowed)] == []
+def test_a_test_run_changes_nothing_in_the_notebook(path):
+    cells = read_cells(path, "code") + read_cells(path, "markdown")
+    assert [cell["source"] for cell in cells if "nbmake" in cell["metadata"]] == []
 
 
 @notebooks
-def test_the_small_run_needs_nothing_outside_the_repository(path):
-    cell = read_parameters(path)
+def test_the_parameters_name_nothing_outside_the_repository(path):
     values = {}
-    exec(compile(parse(cell), path.name, "exec"), values)
+    exec(compile(parse(read_parameters(path)), path.name, "exec"), values)
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
-    outside = {name for name, value in texts.items() if value.startswith("../../")}
-    assert outside <= set(cell["metadata"].get("nbmake", {"mock": {}})["mock"])
+    assert [name for name, value in texts.items() if value.startswith(("../../", "/"))] == []
 
 
 @notebooks

@@ -123,6 +123,7 @@ def test_from_nothing_to_a_data_set_that_someone_else_rebuilds(photos, tmp_path)
     check_take_down(tmp_path / "data", take_down)
 
 
+@pytest.mark.slow
 def test_without_a_network_the_notebook_runs_to_its_end(tmp_path):
     phrases = {"en-US": {"with_mask": ["mask"]}}
     _, printed = run_notebook(tmp_path, "http://127.0.0.1:9", phrases)  # nothing listens there
