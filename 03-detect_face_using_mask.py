@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import NoReturn
 
+from utils.addresses import hide_secrets_in_message
 from utils.cli import STDOUT, run_as_program, run_script
 from utils.detect import CLASSIFIER_FILE, DETECTOR_SYNONYMS, DETECTORS
 from utils.video import ERROR, FIELD_OF_VIEW
@@ -18,6 +19,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with the exit code of wrong arguments."""
+        message = hide_secrets_in_message(message)
         self.exit(2, f"{self.prog}: {message} (--help lists the arguments).\n")
         raise AssertionError("exit returned")
 
@@ -56,15 +58,15 @@ def make_parser() -> ArgumentParser:
     source.add_argument(
         "--video",
         metavar="SOURCE",
-        help="a video file, a folder of images, an rtsp:// or http:// address, or the number of a "
-        "camera",
+        help="a video file, a folder of images, an rtsp:// or http:// address, or the number or "
+        "device of a camera",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for annotated copies; replaces files of the same name (default: output/; none "
-        "for a camera or stream)",
+        help="folder for annotated copies, of videos without sound; replaces files of the same name "
+        "(default: output/; none for a camera or stream)",
     )
     parser.add_argument(
         "--json",

@@ -120,3 +120,31 @@ def test_a_second_run_replaces_the_copies_of_the_first(tmp_path):
     (tmp_path / "output").mkdir()
     (tmp_path / "output/x.jpg").touch()
     assert name_copies([tmp_path / "x.jpg"], tmp_path / "output") == [tmp_path / "output/x.jpg"]
+
+
+MISPLACED = {
+    "a video": ("film.MP4", "film.MP4 is a video: name it with --video."),
+    "a folder of videos": (
+        "films",
+        "films holds no images but 2 videos: name one at a time with --video.",
+    ),
+    "an address": (
+        "rtsp://a:secret@host/b?pwd=secret",
+        "rtsp://host/b?pwd=*** is an address: name a stream with --video, or download a picture "
+        "and name its file.",
+    ),
+    "a camera": ("/dev/video97", "/dev/video97 is a camera: name it with --video."),
+    "an address without its scheme": (
+        "a:secret@host/b.jpg",
+        "There is no file or folder host/b.jpg: check the path.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("argument", "sentence"), MISPLACED.values(), ids=MISPLACED.keys())
+def test_what_is_no_image_is_named_with_the_right_flag(tmp_path, monkeypatch, argument, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").mkdir()
+    for name in ("film.MP4", "films/a.webm", "films/b.mov"):
+        (tmp_path / name).touch()
+    assert find_images([argument]) == ([], [sentence])

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from utils.addresses import hide_secrets, is_address
 from utils.images import IMAGE_SUFFIXES, list_images
+
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
+    ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".h264", ".264", ".h265", ".hevc", ".vob", ".asf",
+    ".mjpg", ".mjpeg", ".dav",
+)  # fmt: skip
 
 
 class SourceError(ValueError):
@@ -84,22 +92,46 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
     if not argument:
         raise SourceError("The name of an image is empty: name a file, a folder or a glob.")
     path = Path(argument)
-    if path.is_file():
+    if os.path.isfile(argument):
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise SourceError(f"{argument} is a video: name it with --video.")
         return [path]
+    if is_address(argument):
+        raise SourceError(
+            f"{hide_secrets(argument)} is an address: name a stream with --video, or download a "
+            "picture and name its file."
+        )
+    if re.fullmatch(r"/dev/video\d+", argument):
+        raise SourceError(f"{argument} is a camera: name it with --video.")
     if path.is_dir():
         found = list_images(path, on_error=unread.append)
     elif glob.has_magic(argument):
         found = _expand_glob(argument, unread)
     else:
-        raise SourceError(f"There is no file or folder {argument}: check the path.")
+        raise SourceError(f"There is no file or folder {hide_secrets(argument)}: check the path.")
     root = _fixed_part(path).resolve()
     is_in_output = output == root or output in root.parents
     if not is_in_output:
         found = [file for file in found if output not in file.resolve().parents]
     if not found and not unread:
+        videos = _count_videos(path)
+        if videos:
+            raise SourceError(
+                f"{argument} holds no images but {videos} video{'s' if videos > 1 else ''}: name "
+                "one at a time with --video."
+            )
         kinds = ", ".join(IMAGE_SUFFIXES)
         raise SourceError(f"{argument} holds no images ({kinds}): check the path.")
     return sorted(found, key=natural_key)
+
+
+def _count_videos(path: Path) -> int:
+    """Return the number of videos that a folder, or a glob, holds."""
+    if path.is_dir():
+        files = (Path(name) for _, _, names in os.walk(path) for name in names)
+    else:
+        files = (Path(name) for name in glob.glob(str(path), recursive=True))
+    return sum(file.suffix.lower() in VIDEO_SUFFIXES for file in files)
 
 
 def _expand_glob(pattern: str, unread: list[OSError]) -> list[Path]:

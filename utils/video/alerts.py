@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from utils.addresses import hide_secrets
 from utils.boxes import Detections
 from utils.classes import CLASS_NAMES, decide
 from utils.video.tracker import split_tracks
@@ -42,7 +43,7 @@ class Alerts:
             self._words = shlex.split(command)
         except ValueError as error:
             raise ValueError(
-                f"--alert {command!r} cannot be read ({error}): close its quotation marks."
+                f"The command of --alert cannot be read ({error}): close its quotation marks."
             ) from error
         if not self._words:
             raise ValueError(
@@ -90,7 +91,8 @@ class Alerts:
             )
         except OSError as error:
             self._on_message(
-                f"The alert {words[0]} cannot be run ({error.strerror}): check the command."
+                f"The alert {hide_secrets(words[0])} cannot be run ({error.strerror}): "
+                "check the command."
             )
             return
         self._running.append(process)

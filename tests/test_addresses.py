@@ -1,0 +1,59 @@
+"""Addresses: no name, password or other secret in them is shown."""
+
+import pytest
+
+from utils.addresses import hide_secrets, hide_secrets_in_message
+
+SHOWN = {
+    "": "",
+    "film.mp4": "film.mp4",
+    "rtsp://host/film": "rtsp://host/film",
+    "rtsp://user:secret@host/film": "rtsp://host/film",
+    "rtsp://user:se@cret@host/film": "rtsp://host/film",
+    "rtsp://user:se/cret@host/film": "rtsp://host/film",
+    "http://secret@host:80/a?b=c": "http://host:80/a?b=c",
+    "rtsp://host/cam?channel=1&subtype=0": "rtsp://host/cam?channel=1&subtype=0",
+    "rtsp://host/a?user=admin&pwd=secret&channel=1": "rtsp://host/a?user=***&pwd=***&channel=1",
+    "rtsp://host/user=admin&password=secret&channel=1": (
+        "rtsp://host/user=***&password=***&channel=1"
+    ),
+    "rtsp://host/user=admin;password=secret": "rtsp://host/user=***;password=***",
+    # An XMEye camera separates its parameters by underscores.
+    "rtsp://host/user=admin_password=secret_channel=1.sdp": "rtsp://host/user=***",
+    "rtsp://host/ch=1_password=secret.sdp": "rtsp://host/ch=***",
+    "http://host/a?loginuse=admin&loginpas=secret": "http://host/a?loginuse=***&loginpas=***",
+    "http://host/a?X-Amz-Signature=secret&w=640": "http://host/a?X-Amz-Signature=***&w=640",
+    "http://host/a?API_KEY=secret": "http://host/a?API_KEY=***",
+    "http://host/a?%70wd=secret": "http://host/a?%70wd=***",
+    "http://host/a?pwd=se/cret?more": "http://host/a?pwd=***",
+    "http://host/a?p=secret&pw=secret&u=admin": "http://host/a?p=***&pw=***&u=***",
+    "http://host/a#access_token=secret": "http://host/a#access_token=***",
+    "http://host/token/secret/live": "http://host/token/***/live",
+    "http://host/a?pwd=": "http://host/a?pwd=",
+    # The scheme is missing or misspelled.
+    "admin:secret@host/film": "host/film",
+    "rtsp:/admin:secret@host/film": "host/film",
+    "host/a.cgi?pwd=secret": "host/a.cgi?pwd=***",
+}
+
+
+@pytest.mark.parametrize(("address", "shown"), SHOWN.items(), ids=SHOWN.keys())
+def test_secrets_of_an_address_are_hidden(address, shown):
+    assert hide_secrets(address) == shown
+    assert hide_secrets(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pwd", "pass", "password", "passwd", "token", "key", "auth", "user", "login", "secret", "sig",
+     "Password", "accessToken", "username", "loginpas", "usr", "signature", "sessionid", "psw"],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["http://host/a?{}=s3cret", "rtsp://host/b=1&{}=s3cret&c=2"])
+def test_any_parameter_that_may_be_a_secret_is_hidden(name, form):
+    assert "s3cret" not in hide_secrets(form.format(name))
+
+
+def test_each_address_in_a_message_is_hidden():
+    message = "unrecognized arguments: rtsp://a:secret@b/c http://d/e?pwd=secret f"
+    shown = "unrecognized arguments: rtsp://b/c http://d/e?pwd=*** f"
+    assert hide_secrets_in_message(message) == shown
