@@ -106,7 +106,7 @@ $(VENV)/.detectors: PACKAGES := .[models]
 $(VENV)/.detectors: PURPOSE := fetching the detectors needs
 $(VENV)/.lint: PACKAGES := .[dev]
 $(VENV)/.lint: PURPOSE := the checks need
-$(VENV)/.everything: PACKAGES := .[data,models,notebooks,dev]
+$(VENV)/.everything: PACKAGES := .[data,models,notebooks,video,dev]
 $(VENV)/.everything: PURPOSE := the notebooks and tests need; TensorFlow makes this a few minutes
 $(VENV)/.detection $(VENV)/.data $(VENV)/.detectors $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
 	@echo "Installing into $(VENV) what $(PURPOSE) ..."

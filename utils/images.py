@@ -15,6 +15,8 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+MAX_STRETCHED = 2**14  # pixels; a longer side comes from a wrong shape of pixels
+
 # The first bytes of files.
 PNG_START = b"\x89PNG"
 WEBP_START = b"RIFF"
@@ -252,6 +254,26 @@ def fit_image(image: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
     fitted = np.zeros((full_height, full_width, 3), np.uint8)
     fitted[y : y + new_height, x : x + new_width] = resize_image(image, (new_width, new_height))
     return fitted
+
+
+def stretch_to_square(image: np.ndarray, pixel_aspect: float) -> np.ndarray:
+    """Return an image whose pixels are not square resized so that they are.
+
+    The shorter side of the pixels is stretched, so that no detail is lost.
+
+    Args:
+        image: (H, W, 3).
+        pixel_aspect: width of a pixel / its height.
+    """
+    height, width = image.shape[:2]
+    size_wh = (width, height)
+    if pixel_aspect > 1:
+        size_wh = (max(1, round(width * pixel_aspect)), height)
+    elif 0 < pixel_aspect < 1:
+        size_wh = (width, max(1, round(height / pixel_aspect)))
+    if size_wh == (width, height) or max(size_wh) > MAX_STRETCHED:
+        return image
+    return resize_image(image, size_wh)
 
 
 def crop_image(image: np.ndarray, box: Iterable[float]) -> np.ndarray:

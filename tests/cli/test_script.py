@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from tests.conftest import draw_blocks, find_blocks
 from tests.films import write_video
+from tests.mjpeg_server import Stream
 from tests.test_ground import HEAVY
 from utils import paths
 from utils.boxes import Detections, box_iou
@@ -542,6 +543,35 @@ def test_video_gives_a_record_per_frame_a_table_of_people_and_a_copy(run, tmp_pa
     shares = pd.read_csv("people-intervals.csv")
     assert (shares.people.tolist(), shares.share_with_mask.tolist()) == ([1, 1], [1.0, 1.0])
     assert len(list(Video(tmp_path / "copies" / "film é.mp4"))) == 14
+
+
+SECRETS = {
+    "user info": "{}://admin:S3cret@127.0.0.1:{}/a",
+    "query": "{}://127.0.0.1:{}/videostream.cgi?user=admin&pwd=S3cret&channel=1",
+    "path": "{}://127.0.0.1:{}/user=admin&password=S3cret&channel=1",
+}
+
+
+@pytest.mark.parametrize("form", SECRETS.values(), ids=SECRETS.keys())
+def test_no_secret_of_an_address_is_shown_or_stored(run, tmp_path, form, monkeypatch):
+    with Stream([IMAGE]) as stream:
+        address = form.format("http", stream.port)
+        monkeypatch.setattr(Video, "_read_live", lambda video: iter([(0.0, IMAGE)]))
+        code, images, stdout, stderr = run("--video", address, "--csv", "people.csv")
+    assert (code, len(images)) == (0, 1)
+    (copy,) = (tmp_path / "copies").iterdir()
+    written = [path.read_text() for path in tmp_path.glob("*.*")]
+    for text in (stdout, stderr, copy.name, *written):
+        assert "S3cret" not in text and "admin" not in text
+
+
+@pytest.mark.parametrize("form", SECRETS.values(), ids=SECRETS.keys())
+@pytest.mark.parametrize("option", ["--video", "--image", "--min-confidence", "--interval", "--x"])
+def test_no_secret_is_in_a_sentence_about_an_error(run, form, option):
+    address = form.format("rtsp", 1)
+    code, images, stdout, stderr = run(option, address, json_file="none/a.json")
+    assert (code, images, stdout) == (2, None, "")
+    assert "S3cret" not in stderr and "127.0.0.1" in stderr
 
 
 def test_ctrl_c_writes_the_images_done_so_far(run, script, fake_classifier, tmp_path, monkeypatch):

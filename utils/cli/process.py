@@ -101,7 +101,24 @@ def process_video(
     writer = None
     if output is not None:
         copy = name_copies([video.path], output, ".mp4")[0]
-        writer = VideoWriter(copy, video.fps, real_time=video.is_live)
+        writer = VideoWriter(copy, video.fps)
+    copies: list[Path] = []
+
+    def end_copy(end_s: float | None = None) -> None:
+        """Complete the copy; a failure is reported, and the tables go on."""
+        nonlocal writer
+        if writer is None:
+            return
+        try:
+            writer.close(end_s)
+        except ImageError as error:
+            report.fail(str(error))
+        if writer.frame_count and writer.path.is_file():
+            copies.append(writer.path)
+            if video.has_sound:
+                report.warn(f"{writer.path} has no sound: the sound of {video.name} is left out.")
+        writer = None
+
     frames = show_progress(video, desc="detecting", unit="frame", total=video.frame_count)
     try:
         for number, time_s, image in frames:
@@ -115,7 +132,11 @@ def process_video(
             if stream is not None:
                 stream.add(record)
             if writer is not None:
-                writer.add(annotated, time_s)
+                try:
+                    writer.add(annotated, time_s)
+                except ImageError as error:
+                    report.fail(str(error))
+                    end_copy()
             if window is not None and not window.show(annotated):
                 break
     except KeyboardInterrupt:
@@ -123,11 +144,8 @@ def process_video(
     except (ImageError, OutputError, SourceError) as error:
         report.fail(str(error))
     finally:
-        if writer is not None:
-            writer.close()
+        end_copy(video.end_s)
         if stream is not None:
             with suppress(OSError, OutputError):
                 stream.close()
-    if writer is None or not writer.frame_count:
-        return []
-    return [writer.path]
+    return copies

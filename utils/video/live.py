@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
+from utils.video.opencv import square_pixels
+
 # Seconds before a source that broke off is reopened. The wait doubles after each try.
 FIRST_WAIT_S = 0.5
 MAX_WAIT_S = 15.0
@@ -75,7 +77,7 @@ class LiveReader:
                         self._on_message(f"{self._name} is back.")
                     wait_s = self._first_wait_s
                     lost_s = None
-                    self._put(now, frame)
+                    self._put(now, square_pixels(frame, capture))
                     continue
                 capture.release()
                 if lost_s is None:

@@ -7,14 +7,22 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import cv2
 import numpy as np
 
+from utils.addresses import hide_secrets, is_address
 from utils.files import SourceError, find_images, is_utf8
-from utils.images import ImageError, fit_image, read_image
+from utils.images import ImageError, read_image
+from utils.video.clock import Clock
+from utils.video.container import ends_early, may_jump, stores_count
 from utils.video.live import LiveReader
+from utils.video.opencv import OpencvReader
+from utils.video.pyav import PyavReader, import_av
 
 # FFmpeg would write its own messages to the terminal about a source that it cannot read.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -23,30 +31,56 @@ DEFAULT_FPS = 25.0  # frames per second of a folder, and of a source that does n
 MAX_FPS = 1000.0  # a source that reports more is wrong
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "tcp", "udp", "http", "https", "file")
 TIMEOUT_MS = 10_000  # milliseconds for an address to answer, and for each further frame
+MAX_STEM = 100  # characters in the name of an address's copy
 # A file with less than this share of the frames that it announces is cut off; a smaller difference
 # is an inexact count.
 MIN_COMPLETE = 0.9
 
 
-def hide_password(text: str) -> str:
-    """Return an address without user name and password, which end at its last ``@``."""
-    return re.sub(r"://.*@", "://", text)
+def _find_local(source: str) -> str:
+    """Return the path of a file:// address, and any other source as it is."""
+    if source.lower().startswith("file://"):
+        return url2pathname(urlsplit(source).path)
+    return source
+
+
+def _find_camera(source: str) -> int | None:
+    """Return the number of a camera that is given by its number or device, or None.
+
+    Args:
+        source: such as ``0``, ``/dev/video0`` or ``/dev/v4l/by-id/usb-...``, a link to the former.
+    """
+    if re.fullmatch(r"[0-9]{1,4}", source):
+        return int(source)
+    if source.startswith("/dev/"):
+        device = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(source))
+        if device:
+            return int(device[1])
+    return None
+
+
+def _usable_fps(fps: float | None) -> float:
+    return fps if fps is not None and 0 < fps < MAX_FPS else DEFAULT_FPS
 
 
 class Video:
     """Iterates once over the frames of a source, in order.
 
-    Every frame of a file or a folder is read. A stream or camera is read in a thread of its own,
-    which keeps only the newest frame and reopens the source after a break (``LiveReader``).
+    Of a file or a folder, every frame is read, in its own size and with square pixels. Files are
+    read by PyAV if it is installed, and else by OpenCV. A stream or camera is read in a thread of
+    its own, which keeps only the newest frame and reopens the source when it breaks off
+    (``LiveReader``).
 
     Attributes:
-        name: name of the source in records, without the password of an address.
+        name: name of the source in records, without the secrets of an address.
         path: a path whose stem is the name of the annotated copy.
         files: the files on this machine that are read: a video, or the images of a folder.
         is_live: whether the source has no end.
         fps: frames per second.
-        frame_count: number of frames, or None if unknown.
-        reader: reads the frames of a live source; None for others and before the first frame.
+        frame_count: number of frames as announced, which may be a guess, or None if unknown.
+        has_sound: whether a file has sound, as far as is known.
+        end_s: after the last frame of a file or folder, when it ends, seconds; else None.
+        reader: of a live source, once its frames are read.
     """
 
     def __init__(
@@ -55,37 +89,50 @@ class Video:
         """Open a source.
 
         Args:
-            source: a file, a folder of images, an address such as ``rtsp://...``, or the number of
-                a camera.
+            source: a file, a folder of images, an address such as ``rtsp://...``, or the number or
+                device of a camera.
             on_message: called with a sentence about each break of a live source, and about each
                 image of a folder that cannot be read.
 
         Raises:
             SourceError: there is no such source, or it cannot be read.
         """
-        self._source = str(source)
+        self._source = _find_local(str(source))
         self._on_message = on_message
         self._unread = 0  # images of a folder that cannot be read
-        self._capture: cv2.VideoCapture | None = None
-        self.name = hide_password(self._source)
-        self.path = Path(self.name)
+        self._capture: cv2.VideoCapture | None = None  # of a live source
+        self._reader: PyavReader | OpencvReader | None = None  # of a file
+        self.name = self._source
+        self.path = Path(self._source)
         self.files: list[Path] = []
         self.fps = DEFAULT_FPS
         self.frame_count: int | None = None
+        self.has_sound = False
+        self.end_s: float | None = None
         self.reader: LiveReader | None = None
-        self._is_camera = self.name.isdecimal()
-        self._is_address = "://" in self.name
-        self._is_folder = not self._is_camera and not self._is_address and self.path.is_dir()
-        self.is_live = self._is_camera
+        self.is_live = False
+        # A path that exists is what it is, whatever its name looks like. A file called 0 does not
+        # hide camera 0, because such files come about by a slip in the shell.
+        camera = _find_camera(self._source)
+        is_path = not isinstance(source, int)
+        self._is_folder = is_path and os.path.isdir(self._source)
+        self._is_camera = camera is not None and not self._is_folder
+        self._camera = camera or 0
+        self._is_file = is_path and not self._is_camera and os.path.isfile(self._source)
+        self._is_address = is_address(self._source) and not self._is_folder and not self._is_file
+        self._may_jump = False
         if self._is_folder:
             self._list_images()
             return
         if self._is_camera:
-            self.path = Path(f"camera_{self.name}")
+            self.path = Path(f"camera_{self._camera}")
         elif self._is_address:
-            self.path = Path(re.sub(r"\W+", "_", self.name.split("://")[1]))
+            self.name = hide_secrets(self._source)
+            stem = re.sub(r"\W+", "_", self.name.split("://")[1]).strip("_")
+            self.path = Path(stem[:MAX_STEM] or "stream")
         else:
             self._check_file()
+            self._may_jump = may_jump(self.path)
         self._open_first()
 
     def _list_images(self) -> None:
@@ -97,33 +144,60 @@ class Video:
         self.frame_count = len(files)
 
     def _check_file(self) -> None:
-        """Check that a video file exists, and set ``files``."""
-        if not self.path.is_file():
-            raise SourceError(f"There is no video {self.name}: check the path.")
+        if not self._is_file:
+            raise SourceError(self._explain_missing())
         if not is_utf8(self.path):
             raise SourceError(f"{self.name} has a name that is not valid UTF-8: rename it.")
+        try:
+            self.path.open("rb").close()
+        except OSError as error:
+            raise SourceError(
+                f"{self.name} cannot be read ({error.strerror}): change its permissions."
+            ) from error
         self.files = [self.path]
 
+    def _explain_missing(self) -> str:
+        shown = hide_secrets(self.name)
+        if shown != self.name or "@" in self.name:
+            return (
+                f"There is no video {shown}: check the path, or begin an address with rtsp:// or "
+                "http://."
+            )
+        return f"There is no video {shown}: check the path."
+
     def _open_first(self) -> None:
-        """Open the source, and read its length and its frames per second."""
-        self._capture = self._open()
-        if not self._capture.isOpened():
+        if self._is_file:
+            self._reader = self._open_file()
+        else:
+            capture = self._open()
+            if not capture.isOpened():
+                raise SourceError(self._explain_failure())
+            reader = OpencvReader(capture)
+            self.is_live = self._is_camera or reader.announced_count is None
+            if self.is_live:
+                self._capture = capture
+                self.fps = _usable_fps(reader.fps)
+                return
+            self._reader = reader
+        self.fps = _usable_fps(self._reader.fps)
+        self.frame_count = self._reader.announced_count
+        self.has_sound = self._reader.has_sound
+
+    def _open_file(self) -> PyavReader | OpencvReader:
+        av = import_av()
+        if av is not None:
+            with suppress(ValueError):  # OpenCV has further decoders
+                return PyavReader(self.path, av)
+        # FFmpeg takes "12:30.mp4" for an address; no absolute path is one.
+        capture = cv2.VideoCapture(str(self.path.absolute()))
+        if not capture.isOpened():
             raise SourceError(self._explain_failure())
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if count > 0 and not self._is_camera:
-            self.frame_count = count
-        if self._is_address and self.frame_count is None:
-            self.is_live = True
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        if 0 < fps < MAX_FPS:
-            self.fps = fps
+        return OpencvReader(capture, self.path, stores_count=stores_count(self.path))
 
     def _open(self) -> cv2.VideoCapture:
-        """Return a new capture of the source, which may not be open."""
+        """Return a new capture of a camera or of an address."""
         if self._is_camera:
-            return cv2.VideoCapture(int(self._source))
-        if not self._is_address:
-            return cv2.VideoCapture(self._source)
+            return cv2.VideoCapture(self._camera)
         options = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
             TIMEOUT_MS,
@@ -147,7 +221,7 @@ class Video:
             )
         if self._is_camera:
             is_linux = sys.platform.startswith("linux")
-            if is_linux and Path(f"/dev/video{self.name}").exists():
+            if is_linux and Path(f"/dev/video{self._camera}").exists():
                 return (
                     f"Camera {self.name} cannot be opened: close the program that uses it, or "
                     "allow this one to."
@@ -194,33 +268,55 @@ class Video:
             raise SourceError(
                 f"{self.name}: {self._unread} of {self.frame_count} images could not be read."
             )
-        if self.is_live or self._is_folder or self.frame_count is None:
+        if self._reader is not None:
+            self._check_not_cut_off(count, self._reader)
+
+    def _check_not_cut_off(self, count: int, reader: PyavReader | OpencvReader) -> None:
+        """Check the frames read against what the file stores; a guessed number is no measure."""
+        is_short = ends_early(self.path) if self._is_file else None
+        stored = reader.stored_count
+        # Where the container is cut off, any frame missing is a loss. Where it does not tell,
+        # a small difference is an inexact count.
+        least = 1.0 if is_short else MIN_COMPLETE
+        if stored is not None:
+            missing = stored - count - reader.discarded
+            if count + reader.discarded >= least * stored:
+                return
+            if is_short is not False:
+                raise SourceError(
+                    f"{self.name} ends after {count} of {stored} frames: it is cut off. "
+                    "Copy or save it again."
+                )
+            if isinstance(reader, PyavReader):  # OpenCV cannot tell what an edit list leaves out
+                raise SourceError(
+                    f"{self.name} is damaged, and {missing} of its {stored} frames cannot be "
+                    "read: copy or save it again."
+                )
             return
-        if count < MIN_COMPLETE * self.frame_count:
+        duration_s = reader.duration_s
+        if duration_s is None or is_short is False or self._may_jump:
+            return
+        assert self.end_s is not None
+        if self.end_s < least * duration_s - 1 / self.fps:
             raise SourceError(
-                f"{self.name} ends after {count} of {self.frame_count} frames: it is cut off."
+                f"{self.name} ends after {self.end_s:.1f} of {duration_s:.1f} s: it is cut off. "
+                "Copy or save it again."
             )
 
     def _read_file(self) -> Iterator[tuple[float, np.ndarray]]:
-        """Yield the time in seconds and the image of each frame of a file."""
-        capture = self._capture or self._open()
-        number = 0
-        try:
-            while True:
-                is_read, frame = capture.read()
-                if not is_read:
-                    return
-                time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                if time_s == 0:  # not every format has times
-                    time_s = number / self.fps
-                yield time_s, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-                number += 1
-        finally:
-            capture.release()
+        reader = self._reader
+        if reader is None:  # iterated before
+            self._open_first()
+            reader = self._reader
+        assert reader is not None
+        clock = Clock(1 / self.fps, self._may_jump)
+        time_s = 0.0
+        for timestamp_s, image in reader:
+            time_s = clock.convert(timestamp_s)
+            yield time_s, image
+        self.end_s = time_s + (reader.last_duration_s or 1 / self.fps)
 
     def _read_folder(self) -> Iterator[tuple[float, np.ndarray]]:
-        """Yield the time in seconds and the image of each readable file of a folder."""
-        resolution_wh = None  # of the first image; the others are fitted into it
         for number, file in enumerate(self.files):
             try:
                 image = read_image(file)
@@ -228,9 +324,8 @@ class Video:
                 self._on_message(str(error))
                 self._unread += 1
                 continue
-            if resolution_wh is None:
-                resolution_wh = (image.shape[1], image.shape[0])
-            yield number / self.fps, fit_image(image, resolution_wh)
+            yield number / self.fps, image
+            self.end_s = (number + 1) / self.fps
 
     def _read_live(self) -> Iterator[tuple[float, np.ndarray]]:
         """Yield the time in seconds and the image of each frame that is not skipped."""
@@ -247,6 +342,7 @@ class Video:
         started = time.monotonic()
         try:
             for arrived, frame in self.reader:
-                yield max(0.0, arrived - started), cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                yield max(0.0, arrived - started), rgb
         finally:
             self.reader.close()
