@@ -28,8 +28,8 @@ PART = ".part"  # in the name of a file that is not complete
 MIN_FPS = 0.1  # frames per second in a file from OpenCV
 MAX_NUMERATOR = 65535  # of the frame rate as a fraction: MPEG-4 Part 2 stores it in 16 bits
 
-# Encoders that browsers can play, the best first, with their options. CRF 20 is a little better than
-# x264's default, and 30 looks similar in VP9. Fast presets leave the processor to detection:
+# Encoders that browsers can play, the best first, with their options. CRF 20 is a little better
+# than x264's default, and 30 looks similar in VP9. Fast presets leave the processor to detection:
 # "superfast" takes 2.5 ms for a frame of 640 x 480, "veryfast" 4 ms, OpenCV's mp4v 1.8 ms.
 ENCODERS = (
     ("libx264", {"preset": "superfast", "crf": "20", "tune": "zerolatency"}),
