@@ -65,7 +65,7 @@ def make_parser() -> ArgumentParser:
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for annotated copies, of videos without sound; replaces files of the same name "
+        help="folder for annotated copies, of videos without sound; replaces files of that name "
         "(default: output/; none for a camera or stream)",
     )
     parser.add_argument(
