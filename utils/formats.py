@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from utils.atomic import write_bytes
 from utils.boxes import box_area, clip_boxes
 from utils.classes import LabelError, to_class_name
 from utils.images import IMAGE_SUFFIXES, list_images
@@ -98,10 +99,7 @@ def write_voc(
         for tag, column in zip(VOC_TAGS, BOX_COLUMNS, strict=True):
             ET.SubElement(bndbox, tag).text = str(round(getattr(row, column)))
     ET.indent(root)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ET.ElementTree(root).write(path, encoding="unicode")
-    return path
+    return write_bytes(path, ET.tostring(root, encoding="unicode").encode("utf-8"))
 
 
 def read_voc_folder(

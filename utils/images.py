@@ -10,6 +10,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from utils.atomic import write_bytes
+
 # OpenCV prints warnings about damaged files to the terminal. An ImageError says what matters.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
 
@@ -177,7 +179,7 @@ def _turn_upright(image: np.ndarray, exif: bytes) -> np.ndarray:
 
 
 def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:
-    """Write an RGB image. The suffix of the path selects the format.
+    """Write an RGB image whole or not at all. The suffix of the path selects the format.
 
     Args:
         path: the file; it is replaced if it exists, and its folder is created.
@@ -205,8 +207,7 @@ def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:
         size = f"{image.shape[1]} x {image.shape[0]}"
         raise ImageError(f"{path} cannot be written: {size} pixels are too many for {path.suffix}.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
+        write_bytes(path, data.tobytes())
     except OSError as error:
         raise ImageError(
             f"{path} cannot be written ({error.strerror}): choose another folder."

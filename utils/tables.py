@@ -15,9 +15,12 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from utils.atomic import write_bytes
+
 # Control characters, line breaks of every kind, and lone surrogates. Titles of web pages contain
 # them; a one-line row cannot hold the first two, and UTF-8 cannot encode the last.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+WAIT_S = 10.0  # seconds to wait for another program that writes the same file
 CHUNK = 4096  # bytes read at a time when looking for the last line break
 
 
@@ -227,6 +230,37 @@ def hold_folder(folder: str | Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def hold_file(path: str | Path) -> Iterator[None]:
+    """Lock a file that several programs append to, and wait while another one holds the lock.
+
+    The lock is the file ``.NAME.lock`` beside it. It ends with the process, however that ends.
+
+    Args:
+        path: the file; its folder is created.
+
+    Raises:
+        TableError: another program holds the lock for ``WAIT_S``, or the folder cannot be written.
+    """
+    path = Path(path)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=WAIT_S, poll_interval=0.005)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise TableError(
+            f"Another program has been writing {path} for {WAIT_S:.0f} s: try again."
+        ) from error
+    except OSError as error:
+        raise TableError(
+            f"{path} cannot be written ({error.strerror}): free space or choose another file."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table anew, whole or not at all.
 
@@ -237,7 +271,7 @@ def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def replace_text(path: str | Path, text: str) -> None:
-    """Write a text file anew, whole or not at all: to a file beside it, then moved into place.
+    """Write a text file anew, whole or not at all.
 
     Args:
         path: the file; its folder is created.
@@ -246,12 +280,8 @@ def replace_text(path: str | Path, text: str) -> None:
     Raises:
         TableError: it cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", newline="")
-        part.replace(path)
+        write_bytes(path, text.encode("utf-8"))
     except OSError as error:
         raise TableError(
             f"{path} cannot be written ({error.strerror}): free space or close it elsewhere."

@@ -1,6 +1,8 @@
 """The journal: entries are read back, also after a crash, and are never deleted."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from utils.annotate.journal import (
     record_label,
 )
 from utils.classes import LabelError
+from utils.paths import ROOT
+from utils.tables import hold_file
 
 BOX = (1, 2, 30.5, 40)
 ROW = "a.jpg,1,2,3,4,with_mask,Zoë,buttons,2026-11-01T10:00:00+00:00"
@@ -195,3 +199,32 @@ def test_an_invalid_decision_is_refused(tmp_path, change, message):
 def test_a_journal_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(LabelError, match="cannot be written"):
         record_label(tmp_path, "a.jpg", BOX, "with_mask", "a", "buttons")
+
+
+LABEL_MANY = """
+import sys
+from utils.annotate.journal import record_label
+for number in range(200):
+    record_label(sys.argv[1], f"{number}.jpg", (), "with_mask", sys.argv[2], "buttons")
+"""
+
+
+def test_two_programs_that_label_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "hand_labels.csv"
+    names = ("Ann", "Bob", "Cem")
+    programs = [
+        subprocess.Popen([sys.executable, "-c", LABEL_MANY, path, name], cwd=ROOT) for name in names
+    ]
+    assert [program.wait(timeout=120) for program in programs] == [0, 0, 0]
+    entries = read_journal(path)
+    for name in names:
+        files = [entry.file for entry in entries if entry.annotator == name]
+        assert files == [f"{number}.jpg" for number in range(200)]
+
+
+def test_a_journal_that_is_locked_for_long_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "hand_labels.csv"
+    monkeypatch.setattr("utils.tables.WAIT_S", 0.1)
+    with hold_file(path), pytest.raises(LabelError, match=r"hand_labels\.csv .* try again"):
+        record_label(path, "a.jpg", (), "with_mask", "Ann", "buttons")
+    assert read_journal(path) == []

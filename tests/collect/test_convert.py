@@ -113,13 +113,14 @@ def test_second_call_changes_nothing_and_source_stays(source, tmp_path):
 
 
 def test_half_written_image_is_converted_again(source, tmp_path, monkeypatch):
-    def stop(path, image):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"\xff\xd8")
+    write_bytes = Path.write_bytes
+
+    def stop(path, data):
+        write_bytes(path, data[:2])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("utils.collect.convert.write_image", stop)
+        patch.setattr(Path, "write_bytes", stop)
         convert_images(source, tmp_path / "jpg")
     table = convert_images(source, tmp_path / "jpg")
     outputs = table.output[table.problem == ""]

@@ -1,6 +1,7 @@
 """Export: every face once, in the folder of its label, as the classifier sees it."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -123,16 +124,17 @@ def test_a_second_run_writes_nothing(root, tmp_path):
 
 
 def test_an_interrupted_export_can_be_continued(root, tmp_path, monkeypatch):
-    written = []
+    replaced = []
+    replace = Path.replace
 
-    def write_or_stop(path, *rest):
-        if len(written) == 2:
-            path.write_bytes(b"half a face")
-            raise KeyboardInterrupt
-        written.append(path)
-        return write_image(path, *rest)
+    def replace_or_stop(part, path):
+        if part.suffixes == [".jpg", ".part"]:
+            if len(replaced) == 2:
+                raise KeyboardInterrupt
+            replaced.append(path)
+        return replace(part, path)
 
-    monkeypatch.setattr("utils.curate.export.write_image", write_or_stop)
+    monkeypatch.setattr(Path, "replace", replace_or_stop)
     with pytest.raises(KeyboardInterrupt):
         export_faces(make_table(*ROWS), root, tmp_path / "out")
     done = {name: time for name, time in list_files(tmp_path / "out").items() if "/" in name}

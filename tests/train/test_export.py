@@ -1,5 +1,7 @@
 """Export: an ONNX file agrees with its Keras model at any size, and its 8-bit version nearly."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import onnx
@@ -7,6 +9,7 @@ import onnxruntime as ort
 import pytest
 
 from utils.train.export import export_onnx, quantize_onnx
+from utils.train.loop import save_model
 
 pytestmark = pytest.mark.training
 
@@ -109,3 +112,23 @@ def test_quantizing_does_not_change_the_float_file(path, batches, tmp_path):
     before = path.read_bytes()
     quantize_onnx(path, tmp_path / "quantized.onnx", batches[:1])
     assert path.read_bytes() == before
+
+
+def test_a_stop_while_a_model_is_written_leaves_the_one_that_was_there(
+    model, path, batches, tmp_path, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    shipped = [tmp_path / name for name in ("float.onnx", "rounded.onnx", "float.keras")]
+    for file in shipped:
+        file.write_bytes(b"the shipped model")
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export_onnx(model, shipped[0], (None, None), METADATA)
+    with pytest.raises(KeyboardInterrupt):
+        quantize_onnx(path, shipped[1], batches)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(model, shipped[2])
+    assert {file.read_bytes() for file in tmp_path.iterdir()} == {b"the shipped model"}
+    assert len(list(tmp_path.iterdir())) == 3

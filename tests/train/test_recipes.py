@@ -1,5 +1,7 @@
 """The classic recipe trains its head only, and a finished training is loaded."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -44,3 +46,24 @@ def test_an_interrupted_training_says_where_it_stopped(tmp_path, monkeypatch):
     data = np.zeros((2, 224, 224, 3), np.uint8), np.array([0, 1])
     with pytest.raises(TrainingStopped, match="Stopped after epoch 0 of 2"):
         train_classic(data, data, tmp_path, epochs=2, weights=None)
+
+
+@pytest.mark.parametrize("stop", ["history.csv", "checkpoint.keras", "classic.keras"])
+def test_a_training_stopped_before_any_of_its_files_resumes(tmp_path, monkeypatch, stop):
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 255, (4, 224, 224, 3), np.uint8), np.array([0, 1, 0, 1])
+    replace = Path.replace
+    written = []
+
+    def replace_or_stop(part, path):
+        written.append(path.name)
+        if path.name == stop and (stop == "classic.keras" or written.count(stop) == 2):
+            raise SystemExit
+        return replace(part, path)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Path, "replace", replace_or_stop)
+        train_classic(data, data, tmp_path, epochs=2, weights=None)
+    _, history = train_classic(data, data, tmp_path, epochs=2, weights=None)
+    assert history.epoch.tolist() == [1, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classic.keras", "history.csv"]

@@ -29,7 +29,7 @@ import pandas as pd
 
 from utils.classes import LabelError, to_class_name
 from utils.labels import BOX_COLUMNS
-from utils.tables import TableError, append_lines, now, read_complete_lines
+from utils.tables import TableError, append_lines, hold_file, now, read_complete_lines
 
 JOURNAL_NAME = "hand_labels.csv"
 JOURNAL_COLUMNS = ["file", *BOX_COLUMNS, "class_name", "labeller", "way", "labelled_at"]
@@ -184,7 +184,9 @@ def record_label(
         ]
     )
     try:
-        append_lines(path, line.getvalue(), JOURNAL_COLUMNS, is_row=_is_complete_row, sync=True)
+        # Two programs that repair the end of the file at once would delete each other's rows.
+        with hold_file(path):
+            append_lines(path, line.getvalue(), JOURNAL_COLUMNS, is_row=_is_complete_row, sync=True)
     except TableError as error:
         raise LabelError(f"The label was not recorded: {error}") from error
     return entry

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from utils.annotate.journal import Box, JournalEntry, normalize_box, read_journal, record_label
 from utils.annotate.labelimg_app import annotation_path
+from utils.atomic import write_atomically
 from utils.boxes import as_boxes, clip_boxes
 from utils.classes import LabelError
 from utils.display import has_display
@@ -202,14 +203,14 @@ def write_annotations(table: pd.DataFrame, root: str | Path) -> int:
         boxes = clip_boxes(rows[BOX_COLUMNS], (width, height))
         clipped = rows.copy()
         clipped[BOX_COLUMNS] = boxes
-        # Written to a temporary file first: a file without a digest would count as a person's.
-        part = path.with_suffix(".part")
-        write_voc(part, Path(file).name, (width, height), clipped)
-        tree = ET.parse(part)
-        annotation = tree.getroot()
-        annotation.set(DIGEST_ATTRIBUTE, _compute_digest(annotation))
-        tree.write(part, encoding="utf-8")
-        part.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file without a digest would count as a person's, so it appears when it has both.
+        with write_atomically(path) as part:
+            write_voc(part, Path(file).name, (width, height), clipped)
+            tree = ET.parse(part)
+            annotation = tree.getroot()
+            annotation.set(DIGEST_ATTRIBUTE, _compute_digest(annotation))
+            tree.write(part, encoding="utf-8")
         count += 1
     return count
 

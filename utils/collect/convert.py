@@ -116,13 +116,7 @@ def _convert_image(source: Path, output: Path, max_side: int) -> None:
                 output_file=output,
                 output_wh=smaller.shape[1::-1],
             )
-    write_complete_image(output, smaller)  # last: an image that has its output is done
-
-
-def write_complete_image(path: Path, image: np.ndarray) -> None:
-    """Write an image under another name, then rename it: a file that exists is complete."""
-    unfinished = path.with_name(f"{path.stem}.unfinished{path.suffix}")
-    write_image(unfinished, image).replace(path)
+    write_image(output, smaller)  # last: an image that has its output is done
 
 
 def _scale_annotation(

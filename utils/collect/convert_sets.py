@@ -20,9 +20,9 @@ from tqdm.auto import tqdm
 
 from utils.classes import LabelError
 from utils.collect.archives import GitHubSet, Member, PublicSetError, read_archive
-from utils.collect.convert import convert_images, write_complete_image
+from utils.collect.convert import convert_images
 from utils.formats import VOC_TAGS, write_voc
-from utils.images import ImageError, decode_image, limit_size
+from utils.images import ImageError, decode_image, limit_size, write_image
 from utils.labels import BOX_COLUMNS
 from utils.paths import DATA_DIR
 
@@ -222,7 +222,7 @@ def write_converted(
         table = table.assign(class_name=annotation.class_names)
         path = output.parent.parent / "annotations" / f"{output.stem}.xml"
         write_voc(path, output.name, (width, height), table)
-    write_complete_image(output, smaller)
+    write_image(output, smaller)
 
 
 def convert_kaggle_set(source: str | Path, root: str | Path) -> pd.DataFrame:

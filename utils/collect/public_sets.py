@@ -15,6 +15,7 @@ import pandas as pd
 from utils.collect.archives import GITHUB, GitHubSet, PublicSetError, download_archive
 from utils.collect.convert_sets import convert_archive, convert_kaggle_set
 from utils.paths import DATA_DIR
+from utils.tables import replace_rows
 
 SETS_FILE = DATA_DIR / "public_sets.csv"
 DOWNLOADS = "downloads"  # folder beside the data root that holds archives until they are converted
@@ -141,6 +142,6 @@ def _fetch_github_set(public_set: GitHubSet, root: Path, server: str) -> pd.Data
             return table
     archive = download_archive(public_set, downloads, server)
     table = convert_archive(public_set, archive, root)
-    table.to_csv(note, index=False)
+    replace_rows(note, table)
     archive.unlink()
     return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from utils.atomic import write_bytes
 from utils.classes import CLASS_NAMES, LabelError, to_class_name
 from utils.curate.split import SIDES
 from utils.detect import crop_faces
@@ -154,19 +154,9 @@ def _write_faces(rows: pd.DataFrame, root: Path, folder: Path) -> None:
         image = read_image(root / boxed.file.iloc[0])
         faces = crop_faces(image, boxed[BOX_COLUMNS].to_numpy())
         for crop, face in zip(boxed.crop, faces, strict=True):
-            part = _make_part(folder / crop, folder)
-            write_image(part, face, QUALITY)
-            part.replace(folder / crop)
+            write_image(folder / crop, face, QUALITY)
     for row in missing[missing.x_min.isna()].itertuples():
-        part = _make_part(folder / row.crop, folder)
-        shutil.copyfile(root / row.file, part)
-        part.replace(folder / row.crop)
-
-
-def _make_part(path: Path, folder: Path) -> Path:
-    """Make a file's folder, and return the temporary file that replaces it when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return folder / f"part{path.suffix}"
+        write_bytes(folder / row.crop, (root / row.file).read_bytes())
 
 
 def _find_stale_files(table: pd.DataFrame, folder: Path) -> list[dict]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from utils.atomic import write_bytes
+
 
 def describe_share(row: pd.Series, name: str = "accuracy") -> str:
     """Return a share as text: ``98.1 % (95 % interval 95.2-99.3 %, n = 120)``.
@@ -55,7 +57,7 @@ def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:
     for name, table in tables.items():
         if len(table):
             text = _replace_table(text, name, _to_markdown(table))
-    Path(path).write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode("utf-8"))
 
 
 def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:

@@ -63,6 +63,7 @@ _EXPORTS = {
         "TrainingStopped",
         "make_batches",
         "make_run_name",
+        "save_model",
         "train_epochs",
         "without_autotune",
     ),

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import onnx
 
+from utils.atomic import write_atomically, write_bytes
 from utils.classes import CLASS_NAMES
 
 # The first convolutions of MobileNetV2, by the prefixes of their layers' names. They are few, but
@@ -96,12 +97,15 @@ def export_onnx(
     path = Path(path)
     width, height = resolution_wh
     signature = keras.InputSpec(shape=(None, height, width, 3), dtype="float32", name="pixels")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx still looks for NumPy's np.object
-        model.export(path, format="onnx", input_signature=[signature], verbose=False)
-    exported = onnx.load(path)
-    onnx.helper.set_model_props(exported, dict(metadata))
-    onnx.save(exported, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path, suffix=".onnx") as part:
+        with warnings.catch_warnings():
+            # tf2onnx still looks for NumPy's np.object.
+            warnings.simplefilter("ignore", FutureWarning)
+            model.export(part, format="onnx", input_signature=[signature], verbose=False)
+        exported = onnx.load(part)
+        onnx.helper.set_model_props(exported, dict(metadata))
+        onnx.save(exported, part)
     return path
 
 
@@ -147,10 +151,11 @@ def quantize_onnx(
 
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
+        rounded = Path(folder, "rounded.onnx")
         quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared),
-            str(output),
+            str(rounded),
             BatchReader(),
             # QOperator computes in 8 bits from layer to layer; QDQ converts to float in between,
             # which takes time.
@@ -165,11 +170,10 @@ def quantize_onnx(
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu"],
             nodes_to_exclude=_find_nodes(onnx.load(prepared), keep_float),
         )
-    quantized = onnx.load(output)
+        quantized = onnx.load(rounded)
     metadata = {item.key: item.value for item in onnx.load(path).metadata_props}
     onnx.helper.set_model_props(quantized, metadata)
-    onnx.save(quantized, output)
-    return Path(output)
+    return write_bytes(output, quantized.SerializeToString())
 
 
 def _find_nodes(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:

@@ -19,6 +19,9 @@ import pandas as pd
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from utils.atomic import write_atomically
+from utils.tables import replace_rows
+
 
 def make_run_name(table: pd.DataFrame, *settings: object) -> str:
     """Return a name for trainings on a label table with these settings, 10 hexadecimal digits.
@@ -186,6 +189,15 @@ class KeepWeights(keras.callbacks.Callback):
         self.model.set_weights(self.weights)
 
 
+def save_model(model: keras.Model, path: str | Path) -> Path:
+    """Write a model as a ``.keras`` file, whole or not at all, and return the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path, suffix=".keras") as part:
+        model.save(part)
+    return path
+
+
 def train_epochs(
     model: keras.Model,
     make_steps: Callable[[int, int], tf.data.Dataset],
@@ -257,12 +269,12 @@ def train_epochs(
                 row["seconds"] = time.perf_counter() - started
                 history.append(row)
 
-                model.save_weights(run_dir / f"epoch_{epoch + 1:03d}.weights.h5")
-                pd.DataFrame(history).to_csv(run_dir / "new.csv", index=False)
-                (run_dir / "new.csv").replace(log)
+                weights = run_dir / f"epoch_{epoch + 1:03d}.weights.h5"
+                with write_atomically(weights, suffix=".weights.h5") as part:
+                    model.save_weights(part)
+                replace_rows(log, pd.DataFrame(history))
                 # The checkpoint comes last: the epoch counts as finished from here on.
-                model.save(run_dir / "new.keras")
-                (run_dir / "new.keras").replace(checkpoint)
+                save_model(model, checkpoint)
                 finished = epoch + 1
                 bar.show_figures(figures)
         except KeyboardInterrupt:

@@ -8,8 +8,10 @@ Keras/TensorFlow, and Deep Learning", 2020.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +23,8 @@ from tqdm.auto import tqdm
 from utils.classes import CLASS_NAMES
 from utils.images import read_image, resize_image
 from utils.labels import BOX_COLUMNS
-from utils.train.loop import StepBar, TrainingStopped
+from utils.tables import replace_rows
+from utils.train.loop import StepBar, TrainingStopped, save_model
 from utils.train.mobilenet import build_mobilenet
 
 CLASSIC_INPUT_SIZE = 224  # pixels
@@ -82,25 +85,34 @@ def augment_classic(seed: int = 0) -> keras.Sequential:
     )
 
 
-class _EpochTimer(keras.callbacks.Callback):
-    """Move the bar to each epoch, and add the epoch's seconds to its logs.
+class _EpochSaver(keras.callbacks.Callback):
+    """Move the bar to each epoch, and save the history and the whole state after it.
 
-    It goes before the callback that writes the logs.
+    Keras's ``BackupAndRestore`` cannot resume after a stop while it writes. Here the state is one
+    file that is replaced in one step. It comes last: the epoch counts as finished from then on.
+
+    Attributes:
+        finished: number of finished epochs.
     """
 
-    def __init__(self, bar: StepBar) -> None:
+    def __init__(self, bar: StepBar, run_dir: Path, rows: list[dict[str, Any]]) -> None:
         super().__init__()
-        self.finished = 0  # epochs
+        self.finished = len(rows)
         self._bar = bar
+        self._run_dir = run_dir
+        self._rows = list(rows)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.finished = epoch
         self._bar.start_epoch(epoch)
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if logs is not None:
-            logs["seconds"] = time.perf_counter() - self._started
+        figures = {**(logs or {}), "seconds": time.perf_counter() - self._started}
+        row = {"epoch": epoch} | {name: figures[name] for name in sorted(figures)}
+        self._rows.append(row)
+        replace_rows(self._run_dir / "history.csv", pd.DataFrame(self._rows))
+        save_model(self.model, self._run_dir / "checkpoint.keras")
+        self.finished = epoch + 1
 
 
 def train_classic(
@@ -131,15 +143,24 @@ def train_classic(
     run_dir.mkdir(parents=True, exist_ok=True)
     finished = run_dir / "classic.keras"
     log = run_dir / "history.csv"
+    checkpoint = run_dir / "checkpoint.keras"
     if not finished.exists():
         keras.utils.set_random_seed(0)
-        model = build_classic(weights)
+        rows: list[dict[str, Any]] = []
+        if checkpoint.exists():
+            model = keras.models.load_model(checkpoint)
+            steps_done = int(model.optimizer.iterations)
+            epochs_done = steps_done // math.ceil(len(train[1]) / BATCH_SIZE)
+            # A stop before the checkpoint was written leaves one row more.
+            rows = pd.read_csv(log).to_dict("records")[:epochs_done]
+        else:
+            model = build_classic(weights)
+            model.compile(
+                optimizer=keras.optimizers.Adam(LEARNING_RATE),
+                loss="sparse_categorical_crossentropy",
+                metrics=["accuracy"],
+            )
         augmentation = augment_classic()
-        model.compile(
-            optimizer=keras.optimizers.Adam(LEARNING_RATE),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
 
         def augment(images: tf.Tensor, class_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return augmentation(tf.cast(images, tf.float32), training=True), class_id
@@ -148,24 +169,21 @@ def train_classic(
         dataset = tf.data.Dataset.from_tensor_slices((images, class_id))
         dataset = dataset.shuffle(len(class_id), seed=0).batch(BATCH_SIZE).map(augment).prefetch(2)
         with StepBar("the classic recipe", epochs, steps_per_epoch=len(dataset)) as bar:
-            timer = _EpochTimer(bar)
+            saver = _EpochSaver(bar, run_dir, rows)
             try:
                 model.fit(
                     dataset,
                     validation_data=tf.data.Dataset.from_tensor_slices(validation).batch(64),
+                    initial_epoch=len(rows),
                     epochs=epochs,
                     verbose=0,
                     shuffle=False,
-                    callbacks=[
-                        timer,
-                        keras.callbacks.CSVLogger(log, append=True),
-                        keras.callbacks.BackupAndRestore(run_dir / "backup"),
-                        bar,
-                    ],
+                    callbacks=[saver, bar],
                 )
             except KeyboardInterrupt:
-                raise TrainingStopped(timer.finished, epochs) from None
-        model.save(finished)
+                raise TrainingStopped(saver.finished, epochs) from None
+        save_model(model, finished)
+        checkpoint.unlink(missing_ok=True)
     history = pd.read_csv(log)
     history["epoch"] += 1  # Keras numbers epochs from 0
     return keras.models.load_model(finished), history
