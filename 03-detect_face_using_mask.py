@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from utils.program import begin_program, run_as_program
+
+if __name__ == "__main__":
+    begin_program()  # before the modules below, which take half a second to load
+
 import argparse
 import math
 from pathlib import Path
 from typing import NoReturn
 
 from utils.addresses import hide_secrets_in_message
-from utils.cli import STDOUT, run_as_program, run_script
+from utils.cli import STDOUT, run_script
 from utils.detect import CLASSIFIER_FILE, DETECTOR_SYNONYMS, DETECTORS
 from utils.video import ERROR, FIELD_OF_VIEW
 

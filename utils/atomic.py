@@ -24,7 +24,8 @@ def write_atomically(path: str | Path, suffix: str = "") -> Iterator[Path]:
     """Give a temporary path, which gets the file's name at the end of the ``with`` block.
 
     If the block raises an error, the temporary file is deleted and the old file stays. A link is
-    followed, and the file that it names is replaced. A device or a pipe is written directly.
+    followed, and the file that it names is replaced. A device, a pipe, and a file in a folder that
+    takes no other name are written directly.
 
     Args:
         path: the file to write; its folder must exist.
@@ -37,12 +38,12 @@ def write_atomically(path: str | Path, suffix: str = "") -> Iterator[Path]:
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists():
-        if not target.is_file():
-            yield target
-            return
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    part = _name_part(target, suffix)
+        if not target.is_file() or not os.access(target.parent, os.W_OK):
+            yield target
+            return
+    part = name_part(target, suffix)
     try:
         yield part
         if target.exists():
@@ -53,7 +54,7 @@ def write_atomically(path: str | Path, suffix: str = "") -> Iterator[Path]:
         raise
 
 
-def _name_part(path: Path, suffix: str) -> Path:
+def name_part(path: Path, suffix: str = "") -> Path:
     """Return the temporary path of a file; a long name is shortened to its digest."""
     name = f"{path.name}{PART}{suffix}"
     if len(os.fsencode(name)) > MAX_NAME:

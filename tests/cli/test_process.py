@@ -1,6 +1,7 @@
 """Process images and videos: annotated copies, records and problems, and how a run ends."""
 
 import json
+import threading
 import time
 
 import numpy as np
@@ -12,9 +13,10 @@ from tests.films import FPS, draw_street, write_video
 from tests.mjpeg_server import Stream
 from utils.boxes import Detections
 from utils.classes import MASK_CLASSES
-from utils.cli import JsonStream, Report, process_images, process_video
+from utils.cli import JsonStream, Report, make_record, process_images, process_video
 from utils.draw import blur_faces, draw_detections
 from utils.images import read_image, write_image
+from utils.program import NO_MEMORY
 from utils.video import Monitor, PeopleCounter, Video, VideoWriter
 from utils.video.tracker import MEMORY_S
 
@@ -292,3 +294,63 @@ def test_video_copy_that_cannot_be_written_is_reported(pipeline, street, tmp_pat
     assert process_video(Video(street), Monitor(pipeline), tmp_path / "output", report) == []
     (problem,) = report.problems
     assert "cannot be written" in problem
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_same_in_the_order_of_the_files(
+    pipeline, tmp_path, workers
+):
+    files = []
+    for number in range(12):
+        name = MASK_CLASSES[number % len(MASK_CLASSES)]
+        path = write_image(tmp_path / f"{number:02}.png", draw_blocks((name, BOX)))
+        files.append(path)
+    files[3].write_bytes(b"")
+    files[8].unlink()
+
+    def slow_at_first(image):
+        time.sleep(0.02 * (threading.active_count() % 3))
+        return pipeline(image)
+
+    report = Report()
+    copies = process_images(files, slow_at_first, tmp_path / "output", report, workers=workers)
+    done = [file for number, file in enumerate(files) if number not in (3, 8)]
+    assert [record["file"] for record in report.records] == [file.as_posix() for file in done]
+    assert [copy.stem for copy in copies] == [file.stem for file in done]
+    assert ["03.png" in report.problems[0], "08.png" in report.problems[1]] == [True, True]
+    for record, copy in zip(report.records, copies, strict=True):
+        expected = MASK_CLASSES[int(copy.stem) % len(MASK_CLASSES)]
+        assert [face["class_name"] for face in record["faces"]] == [expected]
+
+
+def test_after_ctrl_c_each_copy_of_several_workers_has_its_record(pipeline, files, tmp_path):
+    class StoppedReport(Report):
+        """A report whose second image is interrupted by Ctrl-C."""
+
+        def add(self, record: dict) -> None:
+            super().add(record)
+            if len(self.records) == 2:
+                raise KeyboardInterrupt
+
+    report = StoppedReport()
+    output = tmp_path / "output"
+    copies = process_images(files * 10, pipeline, output, report, workers=2)
+    assert report.interrupted
+    assert 2 <= len(report.records) < 10
+    assert len(copies) == len(report.records)
+    assert sorted(path for path in output.iterdir()) == sorted(copies)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_image_for_which_there_is_no_memory_is_reported(pipeline, files, tmp_path, workers):
+    def run_out(image):
+        found = pipeline(image)
+        if make_record("", (160, 120), found)["faces"][0]["class_name"] == MASK_CLASSES[1]:
+            raise MemoryError
+        return found
+
+    report = Report()
+    process_images(files, run_out, tmp_path / "output", report, workers=workers)
+    (problem,) = report.problems
+    assert problem == f"{files[1]} cannot be processed: {NO_MEMORY}"
+    assert (len(report.records), report.exit_code) == (2, 1)

@@ -220,3 +220,43 @@ def test_full_disk_costs_the_last_record_only(tmp_path):
     )
     assert 5 < int(done) < len(RECORDS)
     assert read(tmp_path / "a.json") == RECORDS[: int(done)]
+
+
+@pytest.mark.parametrize("write", [write_json, write_csv])
+def test_a_table_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch, write):
+    path = tmp_path / "table"
+    records = make_records()
+    write(path, records[:2])
+    earlier = path.read_bytes()
+
+    def stop(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", stop)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write(path, records)
+    assert path.read_bytes() == earlier
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stream_replaces_an_earlier_file_with_its_first_record(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, RECORDS[:3])
+    stream = JsonStream(path)
+    assert read(path) == RECORDS[:3]
+    stream.add(RECORDS[0])
+    assert read(path) == RECORDS[:1]
+    stream.close()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stream_without_room_for_a_record_leaves_the_earlier_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    write_json(path, RECORDS[:3])
+    monkeypatch.setattr(records_module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+    stream = JsonStream(path)
+    with pytest.raises(OutputError, match="the disk is full"):
+        stream.add(RECORDS[0])
+    stream.close()
+    assert read(path) == RECORDS[:3]
+    assert list(tmp_path.iterdir()) == [path]

@@ -587,6 +587,7 @@ def test_ctrl_c_writes_the_images_done_so_far(run, script, fake_classifier, tmp_
         "load_models",
         lambda *args, **options: (find_until_the_second, fake_classifier),
     )
+    monkeypatch.setattr(run_module, "count_cores", lambda: 1)
     code, records, out, _ = run("--image", *images)
     assert (code, len(records)) == (1, 1)
     assert out.rstrip().endswith("stopped before the end.")

@@ -9,7 +9,7 @@ from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_output
 from utils.cli.process import process_images, process_video
 from utils.cli.records import JsonStream, make_record, write_csv, write_json, write_table
 from utils.cli.report import Report
-from utils.cli.run import run_as_program, run_script
+from utils.cli.run import run_script
 
 __all__ = [
     "JsonStream",
@@ -21,7 +21,6 @@ __all__ = [
     "open_output",
     "process_images",
     "process_video",
-    "run_as_program",
     "run_script",
     "write_csv",
     "write_json",

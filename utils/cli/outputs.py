@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from utils.atomic import write_atomically
+
 STDOUT = "-"  # the name of standard output as an output
 
 
@@ -85,7 +87,7 @@ def check_writable(output: str | Path, is_folder: bool = False) -> None:
 
 @contextmanager
 def open_output(output: str | Path) -> Iterator[TextIO]:
-    """Open a text file, or standard output, for writing in UTF-8.
+    """Open a text file, or standard output, for writing in UTF-8. A file appears when it is whole.
 
     Raises:
         OutputError: it cannot be opened, or a write fails.
@@ -97,7 +99,10 @@ def open_output(output: str | Path) -> Iterator[TextIO]:
         else:
             # A file name may contain bytes that are not valid UTF-8. They are written as escapes,
             # which JSON reads back.
-            with open(output, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+            with (
+                write_atomically(output) as part,
+                open(part, "w", encoding="utf-8", newline="", errors="backslashreplace") as file,
+            ):
                 yield file
     except OSError as error:
         raise make_output_error(output, error) from error

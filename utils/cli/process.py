@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from utils.boxes import Detections
 from utils.cli.outputs import OutputError
@@ -16,11 +21,22 @@ from utils.display import Window
 from utils.draw import blur_faces, draw_detections
 from utils.files import SourceError, name_copies
 from utils.images import ImageError, read_image, write_image
+from utils.program import describe_shortage
 from utils.video import Monitor, Video, VideoWriter
 
+AHEAD = 2  # images in work or waiting for their turn in the report, for each worker
 
-def show_progress(items: Iterable, **options: Any) -> Iterable:
-    """Return the items with a progress bar; the options are those of ``tqdm``."""
+
+class _Job(NamedTuple):
+    """An image in work: its file, its annotated copy, and what comes of it."""
+
+    file: Path
+    copy: Path
+    future: Future[tuple[dict, np.ndarray]]
+
+
+def show_progress(items: Iterable | None, **options: Any) -> Any:
+    """Return a progress bar around the items, if any; the options are those of ``tqdm``."""
     # Imported here because the import takes longer than the detection in one image.
     from tqdm.auto import tqdm
 
@@ -35,8 +51,11 @@ def process_images(
     window: Window | None = None,
     blur: bool = False,
     min_confidence: float = 0.0,
+    workers: int = 1,
 ) -> list[Path]:
-    """Detect in image files one by one, and write an annotated JPEG of each. Ctrl-C ends it early.
+    """Detect in image files, and write an annotated JPEG of each. Ctrl-C ends it early.
+
+    The order of the records, problems and copies is that of the files, with any number of workers.
 
     Args:
         files: images; one that cannot be read or written is reported and skipped.
@@ -46,32 +65,71 @@ def process_images(
         window: shows each image until a key is pressed. After the user closes it, the run goes on.
         blur: whether to make faces unrecognisable, including those under ``min_confidence``.
         min_confidence: boxes under it are left out of copies and records.
+        workers: number of images to process at once. More than one needs a pipeline that several
+            threads may use. A window shows one image at a time, so it has one worker.
 
     Returns:
         The annotated copies written.
     """
     written: list[Path] = []
-    pairs: Iterable[tuple[Path, Path]] = zip(files, name_copies(files, output), strict=True)
+    if window is not None:
+        workers = 1
+    ahead = 1 if workers == 1 else workers * AHEAD
+
+    def process(file: Path, copy: Path) -> tuple[dict, np.ndarray]:
+        image = read_image(file)
+        detections = pipeline(image)
+        shown = blur_faces(image, detections.xyxy) if blur else image
+        detections = detections[detections.confidence >= min_confidence]
+        annotated = draw_detections(shown, detections)
+        write_image(copy, annotated)
+        resolution_wh = (image.shape[1], image.shape[0])
+        return make_record(file, resolution_wh, detections), annotated
+
+    def note(job: _Job) -> None:
+        nonlocal window
+        try:
+            record, annotated = job.future.result()
+        except ImageError as error:
+            report.fail(str(error))
+            return
+        except Exception as error:
+            shortage = describe_shortage(error)
+            if not shortage:
+                raise
+            report.fail(f"{job.file} cannot be processed: {shortage}")
+            return
+        written.append(job.copy)
+        report.add(record)
+        if window is not None and not window.show(annotated, wait=True):
+            window = None
+
+    waiting: Iterator[tuple[Path, Path]]
+    waiting = zip(files, name_copies(files, output), strict=True)
+    jobs: deque[_Job] = deque()
+    bar = None
     if len(files) > 1:
-        pairs = show_progress(pairs, desc="detecting", unit="image", total=len(files))
-    try:
-        for file, copy in pairs:
-            try:
-                image = read_image(file)
-                detections = pipeline(image)
-                shown = blur_faces(image, detections.xyxy) if blur else image
-                detections = detections[detections.confidence >= min_confidence]
-                annotated = draw_detections(shown, detections)
-                written.append(write_image(copy, annotated))
-            except ImageError as error:
-                report.fail(str(error))
-                continue
-            resolution_wh = (image.shape[1], image.shape[0])
-            report.add(make_record(file, resolution_wh, detections))
-            if window is not None and not window.show(annotated, wait=True):
-                window = None
-    except KeyboardInterrupt:
-        report.interrupted = True
+        bar = show_progress(None, desc="detecting", unit="image", total=len(files))
+    with ThreadPoolExecutor(workers) as executor:
+        try:
+            while True:
+                for file, copy in islice(waiting, ahead - len(jobs)):
+                    jobs.append(_Job(file, copy, executor.submit(process, file, copy)))
+                if not jobs:
+                    break
+                wait([jobs[0].future])
+                note(jobs.popleft())
+                if bar is not None:
+                    bar.update()
+        except KeyboardInterrupt:
+            report.interrupted = True
+            # The images in work are finished, so that each copy has its record.
+            executor.shutdown(cancel_futures=True)
+            for job in jobs:
+                if not job.future.cancelled():
+                    note(job)
+    if bar is not None:
+        bar.close()
     return written
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from utils.atomic import name_part
 from utils.boxes import Detections, clip_boxes
 from utils.classes import CLASS_NAMES, decide
 from utils.cli.outputs import STDOUT, OutputError, make_output_error, open_output, open_stdout
@@ -129,7 +132,8 @@ class JsonStream:
     """Writes records one by one, in the form of ``write_json``.
 
     The file is complete after each record, whatever ends the program, and the records of a whole
-    day need no memory. A full disk costs the last record only.
+    day need no memory. A full disk costs the last record only. A file that was there is replaced
+    when the first record has been written.
     """
 
     def __init__(self, output: str | Path) -> None:
@@ -140,14 +144,23 @@ class JsonStream:
         """
         self._output = output
         self._count = 0  # records written
+        self._is_broken = False  # whether the disk was full
         self._end = 0  # position in the file after the last record
         self._file: io.FileIO | None = None
+        self._target = Path(os.path.realpath(output))
+        self._part: Path | None = None  # its name until the first record has been written
         if str(output) != STDOUT:
+            if not self._target.exists() or self._target.is_file():
+                self._part = name_part(self._target)
             try:
-                self._file = open(output, "wb", buffering=0)
+                self._file = open(self._part or self._target, "wb", buffering=0)
             except OSError as error:
                 raise make_output_error(output, error) from error
-        self._write(JSON_HEAD)
+        try:
+            self._write(JSON_HEAD)
+        except OutputError:
+            self.close()
+            raise
 
     def add(self, record: dict) -> None:
         """Write one record.
@@ -161,17 +174,36 @@ class JsonStream:
         separator = b",\n" if self._count else b"\n"
         self._write(separator + line)
         self._count += 1
+        if self._part is not None:
+            self._publish(self._part)
 
     def close(self) -> None:
-        """Complete the output."""
+        """Complete the output. If nothing could be written, a file that was there stays."""
         if self._file is None:
             self._write_to_stdout(JSON_TAIL)
-        else:
-            self._file.close()
+            return
+        self._file.close()
+        if self._part is not None:
+            if self._is_broken:
+                self._part.unlink(missing_ok=True)
+            else:
+                self._part.replace(self._target)
+
+    def _publish(self, part: Path) -> None:
+        """Give the file its name. It is closed meanwhile, because Windows renames no open file."""
+        assert self._file is not None
+        self._file.close()
+        try:
+            part.replace(self._target)
+            self._file = open(self._target, "r+b", buffering=0)
+        except OSError as error:
+            raise make_output_error(self._output, error) from error
+        self._part = None
 
     def _check_free_space(self) -> None:
         """Raise an OutputError if the disk is nearly full."""
         if shutil.disk_usage(Path(self._output).parent).free < MIN_FREE:
+            self._is_broken = True
             raise OutputError(
                 f"{self._output} ends after {self._count} records: the disk is full. "
                 "Make room on the disk."
@@ -186,8 +218,10 @@ class JsonStream:
             self._write_at_end(self._file, data + JSON_TAIL)
             self._end += len(data)
         except OSError as error:
-            self._file.truncate(self._end)  # frees the room that the tail needs
-            self._write_at_end(self._file, JSON_TAIL)
+            self._is_broken = True
+            with suppress(OSError):
+                self._file.truncate(self._end)  # frees the room that the tail needs
+                self._write_at_end(self._file, JSON_TAIL)
             raise OutputError(
                 f"{self._output} could not be written to the end ({error.strerror}): "
                 "make room on the disk."

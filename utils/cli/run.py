@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -12,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +17,7 @@ from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_stdout
 from utils.cli.process import process_images, process_video
 from utils.cli.records import JsonStream, write_csv, write_json, write_table
 from utils.cli.report import Report
-from utils.detect import detect_masks, load_models
+from utils.detect import count_cores, detect_masks, load_models, one_at_a_time, share_cores
 from utils.display import Window, has_display
 from utils.files import SourceError, find_images, name_copies
 from utils.images import ImageError, write_image
@@ -38,42 +35,7 @@ from utils.video import (
 DEFAULT_OUTPUT = Path("output")
 # With at least this share of --min-confidence, a box can continue a track and is blurred.
 POSSIBLE_SHARE = 0.5
-
-
-def run_as_program(main: Callable[[], int]) -> NoReturn:
-    """Run ``main`` in the terminal, and exit with its exit code."""
-    _prepare_terminal()
-    _treat_signals_as_ctrl_c()
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("Stopped.")
-
-
-def _prepare_terminal() -> None:
-    """Set the encodings, and keep the messages of C libraries out of the terminal.
-
-    libpng and libjpeg print warnings about files that they can still read. So Python gets its own
-    copy of standard error, and that of the libraries goes nowhere. Standard output is UTF-8 on
-    every system, as JSON must be. Any file name can be written to both.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if sys.stderr is not None:
-        encoding = sys.stderr.encoding
-        copy = os.dup(2)
-        sys.stderr = os.fdopen(copy, "w", buffering=1, encoding=encoding, errors="backslashreplace")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def _treat_signals_as_ctrl_c() -> None:
-    """Let the signals of a service manager or a closing terminal end the program like Ctrl-C.
-
-    The files written so far are then complete.
-    """
-    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # Unix has the first two, Windows the last
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+MAX_WORKERS = 4  # images at once; each takes memory, and on more cores it gets several of them
 
 
 def run_script(args: Namespace) -> int:
@@ -126,7 +88,13 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
     min_confidence = args.min_confidence
     if args.blur_faces:
         min_confidence *= POSSIBLE_SHARE
-    detector, classifier = load_models(args.detector, min_confidence, args.model)
+    workers = 1
+    if len(files) > 1 and window is None:
+        workers = min(count_cores(), MAX_WORKERS)
+    with share_cores(workers):
+        detector, classifier = load_models(args.detector, min_confidence, args.model)
+    if args.detector != "fcos":
+        detector = one_at_a_time(detector)
     copies = process_images(
         files=files,
         pipeline=partial(detect_masks, detector=detector, classifier=classifier),
@@ -135,6 +103,7 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
         window=window,
         blur=args.blur_faces,
         min_confidence=args.min_confidence,
+        workers=workers,
     )
     _write(report, write_json, args.json, records=report.records)
     _write(report, write_csv, args.csv, records=report.records)

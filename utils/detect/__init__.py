@@ -16,7 +16,7 @@ from utils.detect.mask_classifier import (
     classify_faces,
     load_classifier,
 )
-from utils.detect.onnx_session import open_session
+from utils.detect.onnx_session import count_cores, open_session, share_cores
 from utils.detect.opencv_detectors import RES10_FILES, YUNET_FILE, Res10, YuNet
 from utils.detect.pipeline import (
     DETECTOR_SHARE,
@@ -29,6 +29,7 @@ from utils.detect.pipeline import (
     load_detector,
     load_models,
     load_pipeline,
+    one_at_a_time,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "YuNet",
     "blend_probabilities",
     "classify_faces",
+    "count_cores",
     "crop_faces",
     "decode_faces",
     "detect_masks",
@@ -58,6 +60,8 @@ __all__ = [
     "load_detector",
     "load_models",
     "load_pipeline",
+    "one_at_a_time",
     "open_session",
+    "share_cores",
     "to_input",
 ]

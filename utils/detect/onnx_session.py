@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import onnxruntime as ort
 
+from utils.program import describe_shortage
+
 ERRORS_ONLY = 3  # ONNX Runtime's log level
+_threads: ContextVar[int] = ContextVar("threads", default=0)  # of a session; 0 for all cores
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def share_cores(workers: int) -> Iterator[None]:
+    """Open sessions for several workers at once in the ``with`` block: each gets its cores.
+
+    Two images at once, each on one core, take a quarter less time than one after the other, each on
+    two cores: parts of a model run on one core alone. The answers are the same.
+
+    Args:
+        workers: number of threads that use a session at once; 1 for the usual session.
+    """
+    threads = max(1, count_cores() // workers) if workers > 1 else 0
+    token = _threads.set(threads)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
 
 
 def open_session(path: str | Path) -> tuple[ort.InferenceSession, dict[str, str]]:
@@ -29,9 +61,12 @@ def open_session(path: str | Path) -> tuple[ort.InferenceSession, dict[str, str]
     # That slows down a second session that runs in turn with the first: without spinning, a frame
     # with detector and classifier takes 24 ms instead of 42 ms on two cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.intra_op_num_threads = _threads.get()
     try:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class
+        if describe_shortage(error):
+            raise
         raise ValueError(
             f"The model file {path} is damaged: restore it with `git checkout` or train it anew."
         ) from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,17 @@ def detect_masks(
         y_prob = blend_probabilities(y_prob, found.y_prob, detector_share)
     is_face = y_prob[:, NO_FACE] < classifier.threshold
     return replace(found, y_prob=y_prob)[is_face]
+
+
+def one_at_a_time(detector: Detector) -> Detector:
+    """Return a detector that several threads may use: each waits for its turn."""
+    lock = Lock()
+
+    def detect(image: np.ndarray) -> Detections:
+        with lock:
+            return detector(image)
+
+    return detect
 
 
 def find_faces(
