@@ -267,3 +267,14 @@ def test_shrinking_a_photograph_looks_like_inter_area(side):
     aliased = cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST)
     aliased_difference = np.abs(aliased.astype(int) - by_area)
     assert difference.mean() < aliased_difference.mean() / 2
+
+
+def test_an_image_for_which_there_is_no_memory_is_not_called_damaged(tmp_path, monkeypatch):
+    path = write_image(tmp_path / "a.jpg", np.zeros((8, 8, 3), np.uint8))
+
+    def fail(*_):
+        raise cv2.error("OpenCV: (-4:Insufficient memory) Failed to allocate 324000000 bytes")
+
+    monkeypatch.setattr("utils.images.cv2.imdecode", fail)
+    with pytest.raises(ImageError, match="a.jpg cannot be decoded: There is not enough memory"):
+        read_image(path)

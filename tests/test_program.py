@@ -138,3 +138,11 @@ def test_messages_do_not_enter_json_if_standard_error_is_closed(tmp_path):
     assert done.returncode == 1
     assert done.stdout.startswith(b'{"images": [')
     assert done.stdout.endswith(b"]}\n")
+
+
+def test_too_little_address_space_is_told_before_a_library_crashes(tmp_path):
+    line = f"ulimit -v 500000; '{sys.executable}' '{SCRIPT}' --image '{EXAMPLE}' --no-show"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith("There is not enough memory: a limit leaves 488 MB")
+    assert list(tmp_path.iterdir()) == []

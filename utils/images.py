@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from utils.atomic import write_bytes
+from utils.program import describe_shortage
 
 # OpenCV prints warnings about damaged files to the terminal. An ImageError says what matters.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
@@ -109,7 +110,10 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
         if data.startswith((PNG_START, WEBP_START)):
             # Only an unchanged read keeps transparency, but it does not apply the orientation.
             stored, exif = _read_stored(buffer)
-    except cv2.error as error:
+    except (cv2.error, MemoryError) as error:
+        shortage = describe_shortage(error)
+        if shortage:
+            raise ImageError(f"{path} cannot be decoded: {shortage}") from error
         raise ImageError(
             f"{path} cannot be decoded (damaged or too large): save it again as JPEG or PNG."
         ) from error
