@@ -5,11 +5,17 @@ Pytest also runs the notebooks themselves, as they are, from ``notebooks/``.
 
 import ast
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from utils.curate.source import USE_SAMPLE
 from utils.paths import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -94,6 +100,22 @@ def test_tags_are_known(path):
 def test_a_test_run_changes_nothing_in_the_notebook(path):
     cells = read_cells(path, "code") + read_cells(path, "markdown")
     assert [cell["source"] for cell in cells if "nbmake" in cell["metadata"]] == []
+
+
+@pytest.mark.slow
+def test_a_notebook_under_test_runs_on_the_sample(tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    shutil.copy(ROOT / "notebooks/conftest.py", folder)
+    code = f"import os\nassert os.environ['{USE_SAMPLE}'] == '1'"
+    cells = [nbformat.v4.new_code_cell(code)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebook.ipynb")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbmake"]
+    command += ["--nbmake-kernel=python3", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 passed" in result.stdout
 
 
 @notebooks

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pooch
 
-from utils.paths import MODEL_DIR
+from utils.paths import MODEL_DIR, SHARED_DIR
 
 TIMEOUT = 30  # seconds without an answer
 
@@ -98,13 +98,17 @@ def fetch_model(file: ModelFile, folder: str | Path = MODEL_DIR) -> Path:
 
 
 def main(folder: str | Path = MODEL_DIR, files: tuple[ModelFile, ...] = MODEL_FILES) -> int:
-    """Fetch all files and name each failure.
+    """Fetch all files and name each failure. Files in ``../shared/models`` are there already.
 
     Returns:
         The exit code: 0 if all files are there, else 1.
     """
     exit_code = 0
     for file in files:
+        shared = SHARED_DIR / "models" / file.name
+        if shared.is_file() and Path(folder) == MODEL_DIR:
+            print(f"{shared} is there.")
+            continue
         try:
             path = fetch_model(file, folder)
         except DownloadError as error:

@@ -9,8 +9,14 @@ from utils.annotate import record_label
 from utils.boxes import Detections, box_iou, clip_boxes
 from utils.classes import CLASS_NAMES, LabelError
 from utils.collect import SOURCE_COLUMNS
-from utils.curate import prepare
-from utils.curate.prepare import find_background, group_and_split, prepare_labels, read_data
+from utils.curate import DataSource, prepare
+from utils.curate.prepare import (
+    find_background,
+    group_and_split,
+    open_labels,
+    prepare_labels,
+    read_data,
+)
 from utils.curate.split import digest_split
 from utils.detect import load_classifier
 from utils.formats import read_labels
@@ -267,3 +273,43 @@ def test_preparation_reproduces_the_split_of_the_shipped_model():
     known = table[table.file.isin(pd.read_csv(prepare.SPLIT_FILE).file)]
     shipped = load_classifier().session.get_modelmeta().custom_metadata_map
     assert digest_split(known) == shipped["split"]
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Two scenes and an unlabelled folder, where the run's own folder is ``out``."""
+    monkeypatch.setattr(prepare, "load_background_detector", lambda is_sample: make_detector())
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    for name in ("with_mask", "without_mask"):
+        write_image(tmp_path / f"raw/faces/{name}/1.jpg", image)
+    write_image(tmp_path / "raw/objects/images/1.jpg", image)
+    return DataSource(tmp_path / "raw", is_sample=False, output=tmp_path / "out")
+
+
+def test_a_missing_label_table_is_made_and_then_read(data, capsys):
+    made = open_labels(data)
+    path = data.output / "labels.csv"
+    assert set(made.file) == {"faces/with_mask/1.jpg", "faces/without_mask/1.jpg"}
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Making the label table {path.as_posix()}.\nLeft out, see notebook")
+    assert "2 rows of 2 photographs.\nWithout a row in it: objects." in printed
+
+    replace_rows(path, made.assign(split="test"))  # as somebody else made it
+    assert set(open_labels(data).split) == {"test"}
+    assert "Making" not in capsys.readouterr().out
+    on_sample = DataSource(data.root, is_sample=True, output=data.output)
+    assert set(open_labels(on_sample, path).split) == {"test"}
+    pd.testing.assert_frame_equal(open_labels(on_sample), made)
+
+
+def test_a_label_table_of_other_photographs_is_refused(data):
+    open_labels(data)
+    (data.root / "faces/with_mask/1.jpg").unlink()
+    message = r"labels\.csv names photographs that are not in .*raw \(1; faces/with_mask/1\.jpg is"
+    with pytest.raises(LabelError, match=message):
+        open_labels(data)
+
+
+def test_a_label_table_that_was_named_must_exist(data):
+    with pytest.raises(LabelError, match=r"There is no label table mine\.csv: check the path"):
+        open_labels(data, "mine.csv")

@@ -7,6 +7,7 @@ import pytest
 
 from utils.classes import LabelError
 from utils.curate import DataSource, open_data, source
+from utils.curate.source import USE_SAMPLE
 from utils.images import write_image
 
 PIXEL = np.zeros((1, 1, 3), np.uint8)
@@ -18,6 +19,7 @@ def project(monkeypatch, tmp_path):
     project = tmp_path / "project"
     (project / "notebooks").mkdir(parents=True)
     monkeypatch.chdir(project / "notebooks")
+    monkeypatch.delenv(USE_SAMPLE, raising=False)
     monkeypatch.setattr(source, "DATA_DIR", project / "data")
     monkeypatch.setattr(source, "RAW_DIR", project / "data/raw")
     monkeypatch.setattr(source, "SAMPLE_DIR", project / "data/sample")
@@ -51,6 +53,16 @@ def test_data_raw_comes_before_the_sample(project, capsys):
         path.touch()
     assert open_data(None) == RAW
     assert capsys.readouterr().out == "Photographs: data/raw (1,200 files).\n"
+
+
+def test_the_environment_can_choose_the_sample(project, monkeypatch):
+    write_image(project / "data/raw/faces/with_mask/1.jpg", PIXEL)
+    monkeypatch.setenv(USE_SAMPLE, "1")
+    assert open_data() == SAMPLE
+    assert open_data("../data/raw") == RAW
+    assert open_data(create=True) == RAW
+    monkeypatch.setenv(USE_SAMPLE, "")
+    assert open_data() == RAW
 
 
 def test_a_folder_is_used_as_it_is_named(project, tmp_path, capsys):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from tqdm.notebook import tqdm as notebook_tqdm
 
 from utils.train.detector import compile_detector
 from utils.train.loop import StepBar, TrainingStopped, train_epochs, without_autotune
@@ -199,6 +200,17 @@ def test_the_bar_moves_with_each_step_and_names_the_epoch(tmp_path, capsys):
         assert bar.bar.desc == "training\xa01\xa0of\xa02,\xa0epoch\xa03\xa0of\xa03: "
     assert moves == list(range(STEPS + 1, EPOCHS * STEPS + 1))
     assert capsys.readouterr().err.endswith("\r")  # it is gone
+
+
+def test_a_stopped_training_leaves_no_red_bar_in_a_notebook(monkeypatch):
+    monkeypatch.setattr("utils.train.loop.tqdm", notebook_tqdm)
+    monkeypatch.setattr("tqdm.notebook.display", lambda container: None)
+    with pytest.raises(KeyboardInterrupt), StepBar("training", EPOCHS, STEPS) as bar:
+        bar.start_epoch(0)
+        bar.on_train_batch_end(0)
+        raise KeyboardInterrupt
+    assert bar.bar.container.children[1].bar_style == ""
+    assert bar.bar.container.layout.visibility == "hidden"
 
 
 def test_a_finished_training_is_loaded(whole):

@@ -2,9 +2,9 @@
 
 ``open_data`` chooses the photographs to run on: one's own, or the sample that ships.
 ``prepare_labels`` reads a data root into the label table that training uses: corrected, grouped and
-split. The split itself is made by ``split_by_group``. ``find_near_duplicates`` finds copies of
-photographs, ``write_datasheet`` describes the data set, and ``export_faces`` writes its faces as
-image files.
+split. ``open_labels`` reads a table that is there, or makes it. The split itself is made by
+``split_by_group``. ``find_near_duplicates`` finds copies of photographs, ``write_datasheet``
+describes the data set, and ``export_faces`` writes its faces as image files.
 """
 
 from utils.curate.datasheet import write_datasheet
@@ -22,6 +22,7 @@ from utils.curate.prepare import (
     CORRECTIONS_FILE,
     MISTAKES_FILE,
     SPLIT_FILE,
+    open_labels,
     prepare_labels,
     read_data,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "keep_sides",
     "measure_leakage",
     "open_data",
+    "open_labels",
     "prepare_labels",
     "read_data",
     "split_by_group",

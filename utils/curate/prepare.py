@@ -2,6 +2,7 @@
 
 ``prepare_labels`` does all steps: it reads the labels, corrects them, adds background, groups
 near-duplicates, and makes the split (``group_and_split``, with ``utils/curate/split.py``).
+``open_labels`` reads the table that notebook 01 wrote, or makes it with the defaults.
 """
 
 from __future__ import annotations
@@ -20,22 +21,90 @@ from utils.curate.near_duplicates import (
     group_near_duplicates,
     hash_images,
 )
+from utils.curate.source import DataSource
 from utils.curate.split import keep_sides, split_by_group
-from utils.detect import Detector, find_faces
+from utils.detect import Detector, find_faces, load_detector
 from utils.formats import read_labels
+from utils.images import list_images
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
 from utils.paths import DATA_DIR
-from utils.tables import read_rows
+from utils.tables import read_rows, replace_rows
 
 CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"  # wrong labels of the public sets
 MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"  # things that a detector took for a face
 SPLIT_FILE = DATA_DIR / "split.csv"  # the split that the shipped models were trained on
+LABELS_FILE = "labels.csv"  # the label table, in the folder where a run writes
+# A box of the detector with more confidence is not used as background.
+SUSPICION = 0.25
 # Smallest and largest side of background boxes, in pixels: the sizes of things that detectors take
 # for a face.
 BACKGROUND_SIZES = (12, 120)
 CLEAR_CONFIDENCE = 0.7  # a face found with more confidence is the face of a whole-image label
 BACKGROUND_PER_PHOTOGRAPH = 2  # background boxes in a photograph with labelled boxes
 BACKGROUND_PER_WHOLE_IMAGE = 1  # background boxes in an image that has one label as a whole
+
+
+def open_labels(data: DataSource, file: str | Path | None = None) -> pd.DataFrame:
+    """Read the label table of the photographs, or make it if there is none; print what was done.
+
+    On the sample the table is always made, which takes seconds.
+
+    Args:
+        data: the photographs.
+        file: the label table. None means ``labels.csv`` in the folder where the run writes.
+
+    Returns:
+        The label table with ``group`` and ``split``.
+
+    Raises:
+        LabelError: nothing is labelled, or the table is not about these photographs.
+    """
+    path = Path(file) if file else data.output / LABELS_FILE
+    if path.exists() and not (data.is_sample and file is None):
+        table = pd.read_csv(path)
+    elif file is None:
+        print(f"Making the label table {path.as_posix()}.")
+        table, problems = prepare_labels(data.root, load_background_detector(data.is_sample))
+        if len(problems):
+            print(f"Left out, see notebook 01: {len(problems)}. The first: {problems.problem[0]}")
+        replace_rows(path, table)
+        table = pd.read_csv(path)
+    else:
+        raise LabelError(f"There is no label table {path}: check the path, or run notebook 01.")
+    _check_photographs(table, path, data.root)
+    return table
+
+
+def _check_photographs(table: pd.DataFrame, path: Path, root: Path) -> None:
+    """Print what a label table covers. Raise LabelError if it names missing photographs."""
+    files = table.file.unique()
+    missing = [file for file in files if not (root / file).is_file()]
+    if missing:
+        raise LabelError(
+            f"{path} names photographs that are not in {root} ({len(missing)}; {missing[0]} is "
+            "one): make the table again with notebook 01, or delete it to have it made here."
+        )
+    print(f"Label table: {path.as_posix()}, {len(table):,} rows of {len(files):,} photographs.")
+    labelled = {file.partition("/")[0] for file in files}
+    images = [image.relative_to(root) for image in list_images(root)]
+    folders = {image.parts[0] for image in images if len(image.parts) > 1}
+    if folders - labelled:
+        names = ", ".join(sorted(folders - labelled))
+        print(f"Without a row in it: {names}. After labelling them, run notebook 01 again.")
+
+
+def load_background_detector(is_sample: bool) -> Detector:
+    """Return the detector that keeps unlabelled faces out of the background.
+
+    It is YuNet, or this project's detector where YuNet was not fetched, and for the sample.
+    """
+    if not is_sample:
+        try:
+            # It finds small faces in enlarged photographs only.
+            return load_detector("yunet", SUSPICION, scales=(2.0,))
+        except FileNotFoundError:
+            print("YuNet is not here (`make detectors` fetches it): our detector stands in.")
+    return load_detector("fcos", SUSPICION)
 
 
 def prepare_labels(

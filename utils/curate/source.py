@@ -10,6 +10,8 @@ from utils.classes import LabelError
 from utils.images import list_images
 from utils.paths import DATA_DIR, OUTPUT_DIR, RAW_DIR, SAMPLE_DIR
 
+# The environment variable with which ``make notebooks`` and the tests keep their runs short.
+USE_SAMPLE = "FACE_MASK_SAMPLE"
 HOW_TO_GET_DATA = (
     "fetch the public sets with `make data`, or collect your own with notebook 01 (see README.md)"
 )
@@ -34,7 +36,8 @@ def open_data(folder: str | Path | None = None, create: bool = False) -> DataSou
     """Choose the photographs to run on, and print one line that says which they are.
 
     Args:
-        folder: the data root. None means ``data/raw`` if it holds photographs, else the sample.
+        folder: the data root. None means ``data/raw`` if it holds photographs, else the sample. If
+            the environment variable ``FACE_MASK_SAMPLE`` is set, None means the sample.
         create: make a missing folder instead of raising, and accept an empty one; None then means
             ``data/raw`` in any case. Notebook 01 fills it.
 
@@ -45,7 +48,8 @@ def open_data(folder: str | Path | None = None, create: bool = False) -> DataSou
         LabelError: the folder is missing or holds no photographs.
     """
     if folder is None:
-        root = _relative(RAW_DIR if create or _count_images(RAW_DIR) else SAMPLE_DIR)
+        use_raw = create or (not os.environ.get(USE_SAMPLE) and _count_images(RAW_DIR) > 0)
+        root = _relative(RAW_DIR if use_raw else SAMPLE_DIR)
     else:
         root = Path(folder)
     is_sample = root.resolve() == SAMPLE_DIR.resolve()

@@ -148,6 +148,8 @@ class StepBar(keras.callbacks.Callback):
         return self
 
     def __exit__(self, *error: object) -> None:
+        # In a notebook, a bar that is closed before its end would turn red and stay.
+        self.bar.total = self.bar.n
         self.bar.close()
 
     def start_epoch(self, epoch: int) -> None:
