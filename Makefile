@@ -15,7 +15,7 @@ endif
 .DELETE_ON_ERROR:
 # Each step needs what the one before it installed.
 .NOTPARALLEL:
-.PHONY: help demo lab data notebooks models detectors sample test quick system bench lock lint clean
+.PHONY: help demo lab data notebooks models detectors sample test quick system bench lock wheels lint clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,15 @@ lock: | $(RUN)python ## Pin what pyproject.toml asks for, for all platforms (UPG
 		--all-extras --annotation-style line --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 		pyproject.toml --output-file requirements.lock
 	@echo "Wrote requirements.lock"
+
+# labelImg is pure Python and has no wheel; pip builds it. ONNX Runtime and PyAV need macOS 14.
+PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-pc-windows-msvc
+wheels: | $(RUN)python ## Check that all pins but labelImg have wheels for Linux, macOS and Windows
+	@for platform in $(PLATFORMS); do for version in 3.11 3.12 3.13; do \
+		grep -vi '^labelimg==' requirements.lock | MACOSX_DEPLOYMENT_TARGET=14.0 $(RUN)uv pip compile --quiet \
+			--no-build --no-header --no-annotate --python-platform $$platform --python-version $$version - >/dev/null \
+			|| exit 1; \
+		echo "$$platform, Python $$version: every package has a wheel."; done; done
 
 lint: $(VENV)/.lint ## Check and mend code and notebooks with ruff and nbstripout, as before a commit
 	@PATH="$(CURDIR)/$(RUN):$$PATH" pre-commit run --all-files

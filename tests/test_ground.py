@@ -125,6 +125,16 @@ def test_conda_environment_installs_the_lock_and_this_project():
     assert (pip, from_pip) == ("pip", {"pip": ["-r requirements.lock", "-e ."]})
 
 
+def test_the_version_and_its_date_are_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"(?m)^## (\d\S*) - (\S+)$", changelog)
+    version = PROJECT["version"]
+    assert utils.__version__ == version
+    assert (citation["version"], citation["date-released"]) == released[0]
+    assert released[0][0] == version
+
+
 def test_every_import_is_a_declared_dependency():
     declared = {canonicalize_name(requirement.name) for requirement in DIRECT}
     distributions = packages_distributions()

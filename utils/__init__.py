@@ -21,3 +21,5 @@ Imports point down: root modules < ``detect`` < ``evaluate`` < ``collect`` < ``a
 ``curate`` < ``train``. ``video`` needs ``detect`` alone, and ``cli`` is on top. Only ``train``
 imports TensorFlow. ``detect``, ``video`` and ``cli`` do not import pandas.
 """
+
+__version__ = "0.1.0"
