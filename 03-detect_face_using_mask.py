@@ -10,12 +10,16 @@ if __name__ == "__main__":
 
 import argparse
 import math
+import os
+import re
+import sys
 from pathlib import Path
 from typing import NoReturn
 
 from utils.addresses import hide_secrets_in_message
 from utils.cli import STDOUT, run_script
 from utils.detect import CLASSIFIER_FILE, DETECTOR_SYNONYMS, DETECTORS
+from utils.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from utils.video import ERROR, FIELD_OF_VIEW
 
 
@@ -147,9 +151,20 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
+def looks_like_option(word: str) -> bool:
+    """Return whether a word of the command line is a file whose name begins with a hyphen."""
+    if not word.startswith("-") or word == STDOUT or re.match("--[a-z-]+=", word):
+        return False
+    suffix = Path(word).suffix.lower()
+    return suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES) or os.path.lexists(word)
+
+
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the checked arguments of the command line, or of a list."""
     parser = make_parser()
+    for word in sys.argv[1:] if argv is None else argv:
+        if looks_like_option(word):
+            parser.error(f"{word} begins with a hyphen, as options do: write ./{word}")
     args = parser.parse_args(argv)
     if args.video == "":
         parser.error("--video is empty: name a file, an address or a camera")

@@ -44,6 +44,48 @@ def test_an_argument_names_its_files(folder, arguments, expected):
     assert find_images(arguments) == ([Path(name) for name in expected], [])
 
 
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("holiday [2020]/a.jpg", "x/holiday [2020]/b.jpg", "holiday 2/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for pattern, expected in {
+        "holiday [2020]/*.jpg": ["holiday [2020]/a.jpg"],
+        "holiday [2020]/**/*.jpg": ["holiday [2020]/a.jpg"],
+        str(tmp_path / "holiday [2020]" / "*"): [str(tmp_path / "holiday [2020]" / "a.jpg")],
+        "*/holiday [2020]/*.jpg": ["x/holiday [2020]/b.jpg"],
+        "**/holiday*": ["holiday 2/c.jpg", "holiday [2020]/a.jpg", "x/holiday [2020]/b.jpg"],
+        "holiday [0-9]/*": ["holiday 2/c.jpg"],
+    }.items():
+        assert find_images([pattern]) == ([Path(name) for name in expected], [])
+
+
+def test_a_pattern_does_not_follow_links_that_lead_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").touch()
+    for name in ("loop", "another"):
+        (tmp_path / name).symlink_to(tmp_path)
+    assert find_images(["**/*.jpg"]) == ([Path("a.jpg")], [])
+
+
+def test_images_and_videos_that_are_passed_over_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.heic", "film.mp4", "notes.txt", "._a.jpg"):
+        (tmp_path / name).touch()
+    expected = ["b.heic", "film.mp4"]
+    for argument in (".", "*", "**", "[a-z]*"):
+        told = []
+        assert find_images([argument], on_passed_over=told.append) == ([Path("a.jpg")], [])
+        assert sorted(item.file.name for item in told) == expected
+    (tmp_path / "a.jpg").unlink()
+    files, (problem,) = find_images(["."])
+    assert files == []
+    assert problem == (
+        ". holds no images that can be read. b.heic is passed over. It is a HEIC file, which "
+        "cannot be read: save it as JPEG or PNG."
+    )
+
+
 WRONG = {
     "missing": ("nope.jpg", "There is no file or folder nope.jpg: check the path."),
     "empty": ("empty", r"empty holds no images \(\.jpg, .*\): check the path."),

@@ -7,10 +7,9 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from utils.images import (
-    IMAGE_SUFFIXES,
     ImageError,
     crop_image,
     limit_size,
@@ -19,6 +18,7 @@ from utils.images import (
     resize_image,
     write_image,
 )
+from utils.listing import IMAGE_SUFFIXES
 from utils.paths import EXAMPLES_DIR
 
 LOSSLESS = (".png", ".bmp", ".tiff", ".webp")
@@ -86,6 +86,54 @@ def test_transparency_is_turned_with_the_photo(tmp_path, suffix, orientation):
     assert np.abs(read_image(tmp_path / "photo") - expected).max() <= ROUNDING
 
 
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+
+
+@needs_avif
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_avif_is_turned_by_its_own_boxes_and_lies_on_white(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation  # Pillow writes it as irot and imir
+    picture = Image.fromarray(np.dstack([draw_image(), ALPHA]))
+    data = encode(picture, ".avif", exif=exif, quality=100)
+    assert (b"irot" in data or b"imir" in data) == (orientation > 1)
+    (tmp_path / "photo.avif").write_bytes(data)
+    corrected = ImageOps.exif_transpose(Image.open(tmp_path / "photo.avif"))
+    expected = Image.alpha_composite(Image.new("RGBA", corrected.size, "white"), corrected)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "photo.avif"), np.array(expected.convert("RGB"))
+    )
+
+
+@needs_avif
+def test_an_avif_that_cannot_be_turned_is_refused_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("PIL.AvifImagePlugin.SUPPORTED", False)
+    for orientation in (1, 6):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        data = encode(draw_image(), ".avif", exif=exif)
+        (tmp_path / f"{orientation}.avif").write_bytes(data)
+    assert read_image(tmp_path / "1.avif").shape == (48, 64, 3)
+    with pytest.raises(ImageError, match="6.avif is an AVIF file that must be turned"):
+        read_image(tmp_path / "6.avif")
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".gif", ".tiff", ".png", ".avif", ".jpg"])
+def test_of_several_pictures_the_first_is_read_and_their_number_told(tmp_path, suffix):
+    if suffix == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    pictures = [Image.fromarray(np.full((9, 7, 3), grey, np.uint8)) for grey in (40, 120, 240)]
+    kind = {".jpg": "MPO"}.get(suffix) or Image.registered_extensions()[suffix]
+    pictures[0].save(tmp_path / "one", kind)
+    pictures[0].save(tmp_path / "three", kind, save_all=True, append_images=pictures[1:])
+    numbers = []
+    read_image(tmp_path / "one", numbers.append)
+    assert numbers == []
+    image = read_image(tmp_path / "three", numbers.append)
+    assert numbers == [3]
+    assert np.abs(image.astype(int) - 40).max() <= ROUNDING
+
+
 SIXTEEN_BIT = np.random.default_rng(1).integers(0, 2**16, (9, 7), np.uint16)
 GREY = draw_image()[:, :, 0]
 UNUSUAL = {
@@ -101,6 +149,12 @@ UNUSUAL = {
     "grey with alpha": encode(
         Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)]), ".png"
     ),
+    "rgba tiff": encode(np.dstack([draw_image(), ALPHA]), ".tiff"),
+    "rgba tiff, compressed": encode(
+        np.dstack([draw_image(), ALPHA]), ".tiff", compression="tiff_deflate"
+    ),
+    "rgba jpeg 2000": encode(np.dstack([draw_image(), ALPHA]), ".jp2"),
+    "rgba gif": encode(np.dstack([draw_image(), ALPHA]), ".gif"),
     "cmyk": encode(Image.fromarray(draw_image()).convert("CMYK"), ".jpg"),
     "progressive": encode(draw_image(), ".jpg", progressive=True),
     "one pixel": encode(draw_image()[:1, :1], ".png"),
@@ -115,7 +169,7 @@ UNUSUAL = {
 @pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL.keys())
 def test_unusual_images_match_pillow_on_white(tmp_path, data):
     (tmp_path / "image").write_bytes(data)
-    image = Image.open(tmp_path / "image").convert("RGBA")
+    image = Image.open(io.BytesIO(data)).convert("RGBA")
     expected = np.array(
         Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), int
     )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.addresses import hide_secrets, is_address
-from utils.images import IMAGE_SUFFIXES, list_images
+from utils.listing import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    PassedOver,
+    describe_passed_over,
+    explain,
+    is_mac_note,
+    list_folder,
+)
 
-VIDEO_SUFFIXES = (
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
-    ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".h264", ".264", ".h265", ".hevc", ".vob", ".asf",
-    ".mjpg", ".mjpeg", ".dav",
-)  # fmt: skip
+VIDEO = "a video: name it with --video"  # why a video is passed over
 
 
 class SourceError(ValueError):
@@ -43,7 +49,9 @@ def natural_key(path: Path) -> list[tuple[int, int | str]]:
 
 
 def find_images(
-    arguments: Iterable[str], output: str | Path = "output"
+    arguments: Iterable[str],
+    output: str | Path = "output",
+    on_passed_over: Callable[[PassedOver], None] | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Return the image files that arguments name: files, or images of folders and of globs.
 
@@ -53,6 +61,8 @@ def find_images(
         arguments: files, folders (with their subfolders) or globs, ``**`` included.
         output: the folder of annotated copies. Copies of an earlier run are skipped, unless an
             argument names this folder or something in it.
+        on_passed_over: callback for each image or video in a folder that is not among the images,
+            because it cannot be read as one.
 
     Returns:
         The files, each once, and one message for each argument without images and each folder that
@@ -60,31 +70,74 @@ def find_images(
     """
     output = Path(output).resolve()
     files: dict[Path, Path] = {}  # as given, by the resolved path
+    passed_over: dict[Path, PassedOver] = {}
     problems = []
     for argument in arguments:
-        unread: list[OSError] = []
+        found = _Found()
         try:
-            for file in _expand(argument, output, unread):
+            for file in _expand(argument, output, found):
                 files.setdefault(file.resolve(), file)
         except SourceError as error:
             problems.append(str(error))
         except OSError as error:
             problems.append(f"{argument} cannot be read ({error.strerror}): check the path.")
-        for folder_error in unread:
+        else:
+            passed_over.update((item.file, item) for item in found.passed_over)
+        for folder_error in found.unread:
             problems.append(
                 f"The folder {folder_error.filename} cannot be read ({folder_error.strerror}): "
                 "change its permissions."
             )
+    if on_passed_over is not None:
+        for item in passed_over.values():
+            on_passed_over(item)
     return list(files.values()), problems
 
 
-def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
+@dataclass
+class _Found:
+    """What an argument names.
+
+    Attributes:
+        images: files to read.
+        passed_over: images that cannot be read, and videos.
+        unread: the errors of folders that cannot be read.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
+    unread: list[OSError] = field(default_factory=list)
+
+    def add_folder(self, folder: Path) -> None:
+        listing = list_folder(folder, self.unread.append)
+        self.images.extend(listing.images)
+        self.passed_over.extend(listing.passed_over)
+        for file in listing.others:
+            self._add_other(file)
+
+    def add_file(self, file: Path) -> None:
+        if is_mac_note(file.name):
+            return
+        reason = explain(file)
+        if reason == "":
+            self.images.append(file)
+        elif reason is not None:
+            self.passed_over.append(PassedOver(file, reason))
+        else:
+            self._add_other(file)
+
+    def _add_other(self, file: Path) -> None:
+        if file.suffix.lower() in VIDEO_SUFFIXES:
+            self.passed_over.append(PassedOver(file, VIDEO))
+
+
+def _expand(argument: str, output: Path, found: _Found) -> list[Path]:
     """Return the files of one argument in natural order, without copies of an earlier run.
 
     Args:
         argument: a file, a folder or a glob.
         output: the folder of annotated copies, resolved.
-        unread: takes the errors of subfolders that cannot be read.
+        found: takes what the argument names.
 
     Raises:
         SourceError: the argument names no image.
@@ -103,57 +156,116 @@ def _expand(argument: str, output: Path, unread: list[OSError]) -> list[Path]:
         )
     if re.fullmatch(r"/dev/video\d+", argument):
         raise SourceError(f"{argument} is a camera: name it with --video.")
+    root = path
     if path.is_dir():
-        found = list_images(path, on_error=unread.append)
+        found.add_folder(path)
     elif glob.has_magic(argument):
-        found = _expand_glob(argument, unread)
+        root = _find_fixed_part(path)
+        for match in _match_glob(root, path, found.unread.append):
+            if match.is_dir():
+                found.add_folder(match)
+            elif match.is_file():
+                found.add_file(match)
     else:
         raise SourceError(f"There is no file or folder {hide_secrets(argument)}: check the path.")
-    root = _fixed_part(path).resolve()
+    root = root.resolve()
     is_in_output = output == root or output in root.parents
     if not is_in_output:
-        found = [file for file in found if output not in file.resolve().parents]
-    if not found and not unread:
-        videos = _count_videos(path)
-        if videos:
-            raise SourceError(
-                f"{argument} holds no images but {videos} video{'s' if videos > 1 else ''}: name "
-                "one at a time with --video."
-            )
-        kinds = ", ".join(IMAGE_SUFFIXES)
-        raise SourceError(f"{argument} holds no images ({kinds}): check the path.")
-    return sorted(found, key=natural_key)
+        found.images = [file for file in found.images if output not in file.resolve().parents]
+        found.passed_over = [
+            item for item in found.passed_over if output not in item.file.resolve().parents
+        ]
+    if not found.images and not found.unread:
+        raise SourceError(_explain_nothing(argument, found.passed_over))
+    return sorted(found.images, key=natural_key)
 
 
-def _count_videos(path: Path) -> int:
-    """Return the number of videos that a folder, or a glob, holds."""
-    if path.is_dir():
-        files = (Path(name) for _, _, names in os.walk(path) for name in names)
-    else:
-        files = (Path(name) for name in glob.glob(str(path), recursive=True))
-    return sum(file.suffix.lower() in VIDEO_SUFFIXES for file in files)
+def _explain_nothing(argument: str, passed_over: Sequence[PassedOver]) -> str:
+    """Return the sentence for a folder or a glob without images that can be read."""
+    videos = sum(item.reason == VIDEO for item in passed_over)
+    images = [item for item in passed_over if item.reason != VIDEO]
+    if images:
+        reasons = " ".join(describe_passed_over(images))
+        return f"{argument} holds no images that can be read. {reasons}"
+    if videos:
+        return (
+            f"{argument} holds no images but {videos} video{'s' if videos > 1 else ''}: name one "
+            "at a time with --video."
+        )
+    kinds = ", ".join(IMAGE_SUFFIXES)
+    return f"{argument} holds no images ({kinds}): check the path."
 
 
-def _expand_glob(pattern: str, unread: list[OSError]) -> list[Path]:
-    """Return the images that a glob matches, and those of the folders that it matches."""
-    files = []
-    for match in glob.glob(pattern, recursive=True):
-        path = Path(match)
-        if path.is_dir():
-            files.extend(list_images(path, on_error=unread.append))
-        elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            files.append(path)
-    return files
+def _find_fixed_part(pattern: Path) -> Path:
+    """Return the part of a path before its first glob pattern.
 
-
-def _fixed_part(path: Path) -> Path:
-    """Return the part of a path before its first glob pattern."""
-    fixed = []
-    for part in path.parts:
-        if glob.has_magic(part):
+    A folder that exists is no pattern, even if it is called "holiday [2020]".
+    """
+    fixed = Path()
+    for part in pattern.parts:
+        if glob.has_magic(part) and not os.path.lexists(fixed / part):
             break
-        fixed.append(part)
-    return Path(*fixed)
+        fixed /= part
+    return fixed
+
+
+def _match_glob(root: Path, pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield the files and folders below a folder that match a pattern.
+
+    Args:
+        root: the fixed part of the pattern.
+        pattern: the whole pattern.
+        on_error: callback for the error of each folder that cannot be read.
+    """
+    parts = pattern.parts[len(root.parts) :]
+    if "**" in parts:
+        # ``glob`` follows links that lead back without end.
+        simple = parts[: parts.index("**")]
+        below = parts[len(simple) :]
+        for folder in _glob_simple(root, simple):
+            yield from _match_below(folder, below, on_error)
+        return
+    found = list(_glob_simple(root, parts))
+    if not found:  # brackets in the names of folders behind the first pattern
+        found = list(_glob_simple(root, [part.replace("[", "[[]") for part in parts]))
+    yield from found
+
+
+def _glob_simple(root: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Yield what matches a pattern without ``**`` below a folder."""
+    if not parts:
+        yield root
+        return
+    start = glob.escape(str(root)) if root.parts else ""
+    for match in glob.iglob(os.path.join(start, *parts)):
+        yield Path(match)
+
+
+def _match_below(
+    folder: Path, pattern: Sequence[str], on_error: Callable[[OSError], None]
+) -> Iterator[Path]:
+    """Yield the files below a folder that match a pattern with ``**``, or are in a match."""
+    listing = list_folder(folder, on_error)
+    files = [*listing.images, *listing.others, *(item.file for item in listing.passed_over)]
+    for file in files:
+        parts = file.relative_to(folder).parts
+        if any(_matches(parts[:end], pattern) for end in range(1, len(parts) + 1)):
+            yield file
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether the parts of a path match the parts of a pattern, as in a shell."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        if _matches(parts, pattern[1:]):
+            return True
+        if not parts or parts[0].startswith("."):
+            return False
+        return _matches(parts[1:], pattern)
+    if not parts or (parts[0].startswith(".") and not pattern[0].startswith(".")):
+        return False
+    return fnmatch.fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def name_copies(files: Sequence[Path], folder: str | Path, suffix: str = ".jpg") -> list[Path]:

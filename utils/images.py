@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import os
+import io
+import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 
 from utils.atomic import write_bytes
+from utils.listing import START_BYTES, identify, list_folder
 from utils.program import describe_shortage
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # OpenCV prints warnings about damaged files to the terminal. An ImageError says what matters.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 MAX_STRETCHED = 2**14  # pixels; a longer side comes from a wrong shape of pixels
 
 # The first bytes of files.
 PNG_START = b"\x89PNG"
 WEBP_START = b"RIFF"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+JPEG_2000_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+TRANSPARENT_STARTS = (PNG_START, WEBP_START, *TIFF_STARTS, *JPEG_2000_STARTS)
+MPO_MARK = b"MPF\0"  # in the header of a JPEG that holds several pictures
+MPO_BYTES = 2**18  # searched for it
+ANIMATION_BYTES = 2**16  # searched for the chunk of an animated PNG
 # JPEG markers: two bytes that begin a segment.
 JPEG_START = b"\xff\xd8"
 JPEG_SCAN = b"\xff\xda"
@@ -40,7 +50,7 @@ class ImageError(ValueError):
 def list_images(
     folder: str | Path, on_error: Callable[[OSError], None] | None = None
 ) -> list[Path]:
-    """Return the image files of a folder and its subfolders, sorted by path.
+    """Return the image files of a folder and its subfolders, sorted by path, see ``listing``.
 
     Args:
         folder: where to look.
@@ -53,23 +63,18 @@ def list_images(
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}: check the path.")
-    images = []
-    for parent, _, names in os.walk(folder, onerror=on_error):
-        for name in names:
-            path = Path(parent, name)
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-                images.append(path)
-    return sorted(images)
+    return list_folder(folder, on_error).images
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file, turned upright by its EXIF orientation.
+def read_image(path: str | Path, on_pages: Callable[[int], None] | None = None) -> np.ndarray:
+    """Read an image file, turned upright by its orientation.
 
-    Grey, 16-bit and CMYK files are converted. Transparent pixels of PNG and WebP are blended with
-    white.
+    Grey, 16-bit and CMYK files are converted. Transparent pixels are blended with white. Of several
+    pictures in one file, the first is read.
 
     Args:
         path: the image file.
+        on_pages: callback for the number of pictures in the file, if there are several.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -82,7 +87,12 @@ def read_image(path: str | Path) -> np.ndarray:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}): check the path.") from error
-    return decode_image(data, path)
+    image = decode_image(data, path)
+    if on_pages is not None:
+        pages = count_pages(data)
+        if pages > 1:
+            on_pages(pages)
+    return image
 
 
 def decode_image(data: bytes, path: object) -> np.ndarray:
@@ -100,6 +110,8 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     """
     if _is_truncated(data):
         raise ImageError(f"{path} is cut off before its end: fetch or save it again.")
+    if _is_avif(data):
+        return _decode_avif(data, path)
     buffer = np.frombuffer(data, np.uint8)
     image = None
     stored = None
@@ -107,7 +119,7 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     try:
         if data:
             image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)
-        if data.startswith((PNG_START, WEBP_START)):
+        if image is not None and data.startswith(TRANSPARENT_STARTS):
             # Only an unchanged read keeps transparency, but it does not apply the orientation.
             stored, exif = _read_stored(buffer)
     except (cv2.error, MemoryError) as error:
@@ -118,13 +130,112 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
             f"{path} cannot be decoded (damaged or too large): save it again as JPEG or PNG."
         ) from error
     if image is None:
+        kind = identify(data[:START_BYTES])
+        if kind:
+            raise ImageError(f"{path} is a {kind} file, which cannot be read: save it as JPEG.")
         raise ImageError(f"{path} is not an image that can be read: use a JPEG, PNG or WebP file.")
-    if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
-        alpha = _turn_upright(stored[:, :, 3:], exif)
-        if alpha.shape[:2] == image.shape[:2]:  # they differ if the EXIF data are damaged
-            opacity = alpha / np.float32(np.iinfo(stored.dtype).max)
-            image = (image * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
+    if stored is None or stored.ndim < 3 or stored.shape[2] != 4:
+        return image
+    if data.startswith(TIFF_STARTS):
+        return _blend_tiff(data, image)
+    alpha = _turn_upright(stored[:, :, 3:], exif)
+    if alpha.shape[:2] != image.shape[:2]:  # they differ if the EXIF data are damaged
+        return image
+    opacity = alpha / np.float32(np.iinfo(stored.dtype).max)
+    return (image * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
+
+
+def count_pages(data: bytes) -> int:
+    """Return the number of pictures in an image file: pages, frames, or the two of a stereo pair.
+
+    1 if the file is damaged.
+    """
+    try:
+        if data.startswith(b"GIF8"):
+            from PIL.GifImagePlugin import GifImageFile
+
+            return GifImageFile(io.BytesIO(data)).n_frames
+        if data.startswith(TIFF_STARTS):
+            from PIL.TiffImagePlugin import TiffImageFile
+
+            return TiffImageFile(io.BytesIO(data)).n_frames
+        if data.startswith(JPEG_START) and MPO_MARK in data[:MPO_BYTES]:
+            from PIL.JpegImagePlugin import jpeg_factory
+
+            return getattr(jpeg_factory(io.BytesIO(data)), "n_frames", 1)
+        if _is_avif(data):
+            from PIL.AvifImagePlugin import AvifImageFile
+
+            return AvifImageFile(io.BytesIO(data)).n_frames
+    except (OSError, ValueError, SyntaxError, KeyError, ImportError, TypeError, struct.error):
+        return 1
+    if data.startswith(PNG_START) and b"acTL" in data[:ANIMATION_BYTES]:
+        return max(1, data.count(b"fcTL"))
+    if data.startswith(WEBP_START) and data[12:16] == b"VP8X":
+        return max(1, data.count(b"ANMF"))
+    return 1
+
+
+def _is_avif(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and identify(data[:START_BYTES]) == ""
+
+
+def _decode_avif(data: bytes, path: object) -> np.ndarray:
+    """Decode an AVIF with Pillow: OpenCV does not apply its rotation and its transparency.
+
+    Raises:
+        ImageError: the file is damaged, or it is turned and this Pillow cannot read AVIF.
+    """
+    try:
+        from PIL.AvifImagePlugin import SUPPORTED, AvifImageFile
+    except ImportError:  # Pillow before 11.3
+        SUPPORTED = False
+    if SUPPORTED:
+        try:
+            return _flatten(AvifImageFile(io.BytesIO(data)))
+        except (OSError, ValueError, SyntaxError, RuntimeError, MemoryError) as error:
+            shortage = describe_shortage(error)
+            raise ImageError(
+                f"{path} cannot be decoded: {shortage}"
+                if shortage
+                else f"{path} cannot be decoded (damaged or too large): save it again as JPEG."
+            ) from error
+    if b"irot" in data or b"imir" in data:
+        raise ImageError(
+            f"{path} is an AVIF file that must be turned, which this installation cannot do: "
+            "install Pillow 11.3 or newer, or save it as JPEG."
+        )
+    image = None
+    with suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ImageError(f"{path} is an AVIF file that cannot be read: save it as JPEG.")
     return image
+
+
+def _flatten(image: Image.Image) -> np.ndarray:
+    """Return a picture of Pillow upright and on white, as RGB."""
+    from PIL import Image, ImageOps
+
+    upright = ImageOps.exif_transpose(image).convert("RGBA")
+    white = Image.new("RGBA", upright.size, "white")
+    return np.array(Image.alpha_composite(white, upright).convert("RGB"))
+
+
+def _blend_tiff(data: bytes, image: np.ndarray) -> np.ndarray:
+    """Return a TIFF with transparency on white.
+
+    Args:
+        data: the file.
+        image: what OpenCV makes of it, for files that Pillow cannot read. OpenCV lays 8 bits on
+            black.
+    """
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    try:
+        return _flatten(TiffImageFile(io.BytesIO(data)))
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error):
+        return image
 
 
 def _is_truncated(data: bytes) -> bool:

@@ -11,8 +11,8 @@ import pandas as pd
 from utils.atomic import write_bytes
 from utils.boxes import box_area, clip_boxes
 from utils.classes import LabelError, to_class_name
-from utils.images import IMAGE_SUFFIXES
 from utils.labels import BOX_COLUMNS, PROBLEM_COLUMNS, make_label_table
+from utils.listing import IMAGE_SUFFIXES
 
 VOC_TAGS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -70,6 +70,49 @@ def run_process(*argv: str | Path, **options) -> subprocess.CompletedProcess:
     )
 
 
+def test_files_that_are_passed_over_or_hold_several_pictures_are_counted_and_named(run, tmp_path):
+    for name in ("a.jfif", "b.jpeg", "no suffix"):
+        save(tmp_path / "photos" / name, format="PNG")
+    picture = Image.fromarray(IMAGE)
+    save(tmp_path / "photos" / "c.gif", picture, save_all=True, append_images=[picture.rotate(90)])
+    for name in ("d.heic", "e.HEIC", "film.mp4", "notes.txt", "._a.jfif"):
+        (tmp_path / "photos" / name).touch()
+    code, images, out, err = run("--image", "photos")
+    assert code == 0
+    assert [Path(image["file"]).name for image in images] == [
+        "a.jfif",
+        "b.jpeg",
+        "c.gif",
+        "no suffix",
+    ]
+    assert out == (
+        "4 images, 4 faces: 4 with_mask; annotated copies in copies/; 3 files passed over.\n"
+    )
+    assert "2 files are passed over (photos/d.heic, photos/e.HEIC). Each is a HEIC file" in err
+    assert "photos/film.mp4 is passed over. It is a video: name it with --video." in err
+    assert "photos/c.gif holds several pictures: the first is read." in err
+
+
+HYPHENS = {
+    "an image": (["--image", "-selfie.jpg"], "-selfie.jpg"),
+    "an image after another": (["--image", "a.jpg", "-selfie.jpg"], "-selfie.jpg"),
+    "an image that does not exist": (["--image", "-other.JPG"], "-other.JPG"),
+    "a video": (["--video", "-film.mp4"], "-film.mp4"),
+    "a folder": (["--image", "-photos"], "-photos"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "name"), HYPHENS.values(), ids=HYPHENS.keys())
+def test_a_name_with_a_hyphen_gives_the_way_to_write_it(run, tmp_path, arguments, name):
+    for path in ("-selfie.jpg", "a.jpg", "-photos/a.jpg"):
+        save(tmp_path / path)
+    code, _, _, err = run(*arguments)
+    assert code == 2
+    assert f"{name} begins with a hyphen, as options do: write ./{name}" in err
+    if Path(name).exists():
+        assert run(arguments[0], f"./{name}")[0] == 0
+
+
 def test_folder_gives_copies_json_csv_and_a_summary(run, tmp_path):
     for name in ("10.png", "2.png", "below/x.png"):
         save(tmp_path / "photos" / name)

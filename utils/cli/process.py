@@ -28,11 +28,14 @@ AHEAD = 2  # images in work or waiting for their turn in the report, for each wo
 
 
 class _Job(NamedTuple):
-    """An image in work: its file, its annotated copy, and what comes of it."""
+    """An image in work: its file, its annotated copy, and what comes of it.
+
+    That is its record, the annotated image, and whether the file holds several pictures.
+    """
 
     file: Path
     copy: Path
-    future: Future[tuple[dict, np.ndarray]]
+    future: Future[tuple[dict, np.ndarray, bool]]
 
 
 def show_progress(items: Iterable | None, **options: Any) -> Any:
@@ -76,20 +79,21 @@ def process_images(
         workers = 1
     ahead = 1 if workers == 1 else workers * AHEAD
 
-    def process(file: Path, copy: Path) -> tuple[dict, np.ndarray]:
-        image = read_image(file)
+    def process(file: Path, copy: Path) -> tuple[dict, np.ndarray, bool]:
+        pages: list[int] = []
+        image = read_image(file, pages.append)
         detections = pipeline(image)
         shown = blur_faces(image, detections.xyxy) if blur else image
         detections = detections[detections.confidence >= min_confidence]
         annotated = draw_detections(shown, detections)
         write_image(copy, annotated)
         resolution_wh = (image.shape[1], image.shape[0])
-        return make_record(file, resolution_wh, detections), annotated
+        return make_record(file, resolution_wh, detections), annotated, bool(pages)
 
     def note(job: _Job) -> None:
         nonlocal window
         try:
-            record, annotated = job.future.result()
+            record, annotated, has_several = job.future.result()
         except ImageError as error:
             report.fail(str(error))
             return
@@ -101,6 +105,8 @@ def process_images(
             return
         written.append(job.copy)
         report.add(record)
+        if has_several:
+            report.several.append(job.file)
         if window is not None and not window.show(annotated, wait=True):
             window = None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.classes import MASK_CLASSES
+from utils.listing import PassedOver, describe_passed_over, name_some
 
 
 @dataclass
@@ -23,6 +24,8 @@ class Report:
         counts: number of "images" (or frames), of "faces", and of faces of each class.
         interrupted: whether Ctrl-C ended the run early.
         people: for a video, the number of people of each class.
+        passed_over: image-like files of folders that cannot be read as images.
+        several: images with more than one picture, of which the first was read.
     """
 
     keep_records: bool = True
@@ -31,6 +34,8 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
     people: dict[str, int] | None = None
+    passed_over: list[PassedOver] = field(default_factory=list)
+    several: list[Path] = field(default_factory=list)
 
     def add(self, record: dict) -> None:
         """Count an image and its faces, and keep its record if records are kept."""
@@ -50,6 +55,18 @@ class Report:
         from tqdm import tqdm  # imported here because it takes time and few runs need it
 
         tqdm.write(message, file=sys.stderr)
+
+    def warn_of_files(self) -> None:
+        """Print which files were passed over, and which hold more pictures than were read."""
+        for sentence in describe_passed_over(self.passed_over):
+            self.warn(sentence)
+        if len(self.several) == 1:
+            self.warn(f"{self.several[0]} holds several pictures: the first is read.")
+        elif self.several:
+            self.warn(
+                f"{len(self.several)} files hold several pictures, of which the first is read: "
+                f"{name_some(self.several)}."
+            )
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +99,8 @@ class Report:
             text += f"; annotated copy {copies[0]}"
         elif copies:
             text += f"; annotated copies in {copies[0].parent}/"
+        if self.passed_over:
+            text += f"; {_count(len(self.passed_over), 'file', 'files')} passed over"
         if self.interrupted:
             text += "; stopped before the end"
         return f"{text}."

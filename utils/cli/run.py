@@ -74,7 +74,7 @@ def run_script(args: Namespace) -> int:
 def _run_images(args: Namespace, report: Report, window: Window | None) -> list[Path]:
     """Process images, write their JSON and CSV, and return the annotated copies."""
     output = args.output or DEFAULT_OUTPUT
-    files, problems = find_images(args.image, output)
+    files, problems = find_images(args.image, output, report.passed_over.append)
     for problem in problems:
         report.fail(problem)
     if not files:
@@ -105,6 +105,7 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
         min_confidence=args.min_confidence,
         workers=workers,
     )
+    report.warn_of_files()
     _write(report, write_json, args.json, records=report.records)
     _write(report, write_csv, args.csv, records=report.records)
     return copies

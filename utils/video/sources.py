@@ -18,6 +18,7 @@ import numpy as np
 from utils.addresses import hide_secrets, is_address
 from utils.files import SourceError, find_images, is_utf8
 from utils.images import ImageError, read_image
+from utils.listing import PassedOver, describe_passed_over
 from utils.video.clock import Clock
 from utils.video.container import ends_early, may_jump, stores_count
 from utils.video.live import LiveReader
@@ -137,9 +138,12 @@ class Video:
 
     def _list_images(self) -> None:
         """Set the files of a folder."""
-        files, problems = find_images([self.name])
+        passed_over: list[PassedOver] = []
+        files, problems = find_images([self.name], on_passed_over=passed_over.append)
         if problems:
             raise SourceError(problems[0])
+        for sentence in describe_passed_over(passed_over):
+            self._on_message(sentence)
         self.files = files
         self.frame_count = len(files)
 

@@ -1,0 +1,270 @@
+"""Which images are in a folder: by suffix, and by content where the suffix says nothing.
+
+``list_folder`` serves the script, the label reader, the crawl and the extraction. It opens only
+files whose suffix is unknown, so a folder of thousands of photographs costs one listing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+# The formats that OpenCV reads.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+    ".avif", ".jp2", ".j2k", ".pbm", ".pgm", ".ppm", ".pnm", ".ras", ".sr",
+)  # fmt: skip
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts",
+    ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".h264", ".264", ".h265", ".hevc", ".vob", ".asf",
+    ".mjpg", ".mjpeg", ".dav",
+)  # fmt: skip
+# Images that cannot be read, by suffix: what they are called in a sentence.
+UNREADABLE_SUFFIXES = {
+    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jxl": "JPEG XL", ".psd": "Photoshop",
+    ".svg": "SVG", ".svgz": "SVG", ".xcf": "GIMP", ".ico": "icon", ".icns": "icon", ".tga": "TGA",
+    ".pcx": "PCX", ".dds": "DDS", ".exr": "OpenEXR", ".hdr": "Radiance HDR", ".qoi": "QOI",
+    ".cr2": "camera raw", ".cr3": "camera raw", ".nef": "camera raw", ".arw": "camera raw",
+    ".dng": "camera raw", ".orf": "camera raw", ".rw2": "camera raw", ".raf": "camera raw",
+    ".pef": "camera raw", ".srw": "camera raw", ".eps": "PostScript", ".wmf": "WMF", ".emf": "WMF",
+}  # fmt: skip
+# Never opened to see whether they are images. ``.part`` is a file that is being written, and
+# ``.body`` an answer of a recorded crawl.
+OTHER_SUFFIXES = frozenset(
+    (
+        *VIDEO_SUFFIXES,
+        ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml",
+        ".ini", ".cfg", ".log", ".html", ".htm", ".css", ".js", ".py", ".ipynb", ".sh", ".bat",
+        ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".npy", ".npz", ".mat", ".pkl",
+        ".h5", ".keras", ".onnx", ".pt", ".pb", ".tflite", ".parquet", ".db", ".pdf", ".doc",
+        ".docx", ".xls", ".xlsx", ".ods", ".odt", ".ppt", ".pptx", ".mp3", ".wav", ".m4a", ".ogg",
+        ".lnk", ".url", ".lock", ".part", ".body", ".names", ".aae", ".xmp", ".thm",
+    )
+)  # fmt: skip
+
+START_BYTES = 64  # enough for every signature below
+SIGNATURES = (
+    re.compile(rb"\xff\xd8\xff"),  # JPEG
+    re.compile(rb"\x89PNG\r\n"),
+    re.compile(rb"GIF8[79]a"),
+    re.compile(rb"RIFF....WEBP", re.DOTALL),
+    re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
+    re.compile(rb"II[*+]\0|MM\0[*+]"),  # TIFF
+    re.compile(rb"\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51"),  # JPEG 2000
+    re.compile(rb"P[1-6]\s+(#[^\n]*\n)?\s*\d+\s+\d+\s"),  # PBM, PGM, PPM
+    re.compile(rb"\x59\xa6\x6a\x95"),  # Sun raster
+)
+UNREADABLE_SIGNATURES = {
+    "JPEG XL": re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n"),
+    "Photoshop": re.compile(rb"8BPS\0"),
+    "OpenEXR": re.compile(rb"\x76\x2f\x31\x01"),
+    "DDS": re.compile(rb"DDS \x7c"),
+    "QOI": re.compile(rb"qoif"),
+    "GIMP": re.compile(rb"gimp xcf"),
+    "Radiance HDR": re.compile(rb"#\?RADIANCE|#\?RGBE"),
+}
+AVIF_BRANDS = (b"avif", b"avis")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+MAC_FOLDER = "__MACOSX"  # in archives that a Mac made: notes about the files, not the files
+MAC_PREFIX = "._"  # the same notes beside the files
+SHOWN = 5  # files that a sentence names
+
+
+NOT_A_FILE = "a device or a pipe: copy its content into a file"
+DEAD_LINK = "a link to a file that is missing: mend the link"
+
+
+class PassedOver(NamedTuple):
+    """A file that looks like an image and is not read, and what it is and what to do."""
+
+    file: Path
+    reason: str
+
+
+@dataclass
+class Listing:
+    """The files of a folder, each list sorted by path.
+
+    Attributes:
+        images: files to read as images.
+        passed_over: image-like files that cannot be read.
+        others: all other files, without the notes of a Mac.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+
+
+def is_mac_note(name: str) -> bool:
+    """Return whether a file or folder of this name holds a Mac's notes about other files."""
+    return name.startswith(MAC_PREFIX) or name in (MAC_FOLDER, ".DS_Store")
+
+
+def list_folder(folder: str | Path, on_error: Callable[[OSError], None] | None = None) -> Listing:
+    """Return the files of a folder and its subfolders.
+
+    Folders behind links are followed, after the others. A folder is read once, however many links
+    lead to it, and no link leads out of the folder to one that contains it.
+
+    Args:
+        folder: where to look.
+        on_error: callback for the error of each subfolder that cannot be read. Such a folder is
+            skipped.
+    """
+    listing = Listing()
+    root = os.path.realpath(folder)
+    seen: set[tuple[int, int]] = set()
+    waiting = [os.fspath(folder)]
+    links: list[str] = []
+    while waiting or links:
+        if waiting:
+            directory = waiting.pop()
+        else:
+            links.sort(reverse=True)
+            directory = links.pop()
+            if _contains(os.path.realpath(directory), root):
+                continue
+        try:
+            status = os.stat(directory)
+            key = (status.st_dev, status.st_ino)
+            if key in seen:
+                continue
+            seen.add(key)
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if is_mac_note(entry.name):
+                        continue
+                    if not _is_folder(entry):
+                        _add_file(listing, entry)
+                    elif entry.is_symlink():
+                        links.append(entry.path)
+                    else:
+                        waiting.append(entry.path)
+        except OSError as error:
+            if on_error is not None:
+                on_error(error)
+    listing.images.sort()
+    listing.passed_over.sort()
+    listing.others.sort()
+    return listing
+
+
+def _contains(folder: str, path: str) -> bool:
+    """Return whether a folder is a path or contains it; both are resolved."""
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one. A link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _add_file(listing: Listing, entry: os.DirEntry[str]) -> None:
+    """Add a file to the list that it belongs to."""
+    path = Path(entry.path)
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if not _is_file(entry):
+        if suffix in IMAGE_SUFFIXES:
+            reason = NOT_A_FILE
+            if entry.is_symlink():
+                reason = DEAD_LINK
+            listing.passed_over.append(PassedOver(path, reason))
+        return
+    explained = explain(path)
+    if explained == "":
+        listing.images.append(path)
+    elif explained is None:
+        listing.others.append(path)
+    else:
+        listing.passed_over.append(PassedOver(path, explained))
+
+
+def explain(path: Path) -> str | None:
+    """Return "" for an image that can be read, a reason for one that cannot, None for other files.
+
+    The file is opened if its suffix does not say what it is, or names an image that cannot be read:
+    many a ``.heic`` is a JPEG.
+    """
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return ""
+    if suffix in OTHER_SUFFIXES:
+        return None
+    try:
+        with open(path, "rb") as file:
+            start = file.read(START_BYTES)
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror}): change its permissions"
+    kind = identify(start)
+    if (
+        kind == ""
+        and UNREADABLE_SUFFIXES.get(suffix) == "camera raw"
+        and start[:2] in (b"II", b"MM")
+    ):
+        kind = "camera raw"  # a kind of TIFF whose first picture is a small preview
+    if kind is None:
+        kind = UNREADABLE_SUFFIXES.get(suffix)
+    if not kind:
+        return kind
+    article = "an" if kind in ("icon", "OpenEXR") else "a"
+    return f"{article} {kind} file, which cannot be read: save it as JPEG or PNG"
+
+
+def identify(start: bytes) -> str | None:
+    """Return "" for the first bytes of an image that can be read, the name of a kind that cannot.
+
+    None is anything else.
+    """
+    if start[4:8] == b"ftyp":
+        size = int.from_bytes(start[:4], "big")
+        brands = [start[at : at + 4] for at in range(8, min(size, len(start)), 4)]
+        if any(brand in AVIF_BRANDS for brand in brands):
+            return ""
+        if any(brand in HEIC_BRANDS for brand in brands):
+            return "HEIC"
+        return None
+    if any(signature.match(start) for signature in SIGNATURES):
+        return ""
+    for kind, signature in UNREADABLE_SIGNATURES.items():
+        if signature.match(start):
+            return kind
+    return None
+
+
+def describe_passed_over(passed_over: Iterable[PassedOver]) -> list[str]:
+    """Return a sentence for each reason why files are passed over, with the first files' names."""
+    files_of_reason: dict[str, list[Path]] = {}
+    for file, reason in passed_over:
+        files_of_reason.setdefault(reason, []).append(file)
+    sentences = []
+    for reason, files in files_of_reason.items():
+        if len(files) == 1:
+            sentences.append(f"{files[0]} is passed over. It is {reason}.")
+        else:
+            names = name_some(files)
+            sentences.append(f"{len(files)} files are passed over ({names}). Each is {reason}.")
+    return sentences
+
+
+def name_some(names: Iterable[object]) -> str:
+    """Return the first names of a list, and how many more there are: "a, b and 3 more"."""
+    texts = [str(name) for name in names]
+    text = ", ".join(texts[:SHOWN])
+    more = len(texts) - SHOWN
+    return f"{text} and {more} more" if more > 0 else text
