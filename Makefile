@@ -29,7 +29,7 @@ demo: $(VENV)/.detection ## Detect on data/examples, after installing what detec
 
 lab: $(VENV)/.everything ## Open the project in JupyterLab, at notebook 03
 	@# The notebook is named in the address: as an argument, it would make its folder the root.
-	@$(RUN)jupyter lab --LabApp.default_url=/lab/tree/notebooks/03-detect_face_using_mask.ipynb
+	@$(RUN)jupyter lab "--LabApp.default_url=/lab/tree/notebooks/03-detect_face_using_mask.ipynb?file-browser-path=/"
 
 data: $(VENV)/.data ## Fetch the public data sets into data/raw (SETS="faces scenes": these only)
 	@$(RUN)python -m utils.collect data $(SETS)

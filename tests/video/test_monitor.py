@@ -28,6 +28,16 @@ def test_frame_without_faces():
     assert monitor.counter.counts == dict.fromkeys(MASK_CLASSES, 0)
 
 
+def test_the_line_of_counts_names_faces_that_do_not_count_yet(pipeline):
+    monitor = Monitor(pipeline)
+    lines = []
+    for frame in range(3):
+        monitor.update(draw_street(30), frame / FPS)
+        lines.append(monitor.describe().partition(" frames/s, ")[2] or monitor.describe())
+    assert lines[0] == "0 people, 2 not counted yet"
+    assert lines[-1] == "2 people: 1 with_mask, 1 without_mask"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILMS)
 def test_shipped_models_track_and_label_people_correctly(name):

@@ -47,6 +47,8 @@ class Monitor:
     blur: bool = False
     blur_boxes: np.ndarray = field(init=False, default_factory=lambda: as_boxes([]))
     _arrivals: deque[float] = field(init=False, default_factory=lambda: deque(maxlen=FPS_FRAMES))
+    # Faces of the last frame whose tracks do not count yet.
+    _uncounted: int = field(init=False, default=0)
 
     def update(self, image: np.ndarray, time_s: float) -> Detections:
         """Detect, track and count the faces of one frame, and return them with their tracks.
@@ -61,6 +63,8 @@ class Monitor:
         self.blur_boxes = np.concatenate([detections.xyxy, self.tracker.predict_missing()])
         too_close = self.find_close(tracks, (image.shape[1], image.shape[0]))
         self.counter.update(tracks, time_s, too_close)
+        if tracks.track_id is not None:
+            self._uncounted = int((tracks.track_id == 0).sum())
         if self.alerts is not None:
             self.alerts.update(tracks, time_s)
         return tracks
@@ -103,6 +107,8 @@ class Monitor:
         if people:
             classes = [f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name]]
             text += ": " + ", ".join(classes)
+        if self._uncounted:  # their boxes are drawn already
+            text += f", {self._uncounted} not counted yet"
         if len(self._arrivals) > 1:
             fps = (len(self._arrivals) - 1) / (self._arrivals[-1] - self._arrivals[0])
             text = f"{fps:.0f} frames/s, {text}"
