@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from utils.errors import UserError
+
 CLASS_NAMES = ("with_mask", "without_mask", "mask_worn_incorrectly", "no_face")
 MASK_CLASSES = CLASS_NAMES[:3]  # what users see; ``no_face`` is a false detection and is dropped
 NO_FACE = CLASS_NAMES.index("no_face")
@@ -23,7 +25,7 @@ CLASS_ALIASES = {
 }
 
 
-class LabelError(ValueError):
+class LabelError(UserError, ValueError):
     """A label or a label file that cannot be used. The message is one sentence for the user."""
 
 

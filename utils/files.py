@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.addresses import hide_secrets, is_address
+from utils.errors import UserError
 from utils.listing import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -24,7 +25,7 @@ from utils.listing import (
 VIDEO = "a video: name it with --video"  # why a video is passed over
 
 
-class SourceError(ValueError):
+class SourceError(UserError, ValueError):
     """A source that cannot be read. The message is one sentence for the user."""
 
 

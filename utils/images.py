@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from utils.atomic import write_bytes
+from utils.errors import UserError
 from utils.listing import START_BYTES, identify, list_folder
 from utils.program import describe_shortage
 
@@ -43,7 +44,7 @@ EXIF_ENTRY_BYTES = 12
 EXIF_ORIENTATION = 274
 
 
-class ImageError(ValueError):
+class ImageError(UserError, ValueError):
     """An image file that cannot be read or written. The message is one sentence for the user."""
 
 

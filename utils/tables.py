@@ -16,6 +16,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from utils.atomic import write_bytes
+from utils.errors import UserError
 
 # Control characters, line breaks of every kind, and lone surrogates. Titles of web pages contain
 # them; a one-line row cannot hold the first two, and UTF-8 cannot encode the last.
@@ -24,7 +25,7 @@ WAIT_S = 10.0  # seconds to wait for another program that writes the same file
 CHUNK = 4096  # bytes read at a time when looking for the last line break
 
 
-class TableError(ValueError):
+class TableError(UserError, ValueError):
     """A table that cannot be read or written. The message is one sentence for the user."""
 
 

@@ -17,12 +17,14 @@ import requests
 import urllib3
 from tqdm.auto import tqdm
 
+from utils.errors import UserError
+
 GITHUB = "https://github.com"
 TIMEOUT_S = 30.0
 BLOCK_BYTES = 1 << 20
 
 
-class PublicSetError(ValueError):
+class PublicSetError(UserError, ValueError):
     """A public set that cannot be fetched, or that differs from the expected one."""
 
 

@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 
 from lxml import etree, html
 
+from utils.errors import UserError
+
 BING = "https://www.bing.com"
 PAGE_SIZE = 35  # results on a page
 MAX_RESULTS = 1000  # Bing repeats itself after that many
@@ -26,7 +28,7 @@ NO_RESULTS = (
 HIGHLIGHT_MARKS = re.compile("[\ue000\ue001]")
 
 
-class CrawlError(ValueError):
+class CrawlError(UserError, ValueError):
     """A search that cannot be made or continued. Its text is one sentence for the user."""
 
 

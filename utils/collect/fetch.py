@@ -21,6 +21,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from utils.errors import UserError
+
 # 240 MB as RGB in memory; photographs on web pages are smaller.
 MAX_PIXELS = 80_000_000
 # Bytes read from a connection at once.
@@ -57,7 +59,7 @@ BAD_ADDRESS_ERRORS = (
 )
 
 
-class FetchError(OSError):
+class FetchError(UserError, OSError):
     """An address that could not be fetched, or served something unusable.
 
     Attributes:

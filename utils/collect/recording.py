@@ -16,6 +16,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from utils.collect.fetch import PoliteSession
+from utils.errors import UserError
 from utils.tables import read_rows
 
 ANSWERS = "answers.csv"
@@ -24,7 +25,7 @@ SEARCH_PATH = "/images/async"  # of the pages of results, see ``bing.make_addres
 SEARCH_PARAMETERS = ("q", "setlang", "first")  # those that choose the recorded page
 
 
-class RecordingError(LookupError):
+class RecordingError(UserError, LookupError):
     """An address that was not recorded, or no recording. The message is one sentence."""
 
 
