@@ -189,7 +189,7 @@ def test_notebooks_02_and_04_train_on_what_make_data_fetched(project):
     )
     assert "Photographs: data/raw (" in printed
     assert "Making the label table ../data/labels.csv." in printed
-    assert "Without a row in it: objects." in printed
+    assert "Folders without labels: objects." in printed
     history = read_history(project, "*/without_maskedface-net")
     assert np.isfinite(history.loss).all() and len(history) == 1
 

@@ -292,7 +292,7 @@ def test_a_missing_label_table_is_made_and_then_read(data, capsys):
     assert set(made.file) == {"faces/with_mask/1.jpg", "faces/without_mask/1.jpg"}
     printed = capsys.readouterr().out
     assert printed.startswith(f"Making the label table {path.as_posix()}.\nLeft out, see notebook")
-    assert "2 rows of 2 photographs.\nWithout a row in it: objects." in printed
+    assert "2 rows of 2 photographs.\nFolders without labels: objects." in printed
 
     replace_rows(path, made.assign(split="test"))  # as somebody else made it
     assert set(open_labels(data).split) == {"test"}

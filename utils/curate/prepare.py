@@ -90,7 +90,7 @@ def _check_photographs(table: pd.DataFrame, path: Path, root: Path) -> None:
     folders = {image.parts[0] for image in images if len(image.parts) > 1}
     if folders - labelled:
         names = ", ".join(sorted(folders - labelled))
-        print(f"Without a row in it: {names}. After labelling them, run notebook 01 again.")
+        print(f"Folders without labels: {names}. If you label them, run notebook 01 again.")
 
 
 def load_background_detector(is_sample: bool) -> Detector:
