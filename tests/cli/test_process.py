@@ -120,6 +120,9 @@ def test_copy_that_cannot_be_written_is_reported(pipeline, files, tmp_path):
     assert len(copies) == len(files) - 1
     (problem,) = report.problems
     assert f"{MASK_CLASSES[0]}.jpg cannot be written" in problem
+    assert [record["file"] for record in report.records] == [file.as_posix() for file in files]
+    assert [len(record["faces"]) for record in report.records] == [1, 1, 1]
+    assert report.exit_code == 1
 
 
 def test_ctrl_c_keeps_the_images_done_so_far(pipeline, files, tmp_path):

@@ -27,15 +27,28 @@ from utils.video import Monitor, Video, VideoWriter
 AHEAD = 2  # images in work or waiting for their turn in the report, for each worker
 
 
-class _Job(NamedTuple):
-    """An image in work: its file, its annotated copy, and what comes of it.
+class _Answer(NamedTuple):
+    """What comes of an image.
 
-    That is its record, the annotated image, and whether the file holds several pictures.
+    Attributes:
+        record: from ``make_record``.
+        annotated: the annotated image.
+        has_several: whether the file holds several pictures.
+        problem: why the copy could not be written, or "".
     """
+
+    record: dict
+    annotated: np.ndarray
+    has_several: bool
+    problem: str
+
+
+class _Job(NamedTuple):
+    """An image in work: its file, its annotated copy, and what comes of it."""
 
     file: Path
     copy: Path
-    future: Future[tuple[dict, np.ndarray, bool]]
+    future: Future[_Answer]
 
 
 def show_progress(items: Iterable | None, **options: Any) -> Any:
@@ -61,7 +74,8 @@ def process_images(
     The order of the records, problems and copies is that of the files, with any number of workers.
 
     Args:
-        files: images; one that cannot be read or written is reported and skipped.
+        files: images; one that cannot be processed is reported and skipped. An image whose copy
+            cannot be written is reported, and has its record.
         pipeline: returns the classified faces of an image.
         output: the folder of the annotated copies.
         report: gets the records and problems.
@@ -79,35 +93,41 @@ def process_images(
         workers = 1
     ahead = 1 if workers == 1 else workers * AHEAD
 
-    def process(file: Path, copy: Path) -> tuple[dict, np.ndarray, bool]:
+    def process(file: Path, copy: Path) -> _Answer:
         pages: list[int] = []
         image = read_image(file, pages.append)
         detections = pipeline(image)
         shown = blur_faces(image, detections.xyxy) if blur else image
         detections = detections[detections.confidence >= min_confidence]
-        annotated = draw_detections(shown, detections)
-        write_image(copy, annotated)
         resolution_wh = (image.shape[1], image.shape[0])
-        return make_record(file, resolution_wh, detections), annotated, bool(pages)
+        record = make_record(file, resolution_wh, detections)
+        annotated = draw_detections(shown, detections)
+        problem = ""
+        try:
+            write_image(copy, annotated)
+        except ImageError as error:
+            problem = str(error)
+        return _Answer(record, annotated, has_several=bool(pages), problem=problem)
 
     def note(job: _Job) -> None:
         nonlocal window
         try:
-            record, annotated, has_several = job.future.result()
+            answer = job.future.result()
         except ImageError as error:
             report.fail(str(error))
             return
-        except Exception as error:
-            shortage = describe_shortage(error)
-            if not shortage:
-                raise
-            report.fail(f"{job.file} cannot be processed: {shortage}")
+        except Exception as error:  # one image must not cost the records of the others
+            reason = describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
+            report.fail(f"{job.file} cannot be processed: {reason}")
             return
-        written.append(job.copy)
-        report.add(record)
-        if has_several:
+        if not answer.problem:
+            written.append(job.copy)
+        report.add(answer.record)
+        if answer.problem:
+            report.fail(answer.problem)
+        if answer.has_several:
             report.several.append(job.file)
-        if window is not None and not window.show(annotated, wait=True):
+        if window is not None and not window.show(answer.annotated, wait=True):
             window = None
 
     waiting: Iterator[tuple[Path, Path]]
