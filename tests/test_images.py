@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -19,7 +21,7 @@ from utils.images import (
     write_image,
 )
 from utils.listing import IMAGE_SUFFIXES
-from utils.paths import EXAMPLES_DIR
+from utils.paths import EXAMPLES_DIR, ROOT
 
 LOSSLESS = (".png", ".bmp", ".tiff", ".webp")
 ROUNDING = 2  # grey levels, the difference between two decoders of one JPEG
@@ -332,3 +334,43 @@ def test_an_image_for_which_there_is_no_memory_is_not_called_damaged(tmp_path, m
     monkeypatch.setattr("utils.images.cv2.imdecode", fail)
     with pytest.raises(ImageError, match="a.jpg cannot be decoded: There is not enough memory"):
         read_image(path)
+
+
+def test_a_grey_pfm_is_three_channels(tmp_path):
+    grey = np.linspace(0, 255, 48, dtype=np.float32).reshape(6, 8)
+    (tmp_path / "grey.pfm").write_bytes(b"Pf\n8 6\n-1.0\n" + grey[::-1].tobytes())
+    image = read_image(tmp_path / "grey.pfm")
+    assert image.shape == (6, 8, 3)
+    np.testing.assert_array_equal(image[:, :, 0], image[:, :, 2])
+
+
+def test_a_picture_that_claims_too_many_pixels_takes_no_memory(tmp_path):
+    """In a process of its own, because OpenCV reads the limit when it is loaded."""
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 1, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    rows = zlib.compress(bytes(30_000 * (1 + 30_000 // 8)), 9)
+    for kind, content in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")):
+        crc = struct.pack(">I", zlib.crc32(kind + content))
+        data += struct.pack(">I", len(content)) + kind + content + crc
+    (tmp_path / "huge.png").write_bytes(data)
+    assert len(data) < 200_000
+    code = """if True:
+        import resource
+        import sys
+        from utils.images import ImageError, read_image
+        limit = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            read_image(sys.argv[1])
+        except ImageError as error:
+            print(error)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1.5 * limit)
+        """
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "huge.png")],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert run.stdout.splitlines() == [
+        f"{tmp_path / 'huge.png'} cannot be decoded (damaged or too large): "
+        "save it again as JPEG or PNG.",
+        "True",
+    ]

@@ -22,4 +22,11 @@ Imports point down: root modules < ``detect`` < ``evaluate`` < ``collect`` < ``a
 imports TensorFlow. ``detect``, ``video`` and ``cli`` do not import pandas.
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# A file of a few kilobytes may claim any size. OpenCV reads this limit when it is loaded. Its own
+# is 2^30, which is 3 GB as RGB, and stays for a program that imports OpenCV first.
+MAX_PIXELS = 2**28  # of an image: more than cameras make, and 800 MB as RGB
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
+from utils import MAX_PIXELS
 from utils.atomic import write_bytes
 from utils.errors import UserError
 from utils.listing import START_BYTES, identify, list_folder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # OpenCV prints warnings about damaged files to the terminal. An ImageError says what matters.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
 
+BLENDED_ROWS = 256  # at once, to bound the memory
 MAX_STRETCHED = 2**14  # pixels; a longer side comes from a wrong shape of pixels
 
 # The first bytes of files.
@@ -135,6 +137,8 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
         if kind:
             raise ImageError(f"{path} is a {kind} file, which cannot be read: save it as JPEG.")
         raise ImageError(f"{path} is not an image that can be read: use a JPEG, PNG or WebP file.")
+    if image.ndim < 3:  # a grey PFM
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     if stored is None or stored.ndim < 3 or stored.shape[2] != 4:
         return image
     if data.startswith(TIFF_STARTS):
@@ -142,8 +146,11 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     alpha = _turn_upright(stored[:, :, 3:], exif)
     if alpha.shape[:2] != image.shape[:2]:  # they differ if the EXIF data are damaged
         return image
-    opacity = alpha / np.float32(np.iinfo(stored.dtype).max)
-    return (image * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
+    for start in range(0, len(image), BLENDED_ROWS):
+        rows = slice(start, start + BLENDED_ROWS)
+        opacity = alpha[rows] / np.float32(np.iinfo(stored.dtype).max)
+        image[rows] = (image[rows] * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
+    return image
 
 
 def count_pages(data: bytes) -> int:
@@ -215,9 +222,15 @@ def _decode_avif(data: bytes, path: object) -> np.ndarray:
 
 
 def _flatten(image: Image.Image) -> np.ndarray:
-    """Return a picture of Pillow upright and on white, as RGB."""
+    """Return a picture of Pillow upright and on white, as RGB.
+
+    Raises:
+        ValueError: it has more than ``MAX_PIXELS``, or it is damaged.
+    """
     from PIL import Image, ImageOps
 
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels are too many")
     upright = ImageOps.exif_transpose(image).convert("RGBA")
     white = Image.new("RGBA", upright.size, "white")
     return np.array(Image.alpha_composite(white, upright).convert("RGB"))
@@ -231,11 +244,11 @@ def _blend_tiff(data: bytes, image: np.ndarray) -> np.ndarray:
         image: what OpenCV makes of it, for files that Pillow cannot read. OpenCV lays 8 bits on
             black.
     """
-    from PIL.TiffImagePlugin import TiffImageFile
-
     try:
+        from PIL.TiffImagePlugin import TiffImageFile
+
         return _flatten(TiffImageFile(io.BytesIO(data)))
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error):
+    except (OSError, ValueError, SyntaxError, KeyError, ImportError, TypeError, struct.error):
         return image
 
 

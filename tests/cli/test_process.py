@@ -357,3 +357,22 @@ def test_an_image_for_which_there_is_no_memory_is_reported(pipeline, files, tmp_
     (problem,) = report.problems
     assert problem == f"{files[1]} cannot be processed: {NO_MEMORY}"
     assert (len(report.records), report.exit_code) == (2, 1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_unexpected_error_costs_one_image(pipeline, files, tmp_path, workers):
+    def fail(image):
+        found = pipeline(image)
+        if make_record("", (160, 120), found)["faces"][0]["class_name"] == MASK_CLASSES[1]:
+            raise IndexError("of a kind that nobody thought of")
+        return found
+
+    report = Report()
+    process_images(files, fail, tmp_path / "output", report, workers=workers)
+    (problem,) = report.problems
+    assert problem.startswith(f"{files[1]} cannot be processed: IndexError: of a kind")
+    assert [record["file"] for record in report.records] == [
+        files[0].as_posix(),
+        files[2].as_posix(),
+    ]
+    assert report.exit_code == 1

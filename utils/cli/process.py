@@ -32,13 +32,14 @@ class _Answer(NamedTuple):
 
     Attributes:
         record: from ``make_record``.
-        annotated: the annotated image.
+        annotated: the annotated image, if there is a window to show it. Waiting answers would
+            otherwise hold many large images.
         has_several: whether the file holds several pictures.
         problem: why the copy could not be written, or "".
     """
 
     record: dict
-    annotated: np.ndarray
+    annotated: np.ndarray | None
     has_several: bool
     problem: str
 
@@ -107,7 +108,12 @@ def process_images(
             write_image(copy, annotated)
         except ImageError as error:
             problem = str(error)
-        return _Answer(record, annotated, has_several=bool(pages), problem=problem)
+        return _Answer(
+            record=record,
+            annotated=annotated if window is not None else None,
+            has_several=bool(pages),
+            problem=problem,
+        )
 
     def note(job: _Job) -> None:
         nonlocal window
@@ -117,7 +123,9 @@ def process_images(
             report.fail(str(error))
             return
         except Exception as error:  # one image must not cost the records of the others
-            reason = describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
+            reason = (
+                describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
+            )
             report.fail(f"{job.file} cannot be processed: {reason}")
             return
         if not answer.problem:
@@ -127,7 +135,9 @@ def process_images(
             report.fail(answer.problem)
         if answer.has_several:
             report.several.append(job.file)
-        if window is not None and not window.show(answer.annotated, wait=True):
+        if window is None or answer.annotated is None:
+            return
+        if not window.show(answer.annotated, wait=True):
             window = None
 
     waiting: Iterator[tuple[Path, Path]]
