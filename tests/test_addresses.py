@@ -30,6 +30,26 @@ SHOWN = {
     "http://host/a#access_token=secret": "http://host/a#access_token=***",
     "http://host/token/secret/live": "http://host/token/***/live",
     "http://host/a?pwd=": "http://host/a?pwd=",
+    # Percent-encoded, once or twice, or in JSON.
+    "http://host/a?pwd%3Dsecret": "http://host/a?pwd=***",
+    "http://host/a?%2570wd=secret": "http://host/a?%70wd=***",
+    "http://host/a?url=http%3A%2F%2Fme%3Asecret%40b%2F": "http://b/",
+    'http://host/a?q={"password":"secret"}': "http://host/a?q=***",
+    "http://host/a%20b?x=1": "http://host/a%20b?x=1",
+    # Spaces and # in a password, and other separators.
+    "http://host/a?pwd=a b secret": "http://host/a?pwd=***",
+    "http://host/a?pwd=a#secret&x=1": "http://host/a?pwd=***&x=1",
+    "http://host/a?x=1&pwd:secret": "http://host/a?x=1&pwd:***",
+    "rtsp://host/ch1;password=secret": "rtsp://host/ch1;password=***",
+    "srt://host:9000?streamid=#!::u=admin,s=secret": "srt://host:9000?streamid=***",
+    "http://host/me:secret/film": "http://host/me:***/film",
+    "http://host/eyJhbGciOiJ9.eyJzdWIiOiJ9.secret/film": "http://host/***/film",
+    "rtsp://host/film?time=12:30": "rtsp://host/film?time=12:30",
+    "rtsp://me:secret@[fe80::1%25eth0]:554/film": "rtsp://[fe80::1%25eth0]:554/film",
+    "http://user.local:8080/film": "http://user.local:8080/film",
+    # The path of a file is shown.
+    "/home/user/me/film.mp4": "/home/user/me/film.mp4",
+    "C:/user/me/12:30.mp4": "C:/user/me/12:30.mp4",
     # The scheme is missing or misspelled.
     "admin:secret@host/film": "host/film",
     "rtsp:/admin:secret@host/film": "host/film",

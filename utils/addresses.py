@@ -10,18 +10,29 @@ HIDDEN = "***"  # stands in for the value of a secret parameter
 # "X-Amz-Signature" and many others, so hide rather too much.
 SECRET_PARTS = (
     "pwd", "pass", "pasw", "psw", "token", "key", "auth", "user", "usr", "login", "secret", "sig",
-    "credential", "account", "session", "ticket", "cookie", "jwt", "hash", "otp",
+    "credential", "account", "session", "ticket", "cookie", "jwt", "hash", "otp", "phrase",
+    "bearer", "kennwort", "contras", "clave", "senha", "parol",
 )  # fmt: skip
 # Short names are compared as a whole.
-SECRET_NAMES = ("u", "p", "pw", "un", "uid", "sid", "pin", "code", "pas", "admin")
-# A parameter: its name, "=", and its value up to the next parameter. A path may hold parameters
-# too, as in rtsp://host/user=admin&password=1234.
-PARAMETER = re.compile(r"([^\s/?&;,#=]+)=([^\s&;#]*)")
-SECRET_IN_VALUE = re.compile(rf"({'|'.join(SECRET_PARTS)})\w*=")
+SECRET_NAMES = ("u", "p", "k", "pw", "un", "uid", "sid", "pin", "code", "pas", "admin")
+# A parameter: its name, "=" or ":", and its value up to the next parameter. A path may hold
+# parameters too, as in rtsp://host/user=admin&password=1234.
+PARAMETER = re.compile(r"""([^\s/?&;,#=:"'{}]+)(["']?[=:])([^&;]*)""")
+# A value may hold further parameters. An SRT stream's begin with #!:: and name a user and session.
+SECRET_IN_VALUE = re.compile(
+    rf"(?:{'|'.join(SECRET_PARTS)})\w*[\"']?[=:]|\b(?:{'|'.join(SECRET_NAMES)})=|#!::"
+)
 # A part of a path that is followed by its value, as in /token/1234.
 PATH_PAIR = re.compile(
-    r"(?<=/)(pwd|pass|password|passwd|token|key|apikey|auth|secret|sig)/[^/?#\s]+", re.IGNORECASE
+    r"(?<=/)(pwd|pw|psw|pass|password|passwd|passphrase|token|key|apikey|auth|secret|sig|login|user"
+    r"|username|usr|pin|code|jwt|session|sid)/[^/?#\s]+",
+    re.IGNORECASE,
 )
+# A name and a password as a part of a path, as in /admin:secret/video. A time such as 12:30 is not.
+PATH_LOGIN = re.compile(r"(?<=/)([^/?#&;=:\s]+):(?![\d:.]*(?:[/?#]|$))[^/?#\s]+")
+JSON_WEB_TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?")
+SCHEME_AND_HOST = re.compile(r"^[^/?#]*://[^/?#]*")
+MAX_ENCODINGS = 3  # times that a part of an address may be percent-encoded
 
 
 def is_address(text: str) -> bool:
@@ -33,18 +44,37 @@ def hide_secrets(text: str) -> str:
     """Return an address without its name and password, and with secret parameters hidden.
 
     Everything before the last ``@`` goes, because a password may hold ``/`` and ``@``. The values
-    of parameters that may be secrets (``SECRET_PARTS``) become ``***``, in the query and in the
-    path.
+    of parameters that may be secrets (``SECRET_PARTS``) become ``***``, in the query, in the
+    fragment and in the path. If secrets are percent-encoded, the address is shown decoded.
 
     Args:
         text: an address, or what the user wrote in its place.
     """
+    shown = _hide_once(text)
+    decoded = shown
+    for _ in range(MAX_ENCODINGS):
+        decoded = unquote(decoded)
+        hidden = _hide_once(decoded)
+        if hidden != decoded:
+            return hidden
+    return shown
+
+
+def _hide_once(text: str) -> str:
+    """Return an address with the secrets hidden that are not percent-encoded."""
     if is_address(text):
-        text = re.sub(r"://.*@", "://", text)
+        text = re.sub(r"://.*[@＠]", "://", text, flags=re.DOTALL)
     else:  # an address whose scheme was forgotten or misspelled: admin:1234@host, rtsp:/...
-        text = re.sub(r"^[^\s@]*:.*@", "", text)
-    text = PATH_PAIR.sub(rf"\1/{HIDDEN}", text)
-    return PARAMETER.sub(_hide_value, text)
+        text = re.sub(r"^[^\s@＠]*:.*[@＠]", "", text, flags=re.DOTALL)
+    host = ""
+    rest = text
+    match = SCHEME_AND_HOST.match(text)
+    if match:  # a folder of this machine may be called user
+        host = match[0]
+        rest = PATH_LOGIN.sub(rf"\1:{HIDDEN}", text[len(host) :])
+        rest = PATH_PAIR.sub(rf"\1/{HIDDEN}", rest)
+    rest = JSON_WEB_TOKEN.sub(HIDDEN, rest)
+    return host + PARAMETER.sub(_hide_value, rest)
 
 
 def hide_secrets_in_message(message: str) -> str:
@@ -53,8 +83,9 @@ def hide_secrets_in_message(message: str) -> str:
 
 
 def _hide_value(parameter: re.Match[str]) -> str:
-    name = unquote(parameter[1]).lower()
-    is_secret = name in SECRET_NAMES or any(part in name for part in SECRET_PARTS)
+    name, separator, value = parameter.groups()
+    plain_name = unquote(name).lower()
+    is_secret = plain_name in SECRET_NAMES or any(part in plain_name for part in SECRET_PARTS)
     # A value may hold further parameters, as in user=admin_password=1234: hide all of it.
-    is_secret = is_secret or bool(SECRET_IN_VALUE.search(unquote(parameter[2]).lower()))
-    return f"{parameter[1]}={HIDDEN}" if is_secret and parameter[2] else parameter[0]
+    is_secret = is_secret or bool(SECRET_IN_VALUE.search(unquote(value).lower()))
+    return f"{name}{separator}{HIDDEN}" if is_secret and value else parameter[0]
