@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.odd_films import write_film
+from tests.odd_videos import write_film
 from utils.video.container import ends_early, may_jump, stores_count
 
 pytest.importorskip("av")

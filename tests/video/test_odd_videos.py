@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.odd_films import FRAMES, ODD_FILMS, SIZE, STEADY, measure_length, odd, write_film
+from tests.odd_videos import FRAMES, ODD_FILMS, SIZE, STEADY, measure_length, odd, write_film
 from utils.cli import JsonStream, Report, process_video
 from utils.files import SourceError
 from utils.images import ImageError

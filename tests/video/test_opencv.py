@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.odd_films import write_film, write_joined
+from tests.odd_videos import write_film, write_joined
 from utils.video.h264 import PartOfFile, parse_parameters, split_stream
 from utils.video.opencv import measure_fps
 

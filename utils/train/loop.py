@@ -129,22 +129,24 @@ class StepBar(keras.callbacks.Callback):
     Use it in a ``with`` block, as a callback of each ``fit`` of the training.
     """
 
-    def __init__(self, name: str, epochs: int, steps_per_epoch: int) -> None:
+    def __init__(self, name: str, epochs: int, steps_per_epoch: int, disable: bool = False) -> None:
         """Create the bar.
 
         Args:
             name: of the training.
             epochs: length of the whole training.
             steps_per_epoch: batches per epoch.
+            disable: show nothing. A bar that is closed at once would stay on a notebook's page.
         """
         super().__init__()
         self._name = name
         self._epochs = epochs
         self._steps_per_epoch = steps_per_epoch
+        self._disable = disable
 
     def __enter__(self) -> StepBar:
         total = self._epochs * self._steps_per_epoch
-        self.bar = tqdm(total=total, leave=False, bar_format=BAR_FORMAT)
+        self.bar = tqdm(total=total, leave=False, bar_format=BAR_FORMAT, disable=self._disable)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -252,7 +254,8 @@ def train_epochs(
         # more than finished epochs.
         history = rows[:finished]
     finished = len(history)
-    with StepBar(name, epochs, steps_per_epoch) as bar:
+    is_finished = finished >= epochs
+    with StepBar(name, epochs, steps_per_epoch, disable=is_finished) as bar:
         try:
             for epoch in range(finished, epochs):
                 started = time.perf_counter()

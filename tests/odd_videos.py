@@ -1,6 +1,6 @@
 """Videos that are odd in one way each, as cameras, browsers and phones write them.
 
-``python -m tests.odd_films`` prints how long the annotated copy of each is, against its source.
+``python -m tests.odd_videos`` prints how long the annotated copy of each is, against its source.
 """
 
 from __future__ import annotations
