@@ -19,6 +19,7 @@ from typing import NoReturn
 from utils.addresses import hide_secrets_in_message
 from utils.cli import STDOUT, run_script
 from utils.detect import CLASSIFIER_FILE, DETECTOR_SYNONYMS, DETECTORS
+from utils.label_files import LABEL_FORMATS
 from utils.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from utils.video import ERROR, FIELD_OF_VIEW
 
@@ -87,6 +88,14 @@ def make_parser() -> ArgumentParser:
         metavar="FILE",
         help="write every face found as a table; for a video, a table of its people, and beside "
         "it a table of each interval; - is standard output",
+    )
+    parser.add_argument(
+        "--labels",
+        nargs=2,
+        metavar=("FORMAT", "DIR"),
+        help="with --image: write every face found as a label to correct, FORMAT one of "
+        "coco (for CVAT), label-studio, yolo (for X-AnyLabeling) and voc (for labelImg); boxes are "
+        "for images turned upright, as these programs show them; no file is replaced",
     )
     parser.add_argument(
         "--detector",
@@ -170,7 +179,23 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--video is empty: name a file, an address or a camera")
     if args.json == args.csv == STDOUT:
         parser.error("--json and --csv cannot both go to standard output")
+    if args.labels:
+        check_labels(parser, args)
     return args
+
+
+def check_labels(parser: ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with one sentence if the arguments of --labels are wrong."""
+    label_format, folder = args.labels
+    if label_format not in LABEL_FORMATS:
+        parser.error(f"--labels {label_format} is unknown: use one of {', '.join(LABEL_FORMATS)}")
+    if not folder:
+        parser.error("the folder of --labels is empty: name one")
+    if not args.image:
+        parser.error(
+            "--labels is for --image, because labels belong to image files: save frames of the "
+            "video as images, and name their folder with --image"
+        )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ import pandas as pd
 from utils.atomic import write_bytes
 from utils.boxes import box_area, clip_boxes
 from utils.classes import LabelError, to_class_name
+from utils.label_files import FIRST_PIXEL, counts_from_one
 from utils.labels import BOX_COLUMNS, PROBLEM_COLUMNS, make_label_table
 from utils.listing import IMAGE_SUFFIXES
 
@@ -36,6 +37,7 @@ def read_voc(path: str | Path) -> tuple[str, tuple[int, int], list[tuple[str, np
         width = int(root.findtext("size/width", "0"))
         height = int(root.findtext("size/height", "0"))
         labelled = [_read_voc_object(item) for item in root.findall("object")]
+        offset = FIRST_PIXEL if counts_from_one(root) else (0, 0, 0, 0)
     except (ET.ParseError, ValueError, OSError) as error:
         raise LabelError(
             f"{path} is not a readable Pascal VOC file ({error}): save it again."
@@ -45,6 +47,7 @@ def read_voc(path: str | Path) -> tuple[str, tuple[int, int], list[tuple[str, np
     resolution_wh = (width, height)
     faces = []
     for class_name, box in labelled:
+        box = box - offset
         clipped = box
         if width > 0 and height > 0:
             clipped = clip_boxes(box, resolution_wh)[0].astype(float)

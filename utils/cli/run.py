@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.cli.labels import check_label_files, write_records
 from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_stdout
 from utils.cli.process import process_images, process_video
 from utils.cli.records import JsonStream, write_csv, write_json, write_table
@@ -48,7 +49,7 @@ def run_script(args: Namespace) -> int:
         The exit code: 0 if all was done, 1 if some inputs failed or the run was interrupted, 2 if
         the arguments are wrong or all inputs failed.
     """
-    report = Report(keep_records=bool(args.image and (args.json or args.csv)))
+    report = Report(keep_records=bool(args.image and (args.json or args.csv or args.labels)))
     window = None
     if has_display() and not args.no_show:
         window = Window(partial(_save_snapshot, args.output or DEFAULT_OUTPUT, report))
@@ -85,6 +86,10 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
         sources=files,
         copies=name_copies(files, output),
     )
+    names: list[str] = []
+    if args.labels:
+        label_format, label_folder = args.labels
+        names = check_label_files(label_format, label_folder, files)
     min_confidence = args.min_confidence
     if args.blur_faces:
         min_confidence *= POSSIBLE_SHARE
@@ -108,6 +113,16 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
     report.warn_of_files()
     _write(report, write_json, args.json, records=report.records)
     _write(report, write_csv, args.csv, records=report.records)
+    if args.labels:
+        name_of = {file.as_posix(): name for file, name in zip(files, names, strict=True)}
+        _write(
+            report,
+            write_records,
+            label_folder,
+            label_format=label_format,
+            records=report.records,
+            names=name_of,
+        )
     return copies
 
 

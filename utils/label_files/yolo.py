@@ -1,0 +1,286 @@
+"""YOLO: a text file for each image, and ``data.yaml`` with the names of the classes.
+
+A line is ``class x_center y_center width height`` in shares of the image. The text file of
+``images/a.jpg`` is ``labels/a.txt``, or ``a.txt`` beside the image.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from utils.atomic import write_bytes
+from utils.classes import LabelError, to_class_name
+from utils.images import ImageError, list_images
+from utils.label_files.image import LabelledImage, list_classes
+from utils.label_files.rows import SPLITS, Labels, count_boxes, keep_box
+from utils.label_files.sizes import read_sizes
+
+DATA_FILE = "data.yaml"
+YAML_FILES = (DATA_FILE, "data.yml", "dataset.yaml", "dataset.yml")
+CLASS_FILES = ("classes.txt", "obj.names")
+OTHER_TEXTS = (*CLASS_FILES, "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt")
+DIGITS = 6  # after the point; 0.01 pixel in an image of 10,000
+EDGE = 1e-3  # by how much a rounded share may lie outside 0-1
+
+
+def write_yolo(folder: str | Path, images: Iterable[LabelledImage]) -> list[Path]:
+    """Write labels as ``labels/NAME.txt``, ``classes.txt`` and, last, ``data.yaml``.
+
+    Args:
+        folder: the folder; ``data.yaml`` names ``images/`` in it as the place of the images.
+        images: the labels. An image without faces gets an empty file.
+
+    Returns:
+        The files.
+    """
+    folder = Path(folder)
+    images = list(images)
+    class_names = list_classes(images)
+    paths = []
+    for image in images:
+        width, height = image.resolution_wh
+        lines = []
+        for name, box in zip(image.class_names, image.xyxy, strict=True):
+            x_min, y_min, x_max, y_max = (float(value) for value in box)
+            shares = (
+                (x_min + x_max) / 2 / width,
+                (y_min + y_max) / 2 / height,
+                (x_max - x_min) / width,
+                (y_max - y_min) / height,
+            )
+            numbers = " ".join(f"{share:.{DIGITS}f}" for share in shares)
+            lines.append(f"{class_names.index(name)} {numbers}\n")
+        path = folder / name_yolo(image.file)
+        paths.append(write_bytes(path, "".join(lines).encode()))
+    class_lines = "".join(f"{name}\n" for name in class_names)
+    paths.append(write_bytes(folder / "classes.txt", class_lines.encode()))
+    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(class_names))
+    text = f"train: images\nval: images\nnc: {len(class_names)}\nnames:\n{names}"
+    paths.append(write_bytes(folder / DATA_FILE, text.encode()))
+    return paths
+
+
+def name_yolo(file: str) -> str:
+    """Return the path of the text file of an image, relative to the folder."""
+    return (PurePosixPath("labels") / file).with_suffix(".txt").as_posix()
+
+
+def is_yolo_folder(folder: str | Path) -> bool:
+    """Return whether a folder holds YOLO labels: text files in ``labels/``, or named classes."""
+    folder = Path(folder)
+    if (folder / "labels").is_dir() and _list_texts(folder):
+        return True
+    if not any((folder / name).is_file() for name in (*YAML_FILES, *CLASS_FILES)):
+        return False
+    return any(_find_text(image) for image in list_images(folder))
+
+
+def _label_folders(folder: Path) -> list[Path]:
+    """Return ``labels/`` and ``*/labels/``."""
+    folders = [folder / "labels", *sorted(folder.glob("*/labels"))]
+    return [path for path in folders if path.is_dir()]
+
+
+def read_yolo_folder(folder: str | Path, root: str | Path | None = None) -> Labels:
+    """Read a folder of YOLO labels.
+
+    Images without a text file, or with an empty one, have no faces. Lines that are left out are
+    counted under their reason.
+
+    Args:
+        folder: the folder of ``data.yaml`` or ``classes.txt``.
+        root: the data root; ``file`` is relative to it. None means the folder itself.
+    """
+    folder = Path(folder)
+    root = folder if root is None else Path(root)
+    labels = Labels([], [])
+    here = folder.relative_to(root).as_posix() if folder != root else folder.name
+    try:
+        names, places = _read_names(folder)
+    except LabelError as error:
+        labels.add_problem(here, str(error))
+        return labels
+    images = {path: None for path in list_images(folder)}
+    for place in places:
+        found = _expand(place, folder)
+        inside = [path for path in found if path.is_relative_to(root)]
+        images.update(dict.fromkeys(inside))
+        if found and not inside:
+            labels.add_problem(
+                here, f"{folder} names {place}, which is outside {root}: move it there."
+            )
+        elif not found:
+            labels.add_problem(here, f"{folder} names {place}, where there are no images.")
+    used: set[Path] = set()
+    for image in images:
+        text = _find_text(image)
+        if text is None:
+            continue
+        if text in used:
+            labels.add_problem(
+                image.relative_to(root).as_posix(),
+                f"{image} has the text file of another image, {text}: rename one of the images.",
+            )
+            continue
+        used.add(text)
+        _read_text(text, image, root, folder.name, names, labels)
+    for text in _list_texts(folder):
+        if text not in used:
+            labels.add_problem(
+                text.relative_to(root).as_posix(), f"{text} describes an image that is missing."
+            )
+    return labels
+
+
+def _list_texts(folder: Path) -> list[Path]:
+    """Return the label files in the folders ``labels``."""
+    texts = [path for labels in _label_folders(folder) for path in labels.rglob("*.txt")]
+    return sorted(path for path in texts if path.name.lower() not in OTHER_TEXTS)
+
+
+def _find_text(image: Path) -> Path | None:
+    """Return the text file of an image, or None."""
+    parts = list(image.parts)
+    candidates = [image.with_suffix(".txt")]
+    for position in range(len(parts) - 1, -1, -1):
+        if parts[position] == "images":
+            replaced = [*parts[:position], "labels", *parts[position + 1 :]]
+            candidates.insert(0, Path(*replaced).with_suffix(".txt"))
+            break
+    candidates.append(image.parent / "labels" / f"{image.stem}.txt")
+    for path in candidates:
+        if path.is_file() and path.name.lower() not in OTHER_TEXTS:
+            return path
+    return None
+
+
+def _read_names(folder: Path) -> tuple[dict[int, str], list[str]]:
+    """Return the class names by id, and the places of images that ``data.yaml`` names.
+
+    Raises:
+        LabelError: no file names the classes, or it cannot be read.
+    """
+    for name in YAML_FILES:
+        if (folder / name).is_file():
+            return _read_yaml(folder / name)
+    for name in CLASS_FILES:
+        for path in (folder / name, folder / "labels" / name):
+            if path.is_file():
+                lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+                return {number: line.strip() for number, line in enumerate(lines)}, []
+    raise LabelError(
+        f"{folder} holds YOLO labels, but no {DATA_FILE} or classes.txt that names their classes: "
+        "add one, with a name a line in the order of the numbers."
+    )
+
+
+def _read_yaml(path: Path) -> tuple[dict[int, str], list[str]]:
+    """Return the class names by id, and the places of images, of a ``data.yaml``."""
+    import yaml  # the script does not need it
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        names = content["names"]
+        if isinstance(names, dict):
+            classes = {int(key): str(name) for key, name in names.items()}
+        elif isinstance(names, list):
+            classes = {number: str(name) for number, name in enumerate(names)}
+        else:
+            raise TypeError("names is neither a list nor a table")
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise LabelError(
+            f"{path} cannot be read as a YOLO data file ({detail}): it needs names, a list of the "
+            "classes."
+        ) from error
+    base = str(content.get("path") or "")
+    places = []
+    for split in SPLITS:
+        values: Any = content.get(split)
+        for value in values if isinstance(values, list) else [values]:
+            if value:
+                places.append(str(PurePosixPath(base) / str(value)))
+    return classes, places
+
+
+def _expand(place: str, folder: Path) -> list[Path]:
+    """Return the images of a place that ``data.yaml`` names: a folder, or a list of files."""
+    parts = [part for part in PurePosixPath(place).parts if part not in ("..", ".")]
+    candidates = [folder / place]
+    # Roboflow writes ../train/images for train/images; a path of another computer ends alike.
+    candidates += [folder.joinpath(*parts[start:]) for start in range(len(parts))]
+    for path in candidates:
+        if path.is_dir():
+            return list_images(path)
+        if path.is_file() and path.suffix == ".txt":
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            files = [path.parent / line.strip() for line in lines if line.strip()]
+            return [file for file in files if file.is_file()]
+    return []
+
+
+def _read_text(
+    text: Path, image: Path, root: Path, source: str, names: dict[int, str], labels: Labels
+) -> None:
+    """Add the faces and problems of one text file."""
+    file = image.relative_to(root)
+    left_out: Counter[str] = Counter()
+    try:
+        lines = text.read_text(encoding="utf-8-sig").splitlines()
+        lines = [line for line in lines if line.strip()]
+        if not lines:
+            return
+        _, upright_wh, _ = read_sizes(image)
+    except (OSError, UnicodeDecodeError) as error:
+        labels.add_problem(file.as_posix(), f"{text} cannot be read ({error}): export it again.")
+        return
+    except ImageError as error:
+        labels.add_problem(file.as_posix(), str(error))
+        return
+    for line in lines:
+        try:
+            class_name, shares = _read_line(line, names)
+            box = keep_box(shares * np.tile(upright_wh, 2), upright_wh)
+        except LabelError as error:
+            left_out[str(error)] += 1
+            continue
+        labels.add_face(file, source, class_name, box)
+    for reason, number in left_out.items():
+        labels.add_problem(file.as_posix(), f"{text}: {count_boxes(number)} left out: {reason}.")
+
+
+def _read_line(line: str, names: dict[int, str]) -> tuple[str, np.ndarray]:
+    """Return the class and the box of a line, (4,) ``xyxy`` in shares of the image.
+
+    A sixth number is a confidence and is not used.
+
+    Raises:
+        LabelError: with a reason.
+    """
+    try:
+        numbers = [float(value) for value in line.split()]
+    except ValueError as error:
+        raise LabelError("they are not numbers") from error
+    if len(numbers) >= 7 and len(numbers) % 2:
+        raise LabelError("they are outlines (polygons), not boxes")
+    if len(numbers) not in (5, 6):
+        raise LabelError(f"they have {len(numbers)} numbers in place of 5")
+    name = names.get(int(numbers[0])) if numbers[0].is_integer() else None
+    if not name:
+        raise LabelError(f"no class has the number {numbers[0]:g}")
+    try:
+        class_name = to_class_name(name)
+    except LabelError as error:
+        raise LabelError(f"the class '{name}' is unknown") from error
+    x_center, y_center, width, height = numbers[1:5]
+    shares = np.array(
+        [x_center - width / 2, y_center - height / 2, x_center + width / 2, y_center + height / 2]
+    )
+    if max(numbers[1:5]) > 1 + EDGE:
+        raise LabelError("they are not in shares of the image (0-1)")
+    return class_name, shares
