@@ -9,10 +9,13 @@ import pytest
 from utils.classes import CLASS_NAMES
 from utils.curate.prepare import SPLIT_FILE
 from utils.curate.split import (
+    FIRST_SOURCES,
+    LATER_SOURCES,
     digest_split,
     is_split_of,
     keep_sides,
     measure_leakage,
+    select_sources,
     split_by_group,
 )
 from utils.detect import CLASSIFIER_FILE, DETECTOR_FILE, open_session
@@ -114,8 +117,26 @@ def test_a_digest_depends_only_on_the_side_of_each_photograph():
 
 
 def test_the_digest_of_the_shipped_split_does_not_change():
-    """The shipped models store digests: another way to compute them would not match."""
-    assert digest_split(pd.read_csv(SPLIT_FILE)) == "669589ac2bd07b10"
+    """The shipped models store digests: another way to compute them would not match.
+
+    The digest of the first sources also shows that no later source moved a photograph.
+    """
+    first = select_sources(pd.read_csv(SPLIT_FILE), FIRST_SOURCES)
+    assert digest_split(first) == "669589ac2bd07b10"
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        (FIRST_SOURCES, ["faces/a.jpg", "own/a.jpg"]),
+        (["scenes", "ilc"], ["faces/a.jpg", "ilc/a.jpg", "own/a.jpg"]),
+        (LATER_SOURCES, ["faces/a.jpg", "ilc/a.jpg", "objects/a.jpg", "own/a.jpg"]),
+    ],
+)
+def test_later_sources_that_a_model_does_not_know_are_not_compared(sources, expected):
+    table = pd.DataFrame({"file": ["faces/a.jpg", "ilc/a.jpg", "objects/a.jpg", "own/a.jpg"]})
+    assert select_sources(table, sources).file.tolist() == expected
+    assert select_sources(table.head(0), sources).empty
 
 
 def test_a_model_knows_the_split_it_was_trained_on(monkeypatch):

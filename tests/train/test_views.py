@@ -9,6 +9,7 @@ from utils.classes import MASK_CLASSES
 from utils.detect import PAD, decode_faces, grid_points
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS, make_label_table
+from utils.train import views
 from utils.train.targets import TARGET_SIZE, assign_faces, encode_targets
 from utils.train.views import (
     MAX_SIDE,
@@ -321,3 +322,58 @@ def test_photographs_are_drawn_with_their_weights():
         photos, np.array([0, 1]), 64, (8, 16, 32), batch_size=20, first_step=0, steps=2
     )[1]
     assert not none[:, :, 0].any() and none[:, :, 2].any()
+
+
+NO_FACE = Photograph(
+    np.full((8, 8, 3), 255, np.uint8),
+    np.zeros((0, 4), np.float32),
+    np.zeros(0, np.int64),
+    np.zeros((0, 4), np.float32),
+)
+
+
+def draw_white(size, rng):
+    """Return a white view without a face, as a source of negatives."""
+    return Photograph(
+        np.full((size, size, 3), 255, np.uint8), NO_FACE.xyxy, NO_FACE.class_id, NO_FACE.ignored
+    )
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_a_share_of_the_cells_holds_no_face(share, monkeypatch):
+    """Light and noise are left out, so that a white cell is a negative one."""
+    monkeypatch.setattr(views, "color_jitter", lambda image, rng: image)
+    monkeypatch.setattr(views, "degrade", lambda image, rng: image)
+    dataset = make_view_dataset(
+        [PHOTOGRAPHS["three faces"]],
+        np.ones(1),
+        size=64,
+        strides=(8,),
+        batch_size=8,
+        first_step=0,
+        steps=40,
+        draw_negative=draw_white,
+        negative_share=share,
+    )
+    whole = []
+    empty = []
+    for pixels, target in dataset:
+        white = (pixels.numpy() == 255).all(axis=3)
+        whole.extend(white.mean(axis=(1, 2)))
+        empty.extend(target.numpy()[..., 3].sum(axis=1) == 0)
+    assert np.mean(whole) == pytest.approx(share, abs=0.06)
+    is_white = np.array(whole) == 1
+    assert np.array(empty)[is_white].all()  # a white view teaches no face
+    assert is_white.mean() >= 0.9 * min(share, 0.15) - 0.05
+
+
+@pytest.mark.training
+def test_without_a_share_the_views_stay_the_same():
+    """Trainings of earlier versions can be resumed and repeated."""
+    settings = dict(size=64, strides=(8,), batch_size=4, first_step=3, steps=2, seed=5)
+    photographs = [PHOTOGRAPHS["three faces"], PHOTOGRAPHS["small ones"]]
+    plain = make_view_dataset(photographs, np.ones(2), **settings)
+    zero = make_view_dataset(photographs, np.ones(2), **settings, draw_negative=draw_white)
+    for (first, _), (second, _) in zip(plain, zero, strict=True):
+        np.testing.assert_array_equal(first, second)

@@ -8,6 +8,7 @@ describes the data set, and ``export_faces`` writes its faces as image files.
 """
 
 from utils.curate.datasheet import write_datasheet
+from utils.curate.empty import EMPTY_SOURCES, PEOPLE_FILE, read_empty
 from utils.curate.export import EXPORTED, export_faces
 from utils.curate.near_duplicates import (
     HASH_SIDE,
@@ -32,16 +33,19 @@ from utils.curate.split import (
     is_split_of,
     keep_sides,
     measure_leakage,
+    select_sources,
     split_by_group,
 )
 
 __all__ = [
     "CORRECTIONS_FILE",
+    "EMPTY_SOURCES",
     "EXPORTED",
     "HASH_SIDE",
     "MAX_DISTANCE_FULL",
     "MAX_DISTANCE_TOP",
     "MISTAKES_FILE",
+    "PEOPLE_FILE",
     "SPLIT_FILE",
     "DataSource",
     "digest_split",
@@ -57,6 +61,8 @@ __all__ = [
     "open_labels",
     "prepare_labels",
     "read_data",
+    "read_empty",
+    "select_sources",
     "split_by_group",
     "write_datasheet",
 ]

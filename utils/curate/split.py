@@ -8,6 +8,7 @@ photographs that were split before on their side, ``digest_split`` identifies a 
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from utils.detect import open_session
 
 SIDES = ("train", "val", "test")
+# The sources of models whose file does not name them, and those that were added to
+# ``data/split.csv`` later.
+FIRST_SOURCES = ("faces", "maskedface-net", "scenes")
+LATER_SOURCES = ("ilc", "objects", "wider")
 
 
 def split_by_group(table: pd.DataFrame, folds: int = 10, seed: int = 0) -> pd.Series:
@@ -97,16 +102,30 @@ def digest_split(table: pd.DataFrame) -> str:
 def is_split_of(table: pd.DataFrame, path: str | Path) -> bool:
     """Return whether a model was trained on the split of a label table.
 
-    If so, the model has not seen the table's test photographs.
+    If so, the model has not seen the table's test photographs. Only the photographs of the sources
+    that the model was trained on are compared, because all others are new to it.
 
     Args:
         table: a label table with ``split``.
-        path: the model's ONNX file, which stores the digest of its split.
+        path: the model's ONNX file, which stores the digest of its split and its sources.
     """
     if table.empty:
         return False
     _, metadata = open_session(path)
-    return metadata.get("split") == digest_split(table)
+    sources = json.loads(metadata.get("sources", json.dumps(FIRST_SOURCES)))
+    return metadata.get("split") == digest_split(select_sources(table, sources))
+
+
+def select_sources(table: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
+    """Return a table without the photographs of later sources that a model does not know.
+
+    Args:
+        table: a table with ``file``, paths below a data root.
+        sources: the model's sources, folders in the data root.
+    """
+    folder = table.file.str.split("/").str[0]
+    added = set(LATER_SOURCES) - set(sources)
+    return table[~folder.isin(added)]
 
 
 def measure_leakage(pairs: pd.DataFrame, files: Sequence[str], split: pd.Series) -> float:

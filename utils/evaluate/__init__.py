@@ -2,9 +2,10 @@
 
 ``classification_table``, ``accuracy_table`` and ``compare_table`` score a classifier;
 ``match_faces``, ``average_precision_table`` and ``recall_table`` score a detector;
-``fit_temperature`` calibrates a classifier, and ``reliability_tables`` show how well.
-``run_pipeline`` and ``score_pipeline`` run a detector, alone or with a classifier, on labelled
-images.
+``score_sources`` compares sources, and ``count_false_faces`` counts faces in pictures without
+people, such as ``draw_test_pages``. ``fit_temperature`` calibrates a classifier, and
+``reliability_tables`` show how well. ``run_pipeline`` and ``score_pipeline`` run a detector, alone
+or with a classifier, on labelled images.
 """
 
 from utils.evaluate.boxes import (
@@ -26,6 +27,7 @@ from utils.evaluate.calibration import (
     reliability_tables,
 )
 from utils.evaluate.matching import match_boxes, match_faces
+from utils.evaluate.pages import draw_test_page, draw_test_pages
 from utils.evaluate.report import describe_share, fill_tables, read_tables, side_by_side
 from utils.evaluate.scores import (
     accuracy_table,
@@ -40,6 +42,7 @@ from utils.evaluate.scores import (
     wilson_interval,
     worst_mistakes,
 )
+from utils.evaluate.sources import count_false_faces, score_sources
 from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
 
 __all__ = [
@@ -54,9 +57,12 @@ __all__ = [
     "classify_rows",
     "compare_table",
     "confusion_table",
+    "count_false_faces",
     "count_outcomes",
     "crop_rows",
     "describe_share",
+    "draw_test_page",
+    "draw_test_pages",
     "fill_tables",
     "fit_confidence",
     "fit_temperature",
@@ -72,6 +78,7 @@ __all__ = [
     "reliability_tables",
     "run_pipeline",
     "score_pipeline",
+    "score_sources",
     "select_class",
     "side_by_side",
     "slice_table",

@@ -3,8 +3,8 @@
 The classifier is built, trained and calibrated by ``build_classifier``, ``train_head``,
 ``fine_tune`` and ``add_calibration``; the detector by ``build_detector`` and ``train_detector``,
 whose loss is ``detection_loss``. ``make_face_dataset`` and ``make_view_dataset`` make their
-training batches. ``export_classifier``, ``export_detector`` and ``quantize_onnx`` write the files
-that detection loads.
+training batches, and ``Negatives`` draws views without a face. ``export_classifier``,
+``export_detector`` and ``quantize_onnx`` write the files that detection loads.
 
 Keras and TensorFlow take seconds to load. Each module is therefore imported when one of its names
 is first used (PEP 562), and ``import utils.train`` loads none of them. What TensorFlow logs as it
@@ -67,7 +67,9 @@ _EXPORTS = {
         "train_epochs",
         "without_autotune",
     ),
+    "mining": ("load_negatives", "mine_false_faces"),
     "mobilenet": ("build_mobilenet", "choose_start", "copy_weights"),
+    "negatives": ("Negatives", "cut_negative", "find_fonts", "render_page"),
     "pseudo_labels": ("align_boxes", "find_unlabelled", "measure_offset", "move_boxes"),
     "recipes": (
         "CLASSIC_INPUT_SIZE",
@@ -78,6 +80,7 @@ _EXPORTS = {
         "train_classic",
     ),
     "targets": ("assign_faces", "encode_targets"),
+    "teachers": ("Agreement", "CenterFace"),
     "views": (
         "Photograph",
         "cut_view",

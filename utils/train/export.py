@@ -53,6 +53,7 @@ def export_detector(
     side: int,
     calibration: tuple[float, float] = (1.0, 0.0),
     split: str = "",
+    sources: Sequence[str] | None = None,
 ) -> Path:
     """Write a detector as an ONNX file for images of any size that ``detect.FCOS`` reads.
 
@@ -64,6 +65,7 @@ def export_detector(
         calibration: factor and offset of the face logit, chosen so that 0.5 is the best threshold.
         split: digest of the split that the model was trained on, from
             ``curate.digest_split``.
+        sources: folders of the data root that the digest covers; None: those of the first models.
 
     Returns:
         The path.
@@ -74,6 +76,8 @@ def export_detector(
         "calibration": json.dumps(calibration),
         "split": split,
     }
+    if sources is not None:
+        metadata["sources"] = json.dumps(sorted(sources))
     return export_onnx(model, path, resolution_wh=(None, None), metadata=metadata)
 
 

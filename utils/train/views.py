@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ MIN_FACE_SIDE = 5.0  # pixels: a smaller face in a view is ignored
 MIN_TARGET_SIDE = 7.0  # pixels: the face that a view is drawn around is not made smaller
 # Of all views, the share that are mosaics of 1, 2 and 4 cells per side.
 MOSAIC_SHARES = {1: 0.5, 2: 0.3, 4: 0.2}
+# Of all views, the share that hold no face in any cell, if there are negatives.
+EMPTY_SHARE = 0.15
 WITHOUT_MASK = MASK_CLASSES.index("without_mask")
 WORN_INCORRECTLY = MASK_CLASSES.index("mask_worn_incorrectly")
 
@@ -49,6 +51,10 @@ class Photograph:
     xyxy: np.ndarray
     class_id: np.ndarray
     ignored: np.ndarray
+
+
+# Takes the side of a view in pixels and a random generator, and returns a view without a face.
+DrawNegative = Callable[[int, np.random.Generator], Photograph]
 
 
 def load_photographs(
@@ -102,7 +108,7 @@ def cut_view(photo: Photograph, size: int, rng: np.random.Generator) -> Photogra
     box = photo.xyxy[int(rng.integers(len(photo.xyxy)))]
     scale = _draw_scale(box, size, rng) * np.exp(rng.uniform(-0.1, 0.1, 2))
     corner = _draw_corner(photo, box, size / scale, rng)
-    image, shift = _render_view(photo.image, corner, scale, size)
+    image, shift = render_view(photo.image, corner, scale, size)
     xyxy = photo.xyxy * np.tile(scale, 2) + np.tile(shift, 2)
     ignored = photo.ignored * np.tile(scale, 2) + np.tile(shift, 2)
     if rng.random() < 0.5:
@@ -158,7 +164,7 @@ def _draw_corner(
     return corner
 
 
-def _render_view(
+def render_view(
     image: np.ndarray, corner: np.ndarray, scale: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a view out of an image and resize it; outside the image it is grey.
@@ -207,9 +213,14 @@ def make_mosaic(photos: Sequence[Photograph], size: int, rng: np.random.Generato
         size: side of the mosaic, pixels.
         rng: source of the random numbers.
     """
-    cells = round(len(photos) ** 0.5)
+    side = size // round(len(photos) ** 0.5)
+    return _join_views([cut_view(photo, side, rng) for photo in photos], size)
+
+
+def _join_views(views: Sequence[Photograph], size: int) -> Photograph:
+    """Return 1, 4, 9, ... equally large views as one square of a side in pixels."""
+    cells = round(len(views) ** 0.5)
     side = size // cells
-    views = [cut_view(photo, side, rng) for photo in photos]
     image = np.empty((size, size, 3), np.uint8)
     xyxy = []
     ignored = []
@@ -253,6 +264,18 @@ def view_weights(photographs: Sequence[Photograph], share: float, others: int) -
     return np.concatenate([first, second])
 
 
+def _draw_negative_cells(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Return which cells of a view hold no face: (count,) bool, true with probability ``share``.
+
+    ``EMPTY_SHARE`` of the views hold none at all, unless ``share`` is smaller.
+    """
+    empty_share = min(EMPTY_SHARE, share)
+    if rng.random() < empty_share:
+        return np.ones(count, bool)
+    rest = (share - empty_share) / max(1 - empty_share, 1e-9)
+    return rng.random(count) < rest
+
+
 def make_view_dataset(
     photographs: Sequence[Photograph],
     weights: np.ndarray,
@@ -262,6 +285,8 @@ def make_view_dataset(
     first_step: int,
     steps: int,
     seed: int = 0,
+    draw_negative: DrawNegative | None = None,
+    negative_share: float = 0.0,
 ) -> tf.data.Dataset:
     """Return batches of augmented views and their targets.
 
@@ -275,6 +300,10 @@ def make_view_dataset(
             ``(seed, i)`` alone.
         steps: number of batches.
         seed: of the training.
+        draw_negative: takes a size and a random generator and returns a view without a face, such
+            as ``Negatives``.
+        negative_share: share of the cells that hold no face, 0-1. ``EMPTY_SHARE`` of the views hold
+            none in any cell.
 
     Returns:
         A dataset of (B, S, S, 3) float32 in 0-255 and (B, P, 9) from ``encode_targets``.
@@ -287,7 +316,18 @@ def make_view_dataset(
         cells = rng.choice(cell_counts, p=cell_shares)
         positions = rng.uniform(0, cumulative[-1], cells**2)
         chosen = np.searchsorted(cumulative, positions, side="right")
-        view = make_mosaic([photographs[index] for index in chosen], size, rng)
+        chosen_photographs = [photographs[index] for index in chosen]
+        if draw_negative is None or negative_share == 0:
+            view = make_mosaic(chosen_photographs, size, rng)
+        else:
+            is_negative = _draw_negative_cells(len(chosen), negative_share, rng)
+            parts = []
+            for photo, is_empty in zip(chosen_photographs, is_negative, strict=True):
+                if is_empty:
+                    parts.append(draw_negative(size // cells, rng))
+                else:
+                    parts.append(cut_view(photo, size // cells, rng))
+            view = _join_views(parts, size)
         image = degrade(color_jitter(view.image, rng), rng)
         return image.astype(np.float32), encode_targets(view, strides)
 

@@ -1,0 +1,89 @@
+"""Scores by source, false faces in pictures without people, and the pages they are counted on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.evaluate.detections import draw_answers
+from utils.boxes import Detections
+from utils.evaluate import (
+    average_precision,
+    count_false_faces,
+    count_outcomes,
+    draw_test_page,
+    draw_test_pages,
+    match_faces,
+    score_sources,
+)
+from utils.evaluate.pages import KINDS
+
+
+def find(*confidence: float) -> Detections:
+    """Return detections with these confidences."""
+    xyxy = np.tile(np.array([[0, 0, 9, 9]], np.float32), (len(confidence), 1))
+    return Detections(xyxy, np.array(confidence, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("found", "n", "share", "faces"),
+    [
+        ([], 0, np.nan, 0),
+        ([find(), find()], 2, 0, 0),
+        ([find(0.49), find(0.5, 0.9), find(), find(0.2, 0.7)], 4, 0.5, 3),
+    ],
+)
+def test_false_faces_are_counted_by_picture_and_in_all(found, n, share, faces):
+    counted = count_false_faces(found)
+    assert (counted["n"], counted["faces"]) == (n, faces)
+    np.testing.assert_equal(counted["share"], share)
+    if n:
+        assert counted["low"] <= share <= counted["high"]
+
+
+def test_each_source_is_scored_alone_and_all_together():
+    found, labels = draw_answers(0)
+    half = set(labels.file.unique()[::2])
+    labels["source"] = np.where(labels.file.isin(half), "a", "b")
+    found = {file: found[file] for file in labels.file.unique()}
+    table = score_sources(found, labels)
+    assert table.index.tolist() == ["a", "b", "all"]
+    assert table.n.tolist() == [
+        (labels.source == "a").sum(),
+        (labels.source == "b").sum(),
+        len(labels),
+    ]
+    for source in ("a", "b"):
+        rows = labels[labels.source == source]
+        found_here = {file: found[file] for file in rows.file.unique()}
+        for min_iou in (0.5, 0.3):
+            matched = match_faces(found_here, rows, min_iou)
+            matched["class_found"] = matched.class_true
+            expected = average_precision(matched)
+            assert table.loc[source, f"ap {min_iou}"] == pytest.approx(expected)
+            f1 = count_outcomes(matched, 0.5)["f1"]
+            assert table.loc[source, f"f1 {min_iou}"] == pytest.approx(f1)
+    assert (table["ap 0.3"] >= table["ap 0.5"]).all()
+
+
+def test_no_labels_give_a_row_without_a_score():
+    _, labels = draw_answers(0)
+    table = score_sources({}, labels.head(0))
+    assert table.index.tolist() == ["all"] and table.n.tolist() == [0]
+    assert pd.isna(table["ap 0.5"]["all"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_test_page_depends_on_its_seed_alone(kind):
+    first, second, other = (draw_test_page(np.random.default_rng(seed), kind) for seed in (0, 0, 1))
+    assert first.dtype == np.uint8 and first.ndim == 3 and first.shape[2] == 3
+    np.testing.assert_array_equal(first, second)
+    assert other.shape != first.shape
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) > 1  # something is drawn
+
+
+def test_the_kinds_of_pages_come_in_turn():
+    assert draw_test_pages(0) == []
+    pages = draw_test_pages(4, seed=3)
+    assert len(pages) == 4
+    again = draw_test_pages(2, seed=3)
+    np.testing.assert_array_equal(pages[1], again[1])
