@@ -10,7 +10,7 @@ from utils.formats import read_class_folders, read_labels, read_voc, read_voc_fo
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS, COLUMNS
 
-PIXEL = np.zeros((1, 1, 3), np.uint8)
+PICTURE = np.zeros((20, 30, 3), np.uint8)
 FACES = pd.DataFrame(
     [
         ("with_mask", 0, 0, 30, 20),
@@ -49,9 +49,9 @@ WRONG = {
     "no class": ({"name": ""}, "the class '' is unknown"),
     "outside": ({"box": (40, 2, 50, 9)}, r"the box .* is outside its image \(30, 20\)"),
     "negative size": ({"box": (9, 9, 1, 2)}, "the box"),
-    "text in place of a number": ({"box": (1, "two", 9, 9)}, "not a readable Pascal VOC file"),
+    "text in place of a number": ({"box": (1, "two", 9, 9)}, "ymin of the box is 'two'"),
     "NaN": ({"box": ("nan", 2, 9, 9)}, "the box"),
-    "empty image width": ({"size": ("", 20)}, "not a readable Pascal VOC file"),
+    "no area": ({"box": (9, 2, 9, 9)}, "the box .* has no area"),
 }
 
 
@@ -75,7 +75,7 @@ def test_a_file_that_is_not_xml_is_named(tmp_path, content):
 def test_the_other_files_are_read_when_some_are_wrong(tmp_path):
     folder = tmp_path / "scenes"
     for stem in ("a", "b", "c", "d"):
-        write_image(folder / f"images/{stem}.jpg", PIXEL)
+        write_image(folder / f"images/{stem}.jpg", PICTURE)
         write_annotation(folder / f"annotations/{stem}.xml", file=f"{stem}.jpg")
     write_annotation(folder / "annotations/b.xml", name="cat", file="b.jpg")
     write_annotation(folder / "annotations/c.xml", box=(50, 50, 60, 60), file="c.jpg")
@@ -135,7 +135,7 @@ def test_class_folders_and_voc_are_read_together_and_an_unknown_folder_is_report
         "scenes/images/a.jpg",
         ".cache/x/1.jpg",
     ):
-        write_image(tmp_path / name, PIXEL)
+        write_image(tmp_path / name, PICTURE)
     write_annotation(tmp_path / "scenes/annotations/a.xml")
     table, problems = read_labels(tmp_path)
     assert table.file.tolist() == ["faces/with_mask/1.jpg", "scenes/images/a.jpg"]
@@ -144,17 +144,18 @@ def test_class_folders_and_voc_are_read_together_and_an_unknown_folder_is_report
 
 
 def test_images_without_labels_are_reported_in_one_row_for_their_folder(tmp_path):
-    for name in ("with_mask/1.jpg", "without_mask/1.jpg"):
-        write_image(tmp_path / "faces" / name, PIXEL)
+    for grey, name in enumerate(("with_mask/1.jpg", "without_mask/1.jpg")):
+        write_image(tmp_path / "faces" / name, PICTURE + np.uint8(200 * grey))
     labelled, _ = read_labels(tmp_path)
     for name in ("pictures/a.jpg", "objects/images/a.jpg", "objects/more/b.jpg"):
-        write_image(tmp_path / name, PIXEL)
+        write_image(tmp_path / name, PICTURE)
     (tmp_path / "notes" / "texts").mkdir(parents=True)
     table, problems = read_labels(tmp_path)
     pd.testing.assert_frame_equal(table, labelled)
-    assert problems.file.tolist() == ["objects"]
+    assert problems.file.tolist() == ["objects", "pictures"]
     assert "objects holds 2 images without labels" in problems.problem[0]
     assert "(images, more)" in problems.problem[0]
+    assert "pictures holds 1 image without labels" in problems.problem[1]
 
 
 def test_a_root_without_labels_is_an_error(tmp_path):

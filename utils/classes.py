@@ -14,15 +14,20 @@ CLASS_COLORS = {
     "mask_worn_incorrectly": (230, 159, 0),
     "no_face": (120, 120, 120),
 }
-# Spellings of other data sets.
-CLASS_ALIASES = {
-    "mask_weared_incorrect": "mask_worn_incorrectly",  # of the Kaggle data set
-    "incorrect_mask": "mask_worn_incorrectly",
-    "withmask": "with_mask",
-    "mask": "with_mask",
-    "withoutmask": "without_mask",
-    "no_mask": "without_mask",
-}
+# Spellings of other data sets, in small letters and digits alone, see ``to_class_name``.
+SPELLINGS = {
+    "with_mask": ("mask", "masked", "facemask", "facewithmask", "wearingmask", "maskon"),
+    "without_mask": (
+        "nomask", "nonmask", "unmasked", "facenomask", "facewithoutmask", "maskoff", "maskless",
+    ),
+    "mask_worn_incorrectly": (
+        "incorrect", "incorrectly", "incorrectmask", "incorrectlyworn", "incorrectlywornmask",
+        "improper", "improperly", "impropermask", "improperlyworn", "maskwearedincorrect",
+        "maskwearedincorrectly", "maskwornincorrect", "maskworeincorrectly", "partialmask",
+        "partiallymask", "partiallymasked", "facemaskincorrect",
+    ),
+    "no_face": ("noface", "background"),
+}  # fmt: skip
 
 
 class LabelError(UserError, ValueError):
@@ -30,7 +35,9 @@ class LabelError(UserError, ValueError):
 
 
 def to_class_name(name: str, file: object = "A label") -> str:
-    """Return the class that a name stands for. Case, spaces, hyphens and aliases are accepted.
+    """Return the class that a name stands for, in the spellings of many data sets.
+
+    Letters and digits are compared, without case: "No Mask", "no_mask" and "NoMask" are one.
 
     Args:
         name: a class name as written.
@@ -39,13 +46,24 @@ def to_class_name(name: str, file: object = "A label") -> str:
     Raises:
         LabelError: no class has this name.
     """
-    key = name.strip().lower().replace("-", "_").replace(" ", "_")
-    key = CLASS_ALIASES.get(key, key)
-    if key not in CLASS_NAMES:
+    class_name = _CLASS_BY_KEY.get(_make_key(name))
+    if class_name is None:
         raise LabelError(
             f"{file}: the class '{name}' is unknown; use one of {', '.join(CLASS_NAMES)}."
         )
-    return key
+    return class_name
+
+
+def _make_key(name: str) -> str:
+    """Return the letters and digits of a name, in small letters."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+_CLASS_BY_KEY = {
+    _make_key(spelling): class_name
+    for class_name in CLASS_NAMES
+    for spelling in (class_name, *SPELLINGS[class_name])
+}
 
 
 def decide(y_prob: np.ndarray) -> np.ndarray:

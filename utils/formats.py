@@ -13,9 +13,13 @@ import pandas as pd
 from utils.classes import LabelError, to_class_name
 from utils.images import list_images
 from utils.labels import PROBLEM_COLUMNS, make_label_table
+from utils.layouts import drop_contradictions, list_source, list_sources, read_source
+from utils.listing import is_mac_note
 from utils.voc import read_voc, read_voc_folder, write_voc
 
 __all__ = ["read_class_folders", "read_labels", "read_voc", "read_voc_folder", "write_voc"]
+
+SHOWN_REASONS = 3  # that an error names if nothing can be used
 
 # Reads one folder: (folder, root) -> (label table, table of problems).
 FolderReader = Callable[[Path, Path], tuple[pd.DataFrame, pd.DataFrame]]
@@ -24,7 +28,7 @@ FolderReader = Callable[[Path, Path], tuple[pd.DataFrame, pd.DataFrame]]
 def _list_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted, without hidden ones."""
     visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    return sorted(path for path in visible if path.is_dir())
+    return sorted(path for path in visible if path.is_dir() and not is_mac_note(path.name))
 
 
 def _read_class_folder(folder: Path, root: Path) -> pd.DataFrame:
@@ -60,33 +64,6 @@ def read_class_folders(folder: str | Path, root: str | Path | None = None) -> pd
     return pd.concat(tables, ignore_index=True)
 
 
-def _read_known_class_folders(
-    folder: Path, root: Path
-) -> tuple[list[pd.DataFrame], list[dict[str, str]]]:
-    """Return the label table of each class folder in a folder, and the problems.
-
-    A subfolder with an unknown name is a problem. If no name is a class, the folder's images are
-    not labelled, and one row says so.
-    """
-    tables = []
-    problems = []
-    for class_dir in _list_folders(folder):
-        try:
-            tables.append(_read_class_folder(class_dir, root))
-        except LabelError as error:
-            file = class_dir.relative_to(root).as_posix()
-            problems.append({"file": file, "problem": str(error)})
-    if problems and not tables:
-        count = len(list_images(folder))
-        names = ", ".join(Path(row["file"]).name for row in problems)
-        problem = (
-            f"{folder} holds {count} images without labels, which are left out: "
-            f"no folder in it ({names}) is named after a class."
-        )
-        problems = [{"file": folder.name, "problem": problem}] if count else []
-    return tables, problems
-
-
 def _choose_reader(folder: Path, readers: Mapping[str, FolderReader]) -> FolderReader | None:
     """Return the first reader whose file or folder exists in a folder, or None."""
     for name, reader in readers.items():
@@ -100,8 +77,9 @@ def read_labels(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root.
 
-    Each folder in it is either Pascal VOC (has ``annotations/``) or holds class folders. Images in
-    other folders have no labels and are left out.
+    Each folder in it is a source, in one of the layouts that ``layouts`` reads: class folders and
+    Pascal VOC files, nested or not. The root itself may be one too. Images without labels are left
+    out; each of these, and each file that cannot be used, is in the table of problems.
 
     Args:
         root: the data root.
@@ -119,29 +97,47 @@ def read_labels(
     root = Path(root)
     if not root.is_dir():
         raise LabelError(f"There is no folder {root}: check the path.")
-    all_readers = dict(readers or {})
-    all_readers["annotations"] = read_voc_folder
-
+    sources, parts = list_sources(root)
     tables = [make_label_table([])]
-    problems = []
+    problems: list[dict] = []
     may_be_empty = False
-    for folder in _list_folders(root):
-        reader = _choose_reader(folder, all_readers)
+    for folder in sources:
+        reader = _choose_reader(folder, readers or {})
         if reader is not None:
             table, folder_problems = reader(folder, root)
             tables.append(table)
             problems.extend(folder_problems.to_dict("records"))
-            if reader is not read_voc_folder:
-                may_be_empty = True
+            may_be_empty = True
             continue
-        class_tables, folder_problems = _read_known_class_folders(folder, root)
-        tables.extend(class_tables)
-        problems.extend(folder_problems)
+        rows, source_problems = read_source(list_source(folder), folder, root, folder.name)
+        tables.append(make_label_table(rows))
+        problems.extend(source_problems)
+
+    files = list_source(root, recursive=False)
+    for part in parts:
+        files.add(list_source(part))
+    rows, source_problems = read_source(files, root, root, root.resolve().name)
+    tables.append(make_label_table(rows))
+    problems.extend(source_problems)
 
     labels = pd.concat(tables, ignore_index=True)
     if labels.empty and not may_be_empty:
-        raise LabelError(
-            f"{root} holds no labelled images: "
-            "it needs class folders or folders of Pascal VOC files."
-        )
+        raise LabelError(_explain_nothing(root, problems))
+    labels, contradictions = drop_contradictions(labels, root)
+    problems.extend(contradictions)
     return labels, pd.DataFrame(problems, columns=PROBLEM_COLUMNS)
+
+
+def _explain_nothing(root: Path, problems: list[dict]) -> str:
+    """Return the sentences for a root without labels, with the first reasons."""
+    text = (
+        f"{root} holds no labelled images: it needs class folders or folders of Pascal VOC files."
+    )
+    reasons = [row["problem"] for row in problems[:SHOWN_REASONS]]
+    more = len(problems) - len(reasons)
+    if reasons:
+        text += f" {' '.join(reasons)}"
+    if more > 0:
+        are = "is 1 more such reason" if more == 1 else f"are {more} more such reasons"
+        text += f" There {are}."
+    return text

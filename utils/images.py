@@ -153,6 +153,41 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     return image
 
 
+def read_size(path: str | Path) -> tuple[int, int] | None:
+    """Return (width, height) of the upright image, mostly from the file's header alone.
+
+    None if the file cannot be read as an image.
+    """
+    exif = b""
+    try:
+        with open(path, "rb") as file:
+            if file.read(len(JPEG_START)) == JPEG_START:
+                from PIL.JpegImagePlugin import JpegImageFile
+
+                file.seek(0)
+                image = JpegImageFile(file)
+                width, height = image.size
+                exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+                return (height, width) if _is_turned(exif) else (width, height)
+            file.seek(0)
+            data = file.read()
+        if data.startswith(PNG_START):
+            width, height = struct.unpack(">II", data[16:24])
+            position = data.find(b"eXIf")
+            if position >= 0:
+                exif = data[position + 4 :]
+        else:
+            height, width = decode_image(data, path).shape[:2]
+    except (ImageError, OSError, ValueError, SyntaxError, struct.error):
+        return None
+    return (height, width) if _is_turned(exif) else (width, height)
+
+
+def _is_turned(exif: bytes) -> bool:
+    """Return whether EXIF data swap width and height."""
+    return _read_orientation(exif) in (5, 6, 7, 8)
+
+
 def count_pages(data: bytes) -> int:
     """Return the number of pictures in an image file: pages, frames, or the two of a stereo pair.
 

@@ -1,9 +1,18 @@
-"""Read and write Pascal VOC: one XML file for each image."""
+"""Read and write Pascal VOC: one XML file for each image.
+
+``read_voc`` reads one file, ``match_voc`` the files of a folder in any layout, ``write_voc`` writes
+one.
+"""
 
 from __future__ import annotations
 
+import codecs
+import re
 import xml.etree.ElementTree as ET
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pandas as pd
@@ -11,59 +20,425 @@ import pandas as pd
 from utils.atomic import write_bytes
 from utils.boxes import box_area, clip_boxes
 from utils.classes import LabelError, to_class_name
+from utils.images import read_size
 from utils.label_files import FIRST_PIXEL, counts_from_one
 from utils.labels import BOX_COLUMNS, PROBLEM_COLUMNS, make_label_table
-from utils.listing import IMAGE_SUFFIXES
+from utils.listing import list_folder, name_some
 
 VOC_TAGS = ("xmin", "ymin", "xmax", "ymax")
+# Folders that hold annotations or images of the folder around them, in small letters.
+ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
+IMAGE_FOLDERS = ("images", "image", "jpegimages", "img", "imgs", "photos")
+UNKNOWN_SIZE = (0, 0)  # of an image whose size a file does not state
+OTHER_SHAPES = {"polygon": "a polygon", "robndbox": "a turned box", "mask": "a pixel mask"}
+
+DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+DECLARED_ENCODING = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([\w.-]+)[\"']")
+WEB_PAGE = re.compile(r"\s*<(!doctype )?html", re.IGNORECASE)
+BARE_AMPERSAND = re.compile(r"&(?!#?\w+;)")
+BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+Face = tuple[str, np.ndarray]  # class name and (4,) float64 ``xyxy`` box
 
 
-def read_voc(path: str | Path) -> tuple[str, tuple[int, int], list[tuple[str, np.ndarray]]]:
+@dataclass
+class VocFile:
+    """What a Pascal VOC file says.
+
+    Attributes:
+        path: the file.
+        file_name: of its image; empty if it is not stated.
+        resolution_wh: width and height of its image in pixels; zeros if they are not stated.
+        faces: the faces, with boxes as written.
+        problems: a sentence about each object that cannot be used.
+    """
+
+    path: Path
+    file_name: str
+    resolution_wh: tuple[int, int]
+    faces: list[Face] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_voc(path: str | Path) -> tuple[str, tuple[int, int], list[Face]]:
     """Read one Pascal VOC file.
 
     Args:
         path: the XML file.
 
     Returns:
-        The image's file name, its (width, height) in pixels, and one (class_name, box) for each
-        face. Boxes are (4,) float64 ``xyxy``, clipped to the image if the file states its size.
+        The image's file name, its (width, height) in pixels (zeros if they are not stated), and one
+        (class_name, box) for each face. Boxes are (4,) float64 ``xyxy``, clipped to the image if
+        the file states its size.
 
     Raises:
-        LabelError: the file is not XML, a field is missing, a class is unknown, or a box is outside
-            its image.
+        LabelError: the file is not XML, or one of its objects cannot be used: a field is missing, a
+            class is unknown, or a box is outside its image.
     """
+    voc = parse_voc(path)
+    faces, problems = clip_faces(voc, voc.resolution_wh)
+    for problem in (*voc.problems, *problems):
+        raise LabelError(problem)
+    return voc.file_name, voc.resolution_wh, faces
+
+
+def parse_voc(path: str | Path) -> VocFile:
+    """Read one Pascal VOC file. A wrong object is a problem and does not cost the others.
+
+    Raises:
+        LabelError: the file cannot be read, or is not Pascal VOC.
+    """
+    path = Path(path)
     try:
-        root = ET.parse(path).getroot()
-        width = int(root.findtext("size/width", "0"))
-        height = int(root.findtext("size/height", "0"))
-        labelled = [_read_voc_object(item) for item in root.findall("object")]
-        offset = FIRST_PIXEL if counts_from_one(root) else (0, 0, 0, 0)
+        root = ET.fromstring(_decode(path.read_bytes()))
     except (ET.ParseError, ValueError, OSError) as error:
         raise LabelError(
             f"{path} is not a readable Pascal VOC file ({error}): save it again."
         ) from error
+    for element in root.iter():
+        element.tag = str(element.tag).rpartition("}")[2]  # without a namespace
+    if root.tag != "annotation":
+        raise LabelError(
+            f"{path} is not a readable Pascal VOC file (it begins with <{root.tag}>, not "
+            "<annotation>): save it again, or move it away."
+        )
+    file_name = PureWindowsPath(root.findtext("filename", "").strip()).name
+    voc = VocFile(path, file_name, _read_size(root))
+    offset = FIRST_PIXEL if counts_from_one(root) else (0, 0, 0, 0)
+    for number, item in enumerate(root.findall("object"), start=1):
+        try:
+            voc.faces.append(_read_object(item, f"{path}, object {number}", offset))
+        except LabelError as error:
+            voc.problems.append(str(error))
+    _drop_double_labels(voc)
+    return voc
 
-    file_name = Path(root.findtext("filename", "")).name
-    resolution_wh = (width, height)
-    faces = []
-    for class_name, box in labelled:
-        box = box - offset
-        clipped = box
-        if width > 0 and height > 0:
-            clipped = clip_boxes(box, resolution_wh)[0].astype(float)
-        has_area = box_area(clipped)[0] > 0  # False for NaN too
-        if not has_area:
-            raise LabelError(
-                f"{path}: the box {box.tolist()} is outside its image {resolution_wh}: correct it."
+
+def _decode(data: bytes) -> str:
+    """Return the text of an XML file, without its declaration.
+
+    Editors declare encodings that do not exist or are not the file's, or declare none. Only the
+    name of the image suffers from a wrong guess.
+    """
+    encodings = [encoding for bom, encoding in BOMS.items() if data.startswith(bom)]
+    declared = DECLARED_ENCODING.match(data.lstrip())
+    if declared:
+        encodings.append(declared[1].decode())
+    text = ""
+    for encoding in (*encodings, "utf-8", "cp1252", "latin-1"):  # the last one reads any bytes
+        try:
+            text = data.decode(encoding)
+            break
+        except (UnicodeError, LookupError):
+            continue
+    if not text.strip():
+        raise ValueError("it is empty")
+    if WEB_PAGE.match(text):
+        raise ValueError("it is a web page")
+    text = DECLARATION.sub("", text)
+    return BARE_AMPERSAND.sub("&amp;", text)
+
+
+def _read_size(root: ET.Element) -> tuple[int, int]:
+    """Return the stated width and height; zeros if they are missing or no numbers."""
+    sides = []
+    for name in ("width", "height"):
+        try:
+            sides.append(int(float(root.findtext(f"size/{name}", ""))))
+        except (ValueError, OverflowError):
+            return UNKNOWN_SIZE
+    width, height = sides
+    if width <= 0 or height <= 0:
+        return UNKNOWN_SIZE
+    return width, height
+
+
+def _read_object(item: ET.Element, place: str, offset: tuple[int, ...]) -> Face:
+    """Return the class and the box of one ``<object>``.
+
+    Args:
+        item: the element.
+        place: what error messages name as the place.
+        offset: what the file's way of counting pixels adds to our box.
+
+    Raises:
+        LabelError: it has no class, an unknown one, or no box that can be used.
+    """
+    name = item.findtext("name", "").strip()
+    if not name:
+        raise LabelError(f"{place} has no class (the class '' is unknown): write its <name>.")
+    class_name = to_class_name(name, place)
+    if item.find("bndbox") is None:
+        for tag, shape in OTHER_SHAPES.items():
+            if item.find(tag) is not None:
+                raise LabelError(f"{place} ({name}) is {shape}: draw an upright box instead.")
+        raise LabelError(f"{place} ({name}) has no box: draw one.")
+    values = []
+    for tag in VOC_TAGS:
+        text = item.findtext(f"bndbox/{tag}", "").strip()
+        try:
+            values.append(float(text))
+        except ValueError:
+            problem = f"is '{text}', which is no number" if text else "is missing"
+            raise LabelError(f"{place} ({name}): {tag} of the box {problem}: correct it.") from None
+    box = np.array(values) - offset
+    if not np.isfinite(box).all():
+        raise LabelError(f"{place} ({name}): the box {box.tolist()} has no number: correct it.")
+    x_min, y_min, x_max, y_max = box
+    if x_min > x_max or y_min > y_max:
+        raise LabelError(
+            f"{place} ({name}): the box {values} has swapped corners: write the smaller numbers "
+            "first."
+        )
+    if x_min == x_max or y_min == y_max:
+        raise LabelError(f"{place} ({name}): the box {values} has no area: draw it again.")
+    return class_name, box
+
+
+def _drop_double_labels(voc: VocFile) -> None:
+    """Drop boxes with two classes, and what is written twice."""
+    classes_of_box: dict[tuple, list[str]] = defaultdict(list)
+    for class_name, box in voc.faces:
+        classes_of_box[tuple(box)].append(class_name)
+    voc.faces = []
+    for values, class_names in classes_of_box.items():
+        shown = [float(value) for value in values]
+        if len(set(class_names)) > 1:
+            voc.problems.append(
+                f"{voc.path}: the box {shown} has two classes ({', '.join(class_names)}): delete "
+                "the wrong one."
             )
-        faces.append((to_class_name(class_name, path), clipped))
-    return file_name, resolution_wh, faces
+            continue
+        if len(class_names) > 1:
+            voc.problems.append(f"{voc.path}: the box {shown} is written twice: it counts once.")
+        voc.faces.append((class_names[0], np.array(values)))
 
 
-def _read_voc_object(item: ET.Element) -> tuple[str, np.ndarray]:
-    """Return the class name as written and the (4,) float64 box of one ``<object>``."""
-    box = [float(item.findtext(f"bndbox/{tag}", "")) for tag in VOC_TAGS]
-    return item.findtext("name", ""), np.array(box)
+def clip_faces(voc: VocFile, resolution_wh: tuple[int, int]) -> tuple[list[Face], list[str]]:
+    """Return the faces clipped to an image, and a problem for each that is outside of it.
+
+    Args:
+        voc: the file.
+        resolution_wh: width and height of the image; zeros if they are unknown.
+    """
+    if resolution_wh == UNKNOWN_SIZE:
+        return voc.faces, []
+    faces = []
+    problems = []
+    for class_name, box in voc.faces:
+        clipped = clip_boxes(box, resolution_wh)[0].astype(float)
+        if box_area(clipped)[0] > 0:
+            faces.append((class_name, clipped))
+        else:
+            problems.append(
+                f"{voc.path}: the box {box.tolist()} is outside its image {resolution_wh}: "
+                "correct it."
+            )
+    return faces, problems
+
+
+def describe_wrong_size(
+    path: str | Path, stated_wh: tuple[int, int], image: str | Path, image_wh: tuple[int, int]
+) -> str:
+    """Return the sentence for an annotation that is for an image of another size."""
+    return f"{path} is for {stated_wh} pixels, {image} has {image_wh}: label it again."
+
+
+def fit_faces(voc: VocFile, image: Path) -> tuple[list[Face], list[str]]:
+    """Return the faces in the pixels of an image, and problems.
+
+    If the image was resized since, so that width and height were scaled alike, its boxes are
+    scaled, and a problem says so.
+
+    Args:
+        voc: the file.
+        image: its image. If it cannot be read, the stated size is believed.
+    """
+    stated_wh = voc.resolution_wh
+    image_wh = read_size(image)
+    if image_wh is None or image_wh == stated_wh:
+        return clip_faces(voc, stated_wh)
+    if stated_wh == UNKNOWN_SIZE:
+        return clip_faces(voc, image_wh)
+    scale = image_wh[0] / stated_wh[0]
+    if abs(stated_wh[1] * scale - image_wh[1]) > max(1.0, scale):  # rounded to whole pixels
+        return [], [describe_wrong_size(voc.path, stated_wh, image, image_wh)]
+    scale_wh = np.divide(image_wh, stated_wh)
+    scaled = [(class_name, box * np.tile(scale_wh, 2)) for class_name, box in voc.faces]
+    faces, problems = clip_faces(VocFile(voc.path, voc.file_name, image_wh, faces=scaled), image_wh)
+    problems.append(
+        f"{voc.path} is for {stated_wh} pixels, {image} has {image_wh}: its boxes are scaled; "
+        "check them."
+    )
+    return faces, problems
+
+
+def match_voc(
+    annotations: Iterable[Path], images: Iterable[Path], folder: Path, root: Path, source: str
+) -> tuple[list[dict], list[dict[str, str]], set[Path]]:
+    """Read annotation files and find the image of each, in any layout of folders.
+
+    An image has the stem of its annotation, and lies beside it, or in a folder such as ``images/``
+    that stands for ``annotations/``. If there is none, the ``<filename>`` decides. Two annotations
+    never get one image.
+
+    Args:
+        annotations: XML files.
+        images: the images that they may describe.
+        folder: the folder around both.
+        root: the data root; ``file`` is relative to it.
+        source: for the rows.
+
+    Returns:
+        Rows of a label table, problems (``file``, ``problem``), and the images that have an
+        annotation, also one with problems.
+    """
+    finder = _ImageFinder(images, folder)
+    rows: list[dict] = []
+    problems: list[dict[str, str]] = []
+    found: list[tuple[VocFile, Path]] = []
+    claimed: dict[Path, Path] = {}  # image: annotation
+
+    def note(path: Path, problem: str) -> None:
+        problems.append({"file": path.name, "problem": problem})
+
+    # First those whose own stem is an image's, so that no stale name takes it from them.
+    unmatched: list[VocFile] = []
+    empty: list[Path] = []
+    for path in sorted(annotations):
+        try:
+            voc = parse_voc(path)
+        except LabelError as error:
+            own = finder.find_by_stem(path, "")
+            if len(own) == 1:
+                claimed.setdefault(own[0], path)
+            note(path, str(error))
+            continue
+        for problem in voc.problems:
+            note(path, problem)
+        own = finder.find_by_stem(path, voc.file_name)
+        if len(own) > 1:
+            names = ", ".join(image.relative_to(folder).as_posix() for image in own)
+            note(path, f"{path} may describe {names}: delete or rename the others.")
+        elif not own:
+            unmatched.append(voc)
+        elif own[0] in claimed:
+            note(
+                path,
+                f"{path} and {claimed[own[0]]} describe one image, {own[0]}: the former is left "
+                "out; delete one.",
+            )
+        else:
+            claimed[own[0]] = path
+            found.append((voc, own[0]))
+            stem = PureWindowsPath(voc.file_name).stem
+            if stem and stem != path.stem:
+                note(
+                    path,
+                    f"{path} names {voc.file_name}, but has the name of {own[0].name}, which is "
+                    "taken for its image: correct its <filename> or its name.",
+                )
+    by_name = {voc.path: finder.find_by_name(voc.path, voc.file_name) for voc in unmatched}
+    claims = Counter(image for found_images in by_name.values() for image in found_images)
+    for voc in unmatched:
+        named = by_name[voc.path]
+        if not named:
+            note(
+                voc.path,
+                f"{voc.path} describes {voc.file_name or 'no image'}, which is not in "
+                f"{finder.describe_folder()}.",
+            )
+        elif len(named) > 1:
+            names = ", ".join(image.relative_to(folder).as_posix() for image in named)
+            note(voc.path, f"{voc.path} may describe {names}: rename it after one of them.")
+        elif named[0] in claimed or claims[named[0]] > 1:
+            other = claimed.get(named[0])
+            others = [str(path) for path, names_ in by_name.items() if names_ == named]
+            rival = other or next(path for path in others if path != str(voc.path))
+            note(
+                voc.path,
+                f"{voc.path} names {voc.file_name}, which {rival} describes too: it is left out; "
+                "correct its <filename>.",
+            )
+        else:
+            found.append((voc, named[0]))
+    claimed.update({image: voc.path for voc, image in found})
+
+    for voc, image in sorted(found, key=lambda pair: pair[0].path):
+        faces, face_problems = fit_faces(voc, image)
+        for problem in face_problems:
+            note(voc.path, problem)
+        if not faces and not face_problems and not voc.problems:
+            empty.append(voc.path)
+        file = image.relative_to(root).as_posix()
+        for class_name, box in faces:
+            row = {"file": file, "source": source, "class_name": class_name}
+            row.update(zip(BOX_COLUMNS, box, strict=True))
+            rows.append(row)
+    if empty:
+        names = name_some(path.name for path in empty)
+        note(folder, f"{folder} holds annotations without a face, which are left out: {names}.")
+    problems.sort(key=lambda row: row["file"])
+    return rows, problems, set(claimed)
+
+
+class _ImageFinder:
+    """Finds images by the stem or the name, near an annotation first.
+
+    Args:
+        images: the images.
+        folder: the folder around images and annotations.
+    """
+
+    def __init__(self, images: Iterable[Path], folder: Path) -> None:
+        self.folder = folder
+        self._near: dict[tuple, list[Path]] = defaultdict(list)
+        self._anywhere: dict[str, list[Path]] = defaultdict(list)
+        self._near_names: dict[tuple, list[Path]] = defaultdict(list)
+        self._names: dict[str, list[Path]] = defaultdict(list)
+        for image in images:
+            place = self._place(image)
+            self._near[place, image.stem].append(image)
+            self._anywhere[image.stem].append(image)
+            self._near_names[place, image.name].append(image)
+            self._names[image.name].append(image)
+
+    def _place(self, path: Path) -> tuple[str, ...]:
+        """Return the folders of a file, without those that only say what it is."""
+        parts = path.relative_to(self.folder).parts[:-1]
+        return tuple(
+            part for part in parts if part.lower() not in (*ANNOTATION_FOLDERS, *IMAGE_FOLDERS)
+        )
+
+    def find_by_stem(self, path: Path, file_name: str) -> Sequence[Path]:
+        """Return the images with the stem of an annotation; its file name decides if it can."""
+        found = self._near.get((self._place(path), path.stem))
+        found = found or self._anywhere.get(path.stem) or []
+        named = [image for image in found if image.name == file_name]
+        if len(named) == 1:
+            return named
+        return found
+
+    def find_by_name(self, path: Path, file_name: str) -> Sequence[Path]:
+        """Return the images with a name, or with its stem: a converted image keeps that."""
+        place = self._place(path)
+        stem = PureWindowsPath(file_name).stem
+        return (
+            self._near_names.get((place, file_name))
+            or self._names.get(file_name)
+            or self._near.get((place, stem))
+            or self._anywhere.get(stem)
+            or []
+        )
+
+    def describe_folder(self) -> Path:
+        """Return where images were looked for."""
+        images = self.folder / "images"
+        return images if images.is_dir() else self.folder
 
 
 def write_voc(
@@ -101,12 +476,12 @@ def write_voc(
 def read_voc_folder(
     folder: str | Path, root: str | Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read all ``annotations/*.xml`` of a folder, whose images are in ``images/`` or beside it.
+    """Read all Pascal VOC files of a folder, in any layout, see ``match_voc``.
 
     A file that cannot be read becomes a row of the problems; the other files are still read.
 
     Args:
-        folder: the folder that holds ``annotations/``.
+        folder: the folder of the images and XML files, with its subfolders.
         root: the data root; ``file`` is relative to it. None means the folder itself.
 
     Returns:
@@ -114,29 +489,7 @@ def read_voc_folder(
     """
     folder = Path(folder)
     root = folder if root is None else Path(root)
-    image_dir = folder / "images" if (folder / "images").is_dir() else folder
-    images = {}  # by file name and by stem
-    for path in sorted(image_dir.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            images[path.stem] = path
-            images[path.name] = path
-
-    rows = []
-    problems = []
-    for path in sorted((folder / "annotations").glob("*.xml")):
-        try:
-            file_name, _, faces = read_voc(path)
-            # A converted image keeps its stem, and some programs write a wrong name or none.
-            image = images.get(file_name) or images.get(Path(file_name).stem)
-            image = image or images.get(path.stem)
-            if image is None:
-                raise LabelError(f"{path} describes {file_name}, which is not in {image_dir}.")
-        except LabelError as error:
-            problems.append({"file": path.name, "problem": str(error)})
-            continue
-        file = image.relative_to(root).as_posix()
-        for class_name, box in faces:
-            row = {"file": file, "source": folder.name, "class_name": class_name}
-            row.update(zip(BOX_COLUMNS, box, strict=True))
-            rows.append(row)
+    listing = list_folder(folder)
+    annotations = [path for path in listing.others if path.suffix.lower() == ".xml"]
+    rows, problems, _ = match_voc(annotations, listing.images, folder, root, folder.name)
     return make_label_table(rows), pd.DataFrame(problems, columns=PROBLEM_COLUMNS)

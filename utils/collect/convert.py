@@ -13,9 +13,9 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.classes import LabelError
-from utils.formats import read_voc, write_voc
 from utils.images import ImageError, limit_size, list_images, read_image, write_image
 from utils.labels import BOX_COLUMNS
+from utils.voc import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
 
 
 def find_broken_images(files: Iterable[str | Path]) -> pd.DataFrame:
@@ -143,10 +143,8 @@ def _scale_annotation(
     name, resolution_wh, faces = read_voc(source)
     if name != image_file.name and (image_file.parent / name).is_file():
         return  # it belongs to another image, which differs only in its suffix
-    if resolution_wh != image_wh:
-        raise LabelError(
-            f"{source} is for {resolution_wh} pixels, {image_file} has {image_wh}: label it again."
-        )
+    if resolution_wh not in (image_wh, UNKNOWN_SIZE):
+        raise LabelError(describe_wrong_size(source, resolution_wh, image_file, image_wh))
     boxes = np.array([box for _, box in faces]).reshape(-1, 4)
     scale_wh = np.divide(output_wh, image_wh)
     table = pd.DataFrame(boxes * np.tile(scale_wh, 2), columns=BOX_COLUMNS)

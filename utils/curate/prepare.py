@@ -24,7 +24,7 @@ from utils.curate.near_duplicates import (
 from utils.curate.source import DataSource
 from utils.curate.split import keep_sides, split_by_group
 from utils.detect import Detector, find_faces, load_detector
-from utils.formats import read_labels
+from utils.formats import SHOWN_REASONS, read_labels
 from utils.images import list_images
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
 from utils.paths import DATA_DIR
@@ -129,8 +129,10 @@ def prepare_labels(
     """
     table, problems = read_data(root)
     if table.empty:
+        reasons = " ".join(problems.problem[:SHOWN_REASONS])
         raise LabelError(
-            f"Nothing in {root} is labelled yet: label some faces by hand, then go on from here."
+            f"Nothing in {root} is labelled yet: label some faces by hand, then go on from here. "
+            f"{reasons}".strip()
         )
     broken = find_broken_images(Path(root) / file for file in table.file.unique())
     broken["file"] = [Path(file).relative_to(root).as_posix() for file in broken.file]

@@ -1,0 +1,272 @@
+"""Read the labels of a folder in the usual layouts: class folders and Pascal VOC, also nested.
+
+An image with an XML file has the labels of that file. Any other image has the class of the folder
+that it is in. Whatever is not used is a problem, so that nothing is lost silently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from utils.classes import LabelError, to_class_name
+from utils.listing import PassedOver, describe_passed_over, is_mac_note, list_folder, name_some
+from utils.voc import ANNOTATION_FOLDERS, IMAGE_FOLDERS, match_voc
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+
+
+@dataclass
+class Files:
+    """The files of one source.
+
+    Attributes:
+        images: image files.
+        annotations: XML files.
+        passed_over: image-like files that cannot be read, and archives.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    annotations: list[Path] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
+
+    def add(self, other: Files) -> None:
+        """Add the files of another folder."""
+        self.images.extend(other.images)
+        self.annotations.extend(other.annotations)
+        self.passed_over.extend(other.passed_over)
+
+
+def list_source(folder: Path, recursive: bool = True) -> Files:
+    """Return the files of a folder, without those in hidden folders.
+
+    Args:
+        folder: the folder.
+        recursive: whether its subfolders count too.
+    """
+    listing = list_folder(folder)
+
+    def is_wanted(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        if len(parts) > 1 and not recursive:
+            return False
+        return not any(part.startswith(".") for part in parts)
+
+    files = Files()
+    for image in filter(is_wanted, listing.images):
+        if _is_text(image):
+            files.images.append(image)
+        else:
+            reason = "an image whose name is not valid UTF-8: rename it"
+            files.passed_over.append(PassedOver(_make_text(image), reason))
+    for item in listing.passed_over:
+        if is_wanted(item.file):
+            files.passed_over.append(PassedOver(_make_text(item.file), item.reason))
+    for path in filter(is_wanted, listing.others):
+        suffix = path.suffix.lower()
+        if suffix == ".xml":
+            files.annotations.append(path)
+        elif suffix in ARCHIVE_SUFFIXES:
+            reason = "an archive: unpack it if it holds images"
+            files.passed_over.append(PassedOver(_make_text(path), reason))
+    return files
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _make_text(path: Path) -> Path:
+    """Return a path that tables can hold: bytes that are not UTF-8 become escapes."""
+    return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def list_sources(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return the folders of a data root that are sources, and those that are parts of the root.
+
+    The root itself is a source if it holds class folders, or an ``Annotations`` folder, alone or
+    with its folder of images. Hidden folders are skipped, and links to what is in the root anyway.
+
+    Returns:
+        The sources and the parts, each sorted.
+    """
+    real_root = root.resolve()
+    folders = []
+    targets = set()
+    entries = sorted(root.iterdir(), key=lambda path: (path.is_symlink(), path))
+    for path in entries:
+        if path.name.startswith(".") or is_mac_note(path.name) or not path.is_dir():
+            continue
+        target = path.resolve()
+        leads_back = path.is_symlink() and (
+            real_root.is_relative_to(target) or target.is_relative_to(real_root)
+        )
+        if leads_back or target in targets:
+            continue
+        targets.add(target)
+        folders.append(path)
+    folders.sort()
+
+    parts = [folder for folder in folders if _is_class_folder(folder)]
+    annotations = [
+        folder
+        for folder in folders
+        if folder.name.lower() in ANNOTATION_FOLDERS and _holds_only_annotations(folder)
+    ]
+    if annotations:
+        images = [folder for folder in folders if folder.name.lower() in IMAGE_FOLDERS]
+        parts += annotations
+        parts += [folder for folder in images if not list_source(folder).annotations]
+    return [folder for folder in folders if folder not in parts], sorted(parts)
+
+
+def _find_class(name: str) -> str | None:
+    """Return the class that a folder is named after, or None."""
+    try:
+        return to_class_name(name)
+    except LabelError:
+        return None
+
+
+def _is_class_folder(folder: Path) -> bool:
+    """Return whether a folder is named after a class, and no folder in it is."""
+    if _find_class(folder.name) is None:
+        return False
+    inner = [path.name for path in folder.iterdir() if path.is_dir()]
+    return not any(_find_class(name) for name in inner)
+
+
+def _holds_only_annotations(folder: Path) -> bool:
+    files = list_source(folder)
+    return bool(files.annotations) and not files.images
+
+
+def read_source(
+    files: Files, folder: Path, root: Path, source: str
+) -> tuple[list[dict], list[dict[str, str]]]:
+    """Return rows of a label table and problems (``file``, ``problem``) of one source.
+
+    Args:
+        files: its files.
+        folder: the folder around them.
+        root: the data root; ``file`` is relative to it.
+        source: for the rows.
+    """
+    rows, problems, described = match_voc(files.annotations, files.images, folder, root, source)
+    unlabelled: list[Path] = []
+    labelled: list[Path] = list(described)
+    for image in files.images:
+        if image in described:
+            continue
+        class_names = _find_classes(image, folder)
+        file = image.relative_to(root).as_posix()
+        if not class_names:
+            unlabelled.append(image)
+            continue
+        labelled.append(image)
+        if len(class_names) > 1:
+            problem = f"{image} is in folders of {len(class_names)} classes: move it to one."
+            problems.append({"file": file, "problem": problem})
+            continue
+        rows.append({"file": file, "source": source, "class_name": class_names[0]})
+    problems += _describe_unlabelled(unlabelled, labelled, folder, root, source)
+    for sentence in describe_passed_over(files.passed_over):
+        problems.append({"file": source, "problem": sentence})
+    return rows, problems
+
+
+def _find_classes(image: Path, folder: Path) -> list[str]:
+    """Return the different classes that the folders of an image are named after."""
+    parts = image.relative_to(folder).parts[:-1]
+    names = [_find_class(part) for part in parts]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _describe_unlabelled(
+    unlabelled: Sequence[Path], labelled: Iterable[Path], folder: Path, root: Path, source: str
+) -> list[dict[str, str]]:
+    """Return a problem for each folder of images without labels."""
+    if not unlabelled:
+        return []
+    labelled_folders: set[Path] = set()
+    for image in labelled:
+        labelled_folders.update(image.parents)
+    if folder not in labelled_folders:
+        tops = sorted({path.relative_to(folder).parts[0] for path in unlabelled})
+        names = [name for name in tops if (folder / name).is_dir()]
+        reason = "they have no annotations and are in no folder that is named after a class"
+        if names:
+            reason = f"no folder in it ({name_some(names)}) is named after a class"
+        problem = f"{folder} holds {_count_images(unlabelled)} without labels, which are left out: "
+        return [{"file": source, "problem": f"{problem}{reason}."}]
+
+    groups: dict[Path, list[Path]] = defaultdict(list)
+    for image in unlabelled:
+        above = [parent for parent in reversed(image.parents) if parent.is_relative_to(folder)]
+        strange = [parent for parent in above if parent not in labelled_folders]
+        groups[strange[0] if strange else image.parent].append(image)
+    problems = []
+    for place, images in groups.items():
+        file = place.relative_to(root).as_posix()
+        if place in labelled_folders:
+            shown = name_some(image.name for image in images)
+            problem = (
+                f"{place} holds {_count_images(images)} without labels beside labelled ones, which "
+                f"are left out: {shown}."
+            )
+        else:
+            try:
+                to_class_name(place.name, place)
+            except LabelError as error:
+                problem = f"{error} {_count_images(images)} in it are left out."
+        problems.append({"file": file if file != "." else source, "problem": problem})
+    return problems
+
+
+def _count_images(images: Sequence[Path]) -> str:
+    return f"{len(images)} image{'' if len(images) == 1 else 's'}"
+
+
+def drop_contradictions(
+    table: pd.DataFrame, root: Path
+) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    """Return a label table without photographs that are in folders of two classes, and problems.
+
+    Two files are one photograph if their bytes are equal. Only files of one size are compared.
+    """
+    whole = table[table.x_min.isna()].drop_duplicates("file")
+    class_of_file = dict(zip(whole.file, whole.class_name, strict=True))
+    files_of_size: dict[int, list[str]] = defaultdict(list)
+    for file in class_of_file:
+        files_of_size[(root / file).stat().st_size].append(file)
+    problems = []
+    wrong: set[str] = set()
+    for files in files_of_size.values():
+        if len({class_of_file[file] for file in files}) < 2:
+            continue
+        files_of_digest: dict[bytes, list[str]] = defaultdict(list)
+        for file in files:
+            digest = hashlib.sha256((root / file).read_bytes()).digest()
+            files_of_digest[digest].append(file)
+        for same in files_of_digest.values():
+            if len({class_of_file[file] for file in same}) < 2:
+                continue
+            wrong.update(same)
+            for file in same:
+                others = [name for name in same if class_of_file[name] != class_of_file[file]]
+                problem = (
+                    f"{root / file} is the same photograph as {name_some(others)}, which is in "
+                    "another class: both are left out; delete the wrong one."
+                )
+                problems.append({"file": file, "problem": problem})
+    return table[~table.file.isin(wrong)].reset_index(drop=True), problems
