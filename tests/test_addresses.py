@@ -48,7 +48,7 @@ SHOWN = {
     "rtsp://me:secret@[fe80::1%25eth0]:554/film": "rtsp://[fe80::1%25eth0]:554/film",
     "http://user.local:8080/film": "http://user.local:8080/film",
     # The path of a file is shown.
-    "/home/user/me/film.mp4": "/home/user/me/film.mp4",
+    "/media/user/me/film.mp4": "/media/user/me/film.mp4",
     "C:/user/me/12:30.mp4": "C:/user/me/12:30.mp4",
     # The scheme is missing or misspelled.
     "admin:secret@host/film": "host/film",
