@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,7 @@ from utils.tables import (
     append_rows,
     hold_folder,
     read_rows,
+    read_table,
     replace_rows,
 )
 
@@ -173,3 +175,33 @@ def test_a_lock_ends_with_a_killed_process(tmp_path):
         process.wait()
     with hold_folder(tmp_path):
         pass
+
+
+LABELS = pd.DataFrame(
+    {"file": ["s/José.jpg", "s/b.jpg"], "x_min": [10.5, np.nan], "class_name": ["with_mask"] * 2}
+)
+SPREADSHEETS = {
+    "as we write it": LABELS.to_csv(index=False).encode(),
+    "a byte order mark": LABELS.to_csv(index=False).encode("utf-8-sig"),
+    "semicolons": LABELS.to_csv(index=False, sep=";").encode("cp1252"),
+    "decimal commas": LABELS.to_csv(index=False, sep=";", decimal=",").encode("cp1252"),
+    "tabs in utf-16": LABELS.to_csv(index=False, sep="\t", decimal=",").encode("utf-16"),
+    "Windows line ends": LABELS.to_csv(index=False, lineterminator="\r\n").encode("cp1252"),
+}
+
+
+@pytest.mark.parametrize("data", SPREADSHEETS.values(), ids=SPREADSHEETS.keys())
+def test_a_table_is_read_as_a_spreadsheet_saves_it(tmp_path, data):
+    (tmp_path / "labels.csv").write_bytes(data)
+    table = read_table(tmp_path / "labels.csv", ["file", "x_min"])
+    pd.testing.assert_frame_equal(table, LABELS, check_dtype=False)
+    assert table.x_min.dtype == float
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04\0\0\n1,2,3\n", b"file\n1,2\n1,2,3,4\n"], ids=repr
+)
+def test_a_table_that_cannot_be_read_is_one_sentence(tmp_path, data):
+    (tmp_path / "labels.csv").write_bytes(data)
+    with pytest.raises(TableError, match=r"labels\.csv (cannot be read as a table|has no column)"):
+        read_table(tmp_path / "labels.csv", ["file", "x_min"])

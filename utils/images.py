@@ -15,7 +15,7 @@ import numpy as np
 from utils import MAX_PIXELS
 from utils.atomic import write_bytes
 from utils.errors import UserError
-from utils.listing import START_BYTES, identify, list_folder
+from utils.listing import START_BYTES, PassedOver, identify, list_folder, split_by_name
 from utils.program import describe_shortage
 
 if TYPE_CHECKING:
@@ -63,10 +63,25 @@ def list_images(
     Raises:
         ImageError: the folder does not exist.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ImageError(f"There is no folder {folder}: check the path.")
+    _check_folder(folder)
     return list_folder(folder, on_error).images
+
+
+def list_for_table(folder: str | Path) -> tuple[list[Path], list[PassedOver]]:
+    """Return the image files of a folder whose names a table can hold, and what is passed over.
+
+    Raises:
+        ImageError: the folder does not exist.
+    """
+    _check_folder(folder)
+    listing = list_folder(folder)
+    images, badly_named = split_by_name(listing.images)
+    return images, [*listing.passed_over, *badly_named]
+
+
+def _check_folder(folder: str | Path) -> None:
+    if not Path(folder).is_dir():
+        raise ImageError(f"There is no folder {folder}: check the path.")
 
 
 def read_image(path: str | Path, on_pages: Callable[[int], None] | None = None) -> np.ndarray:

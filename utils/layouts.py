@@ -7,7 +7,6 @@ that it is in. Whatever is not used is a problem, so that nothing is lost silent
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,15 @@ from pathlib import Path
 import pandas as pd
 
 from utils.classes import LabelError, to_class_name
-from utils.listing import PassedOver, describe_passed_over, is_mac_note, list_folder, name_some
+from utils.listing import (
+    PassedOver,
+    describe_passed_over,
+    is_mac_note,
+    list_folder,
+    make_text,
+    name_some,
+    split_by_name,
+)
 from utils.voc import ANNOTATION_FOLDERS, IMAGE_FOLDERS, match_voc
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
@@ -59,36 +66,18 @@ def list_source(folder: Path, recursive: bool = True) -> Files:
         return not any(part.startswith(".") for part in parts)
 
     files = Files()
-    for image in filter(is_wanted, listing.images):
-        if _is_text(image):
-            files.images.append(image)
-        else:
-            reason = "an image whose name is not valid UTF-8: rename it"
-            files.passed_over.append(PassedOver(_make_text(image), reason))
+    files.images, files.passed_over = split_by_name(filter(is_wanted, listing.images))
     for item in listing.passed_over:
         if is_wanted(item.file):
-            files.passed_over.append(PassedOver(_make_text(item.file), item.reason))
+            files.passed_over.append(PassedOver(make_text(item.file), item.reason))
     for path in filter(is_wanted, listing.others):
         suffix = path.suffix.lower()
         if suffix == ".xml":
             files.annotations.append(path)
         elif suffix in ARCHIVE_SUFFIXES:
             reason = "an archive: unpack it if it holds images"
-            files.passed_over.append(PassedOver(_make_text(path), reason))
+            files.passed_over.append(PassedOver(make_text(path), reason))
     return files
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _make_text(path: Path) -> Path:
-    """Return a path that tables can hold: bytes that are not UTF-8 become escapes."""
-    return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def list_sources(root: Path) -> tuple[list[Path], list[Path]]:

@@ -76,6 +76,7 @@ SHOWN = 5  # files that a sentence names
 
 
 NOT_A_FILE = "a device or a pipe: copy its content into a file"
+WRONG_NAME = "an image whose name is not valid UTF-8: rename it"
 DEAD_LINK = "a link to a file that is missing: mend the link"
 
 
@@ -99,6 +100,27 @@ class Listing:
     images: list[Path] = field(default_factory=list)
     passed_over: list[PassedOver] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+
+
+def split_by_name(images: Iterable[Path]) -> tuple[list[Path], list[PassedOver]]:
+    """Return the files whose names a table can hold, and the others as passed over.
+
+    Tables are UTF-8. The bytes of other names become escapes such as ``Jos\\xe9.jpg``.
+    """
+    good = []
+    bad = []
+    for image in images:
+        text = make_text(image)
+        if text == image:
+            good.append(image)
+        else:
+            bad.append(PassedOver(text, WRONG_NAME))
+    return good, bad
+
+
+def make_text(path: Path) -> Path:
+    """Return a path that UTF-8 can hold: other bytes become escapes."""
+    return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def is_mac_note(name: str) -> bool:

@@ -1,7 +1,11 @@
-"""CSV tables on disk. Each row is one line, so that a crash costs at most the last row."""
+"""CSV tables on disk. Each row is one line, so that a crash costs at most the last row.
+
+No cell is run as a formula by a spreadsheet, see ``cells``.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
 import io
@@ -16,12 +20,15 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from utils.atomic import write_bytes
+from utils.cells import make_safe, restore
 from utils.errors import UserError
 
 # Control characters, line breaks of every kind, and lone surrogates. Titles of web pages contain
 # them; a one-line row cannot hold the first two, and UTF-8 cannot encode the last.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
 WAIT_S = 10.0  # seconds to wait for another program that writes the same file
+SEPARATORS = (",", ";", "\t")  # of columns
+DECIMAL_COMMA = re.compile(r"(?:^|[;\t])-?\d+,\d+(?:[;\t\r\n]|$)", re.MULTILINE)
 CHUNK = 4096  # bytes read at a time when looking for the last line break
 
 
@@ -85,7 +92,65 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     for name in columns:
         if name not in table:
             raise TableError(f"{path} has no column {name}: correct it or move it away.")
+    return _restore_cells(table)
+
+
+def _restore_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts are as they were before ``make_safe``."""
+    for name in table:
+        column = table[name]
+        is_text = column.dtype == object or pd.api.types.is_string_dtype(column)
+        if is_text and column.astype(str).str.startswith("'").any():
+            table[name] = pd.Series([restore(value) for value in column], column.index, dtype="str")
     return table
+
+
+def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table with types, also as a spreadsheet saved it.
+
+    Spreadsheets write semicolons, decimal commas, and the encoding of Windows. ``read_rows`` reads
+    the tables that programs append to.
+
+    Args:
+        path: the table.
+        columns: the columns that the table must have.
+
+    Raises:
+        TableError: the file cannot be read, or one of the columns is missing.
+    """
+    path = Path(path)
+    try:
+        text = _decode(path.read_bytes())
+        header = text.partition("\n")[0]
+        separator = max(SEPARATORS, key=header.count)
+        decimal = "."
+        if separator != "," and DECIMAL_COMMA.search(text):
+            decimal = ","
+        table = pd.read_csv(io.StringIO(text), sep=separator, decimal=decimal)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise TableError(
+            f"{path} cannot be read as a table ({reason}): save it as CSV in UTF-8, or make it "
+            "again."
+        ) from error
+    for name in columns:
+        if name not in table:
+            raise TableError(
+                f"{path} has no column {name}: save it as CSV with commas, or make it again."
+            )
+    return _restore_cells(table)
+
+
+def _decode(data: bytes) -> str:
+    """Return the text of a table of a person: UTF-8, UTF-16, or else the encoding of Windows."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
 
 
 def append_rows(
@@ -107,7 +172,8 @@ def append_rows(
     lines = io.StringIO()
     writer = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\n")
     for row in rows:
-        writer.writerow({name: UNWRITABLE.sub(" ", str(value)) for name, value in row.items()})
+        texts = {name: UNWRITABLE.sub(" ", str(value)) for name, value in row.items()}
+        writer.writerow({name: make_safe(text) for name, text in texts.items()})
     append_lines(path, lines.getvalue(), columns)
 
 
@@ -268,7 +334,11 @@ def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
     Raises:
         TableError: it cannot be written.
     """
-    replace_text(path, table.to_csv(index=False, lineterminator="\n"))
+    safe = {}
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            safe[name] = [make_safe(value) for value in table[name]]
+    replace_text(path, table.assign(**safe).to_csv(index=False, lineterminator="\n"))
 
 
 def replace_text(path: str | Path, text: str) -> None:

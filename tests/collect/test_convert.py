@@ -184,3 +184,20 @@ def test_output_names_are_unique():
         Path("x/a.jpg"),
         Path("y/a.jpg"),
     ]
+
+
+def test_images_of_other_formats_are_named_by_the_check_and_the_conversion(tmp_path):
+    source = tmp_path / "source"
+    for name in ("a.jpg", "b.png"):
+        write_image(source / name, np.zeros((20, 30, 3), np.uint8))
+    (source / "b.png").rename(source / "no suffix")
+    for name in ("c.heic", "notes.txt", "._a.jpg"):
+        (source / name).touch()
+    broken = find_broken_images(source)
+    assert broken.file.tolist() == [str(source / "c.heic")]
+    assert "It is a HEIC file, which cannot be read" in broken.problem[0]
+    assert find_broken_images([source / "a.jpg"]).empty
+    table = convert_images(source, tmp_path / "converted")
+    assert table.file.tolist() == ["a.jpg", "no suffix", "c.heic"]
+    assert table.output.tolist() == ["a.jpg", "no suffix.jpg", ""]
+    assert (table.problem != "").tolist() == [False, False, True]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import draw_blocks, find_blocks
-from utils.boxes import box_iou
+from utils.boxes import Detections, box_iou
 from utils.collect import extract
 from utils.collect.extract import (
     FACE_COLUMNS,
@@ -383,3 +383,17 @@ def test_list_missed_has_readable_photographs_without_kept_faces(tables):
     assert searched.problem[searched.file == "a/4.jpg"].tolist() == [
         "a/4.jpg is cut off, fetch it again."
     ]
+
+
+def test_images_of_other_formats_are_in_the_table_of_searched_photographs(tmp_path):
+    root = tmp_path / "raw"
+    write_image(root / "a.jpg", np.zeros((20, 30, 3), np.uint8))
+    for name in ("b.heic", "notes.txt", "._a.jpg"):
+        (root / name).touch()
+    for _ in range(2):  # the second call repeats no row
+        extract_faces(root, lambda image: Detections.empty(), tmp_path / "faces")
+        searched = read_searched(tmp_path / "faces")
+        assert sorted(searched.file) == ["a.jpg", "b.heic"]
+        (problem,) = searched.problem[searched.problem != ""]
+        assert "b.heic is passed over. It is a HEIC file" in problem
+    assert (tmp_path / "faces/searched.csv").read_text().count("HEIC file") == 1

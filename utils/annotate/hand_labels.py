@@ -9,6 +9,7 @@ import pandas as pd
 from utils.annotate.journal import JOURNAL_NAME, Box, normalize_box, read_hand_labels
 from utils.classes import LabelError
 from utils.labels import BOX_COLUMNS, make_label_table
+from utils.tables import read_table
 
 
 def to_label_table(
@@ -85,7 +86,7 @@ def read_hand_folder(
 
     faces = None
     if (folder / "faces.csv").is_file():
-        faces = pd.read_csv(folder / "faces.csv")
+        faces = read_table(folder / "faces.csv", ["file", "source"])
     table, disputed = to_label_table(hand_labels, faces)
     if faces is None:
         table["source"] = folder.name

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from utils.cells import make_safe, restore
 from utils.classes import LabelError, to_class_name
 from utils.labels import BOX_COLUMNS
 from utils.tables import TableError, append_lines, hold_file, now, read_complete_lines
@@ -91,7 +92,7 @@ def _parse_entry(row: list[str], place: str) -> JournalEntry:
             class_name = to_class_name(class_name)
     except ValueError as error:  # a LabelError is a ValueError
         raise LabelError(f"{place} is not a valid journal row: correct or delete it.") from error
-    return JournalEntry(file, box, class_name, annotator, method, labelled_at)
+    return JournalEntry(restore(file), box, class_name, restore(annotator), method, labelled_at)
 
 
 def _is_complete_row(line: str) -> bool:
@@ -175,10 +176,10 @@ def record_label(
     writer = csv.writer(line, lineterminator="\n")
     writer.writerow(
         [
-            entry.file,
+            make_safe(entry.file),
             *coordinates,
             entry.class_name,
-            entry.annotator,
+            make_safe(entry.annotator),
             entry.method,
             entry.labelled_at,
         ]

@@ -15,6 +15,7 @@ import numpy as np
 
 from utils.atomic import name_part
 from utils.boxes import Detections, clip_boxes
+from utils.cells import make_safe
 from utils.classes import CLASS_NAMES, decide
 from utils.cli.outputs import STDOUT, OutputError, make_output_error, open_output, open_stdout
 
@@ -99,7 +100,7 @@ def write_json(output: str | Path, records: Iterable[dict]) -> None:
 
 
 def write_table(output: str | Path, rows: Iterable[dict], columns: Sequence[str]) -> None:
-    """Write rows as CSV to a file or to ``-``.
+    """Write rows as CSV to a file or to ``-``. No cell is run as a formula, see ``cells``.
 
     Raises:
         OutputError: the output cannot be written.
@@ -107,7 +108,8 @@ def write_table(output: str | Path, rows: Iterable[dict], columns: Sequence[str]
     with open_output(output) as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({name: make_safe(value) for name, value in row.items()})
 
 
 def write_csv(output: str | Path, records: Iterable[dict]) -> None:

@@ -13,19 +13,30 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.classes import LabelError
-from utils.images import ImageError, limit_size, list_images, read_image, write_image
+from utils.images import ImageError, limit_size, list_for_table, read_image, write_image
 from utils.labels import BOX_COLUMNS
+from utils.listing import PassedOver, describe_passed_over
 from utils.voc import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
 
 
-def find_broken_images(files: Iterable[str | Path]) -> pd.DataFrame:
+def find_broken_images(files: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     """Return the image files that cannot be read. Shows a progress bar.
+
+    Args:
+        files: the files, or a folder of them. Of a folder, image-like files of other formats, such
+            as HEIC, are broken too.
 
     Returns:
         A table ``file`` (as given), ``problem``.
     """
+    passed_over: list[PassedOver] = []
+    if isinstance(files, str | Path):
+        files, passed_over = list_for_table(files)
     files = list(files)
     problems = _run_all(read_image, [(file,) for file in files], "checking files")
+    for item in passed_over:
+        files.append(item.file)
+        problems.append(describe_passed_over([item])[0])
     table = pd.DataFrame({"file": [str(file) for file in files], "problem": problems}, dtype="str")
     return table[table.problem != ""].reset_index(drop=True)
 
@@ -48,7 +59,8 @@ def convert_images(
 
     Returns:
         A table with a row per image: ``file`` (path in ``source_dir``), ``output`` (path in
-        ``output_dir``) and ``problem`` (why it could not be converted; empty if it was).
+        ``output_dir``; empty for a format that cannot be read) and ``problem`` (why it could not be
+        converted; empty if it was).
 
     Raises:
         ImageError: ``source_dir`` does not exist, contains ``output_dir``, or has its annotations
@@ -56,7 +68,8 @@ def convert_images(
     """
     source_dir = Path(source_dir)
     output_dir = Path(output_dir)
-    files = [path.relative_to(source_dir) for path in list_images(source_dir)]
+    images, passed_over = list_for_table(source_dir)
+    files = [path.relative_to(source_dir) for path in images]
     if output_dir.resolve().is_relative_to(source_dir.resolve()):
         raise ImageError(f"{output_dir} lies in {source_dir}: choose a folder outside of it.")
     if source_dir.name == "images" and (source_dir.parent / "annotations").is_dir():
@@ -69,11 +82,15 @@ def convert_images(
         (source_dir / file, output_dir / output, max_side)
         for file, output in zip(files, outputs, strict=True)
     ]
-    table = {
+    table: dict[str, list[str]] = {
         "file": [file.as_posix() for file in files],
         "output": [output.as_posix() for output in outputs],
         "problem": _run_all(_convert_image, jobs, "converting files"),
     }
+    for item in passed_over:
+        table["file"].append(item.file.relative_to(source_dir).as_posix())
+        table["output"].append("")
+        table["problem"].append(describe_passed_over([item])[0])
     return pd.DataFrame(table, dtype="str")
 
 

@@ -23,8 +23,9 @@ from tqdm.auto import tqdm
 
 from utils.boxes import Detections, clip_boxes
 from utils.detect import FCOS, PADDING, Detector, crop_faces
-from utils.images import ImageError, list_images, read_image, write_image
+from utils.images import ImageError, list_for_table, read_image, write_image
 from utils.labels import BOX_COLUMNS
+from utils.listing import PassedOver, describe_passed_over
 from utils.paths import CROPS, FACES, is_crop
 from utils.tables import TableError, append_rows, read_rows, replace_rows
 
@@ -57,7 +58,8 @@ def extract_faces(
             keep state, as OpenCV's do, so only one thread at a time calls it.
         folder: where to write; it may lie below the root.
         files: photographs below the root, as paths from the root or from the working directory; by
-            default all images except the crops of an extraction.
+            default all images except the crops of an extraction. Images that cannot be read at all
+            (HEIC, camera raw) have a row in ``searched.csv`` then.
         min_side: pixels; faces whose shorter side is smaller are counted but not written.
         padding: margin of the square crops, as a share of the face's longer side.
 
@@ -71,10 +73,13 @@ def extract_faces(
     """
     root = Path(os.path.abspath(root))
     folder = Path(os.path.abspath(folder))
+    passed_over: list[PassedOver] = []
     if files is None:
-        files = [path for path in list_images(root) if not is_crop(path)]
+        images, passed_over = list_for_table(root)
+        files = [path for path in images if not is_crop(path)]
     names = list(dict.fromkeys(_name_below(root, file) for file in files))
     done = _mend_tables(folder)
+    _record_passed_over(passed_over, root, folder)
     if not isinstance(detector, FCOS):  # ONNX Runtime's sessions are thread-safe
         detector = partial(_detect_alone, Lock(), detector)
     search = partial(
@@ -107,6 +112,18 @@ def extract_faces(
             bar.set_postfix(count, refresh=False)
             bar.update()
     return read_faces(folder / FACES)
+
+
+def _record_passed_over(passed_over: Iterable[PassedOver], root: Path, folder: Path) -> None:
+    """Append a row to ``searched.csv`` for each image-like file that cannot be read, once."""
+    known = dict(read_searched(folder)[["file", "problem"]].itertuples(index=False))
+    rows = []
+    for item in passed_over:
+        file = item.file.relative_to(root).as_posix()
+        problem = describe_passed_over([item])[0]
+        if known.get(file) != problem:
+            rows.append({"file": file, "faces": 0, "small": 0, "problem": problem})
+    append_rows(folder / SEARCHED, rows, SEARCHED_COLUMNS)
 
 
 def _name_below(root: Path, file: str | Path) -> str:

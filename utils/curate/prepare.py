@@ -28,7 +28,7 @@ from utils.formats import SHOWN_REASONS, read_labels
 from utils.images import list_images
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
 from utils.paths import DATA_DIR
-from utils.tables import read_rows, replace_rows
+from utils.tables import read_rows, read_table, replace_rows
 
 CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"  # wrong labels of the public sets
 MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"  # things that a detector took for a face
@@ -58,17 +58,18 @@ def open_labels(data: DataSource, file: str | Path | None = None) -> pd.DataFram
 
     Raises:
         LabelError: nothing is labelled, or the table is not about these photographs.
+        TableError: the table cannot be read.
     """
     path = Path(file) if file else data.output / LABELS_FILE
     if path.exists() and not (data.is_sample and file is None):
-        table = pd.read_csv(path)
+        table = read_table(path, [*COLUMNS, "split"])
     elif file is None:
         print(f"Making the label table {path.as_posix()}.")
         table, problems = prepare_labels(data.root, load_background_detector(data.is_sample))
         if len(problems):
             print(f"Left out, see notebook 01: {len(problems)}. The first: {problems.problem[0]}")
         replace_rows(path, table)
-        table = pd.read_csv(path)
+        table = read_table(path, [*COLUMNS, "split"])
     else:
         raise LabelError(f"There is no label table {path}: check the path, or run notebook 01.")
     _check_photographs(table, path, data.root)
