@@ -20,13 +20,18 @@ import keras
 import numpy as np
 import pandas as pd
 
+from utils.cli import Report, process_images
+from utils.cli.run import MAX_WORKERS
 from utils.detect import (
     classify_faces,
+    count_cores,
     crop_faces,
     detect_masks,
     load_classifier,
     load_detector,
     load_models,
+    load_pipeline,
+    share_cores,
     to_input,
 )
 from utils.formats import read_voc
@@ -156,6 +161,23 @@ def bench_process(rounds: int = 5) -> None:
     print_row("--image one.jpg, against a process that imports TensorFlow", *times, rounds)
 
 
+def bench_folder(rounds: int = 3) -> None:
+    """Compare a folder of photographs with one image at a time, each on all cores."""
+    scenes = SHARED_DIR / "data" / "scenes" / "images"
+    files = list_images(scenes if scenes.is_dir() else EXAMPLES_DIR)[:100]
+    workers = min(count_cores(), MAX_WORKERS)
+    with share_cores(workers):
+        ours = load_pipeline()
+    baseline = load_pipeline()
+    with tempfile.TemporaryDirectory() as folder:
+        times = time_in_turns(
+            lambda: process_images(files, ours, folder, Report(), workers=workers),
+            lambda: process_images(files, baseline, folder, Report(), workers=1),
+            rounds,
+        )
+    print_row(f"a folder of {len(files)} photographs, against one image at a time", *times, rounds)
+
+
 def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
     """Compare the time to the classic recipe's validation accuracy, on the same images.
 
@@ -211,6 +233,7 @@ def main() -> None:
     arguments = parser.parse_args()
     bench_classifier()
     bench_pictures()
+    bench_folder()
     bench_process()
     if arguments.train:
         with tempfile.TemporaryDirectory() as folder:
