@@ -37,6 +37,7 @@ def test_a_copy_plays_to_its_end_in_chromium(tmp_path, monkeypatch, encoder):
         for number, time_s in enumerate(TIMES_S):
             writer.add(draw_frame(number), time_s)
         writer.close(END_S)
+    assert writer.plays_in_browsers
     page_file = tmp_path / "page.html"
     page_file.write_text("<!doctype html><video muted></video>")
     with sync_playwright() as playwright:

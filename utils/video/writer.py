@@ -105,6 +105,11 @@ class VideoWriter:
         written = self._encoder.frame_count if self._encoder is not None else 0
         return written + (self._waiting is not None)
 
+    @property
+    def plays_in_browsers(self) -> bool:
+        """Whether browsers can play the file: with PyAV, once there is a frame."""
+        return isinstance(self._encoder, PyavEncoder)
+
     def add(self, image: np.ndarray, time_s: float) -> None:
         """Write one frame. A frame of another size than the first is fitted into it on black.
 
