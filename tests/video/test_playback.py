@@ -5,7 +5,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser import CHROMIUM_FLAGS, PATIENCE_S
 from tests.conftest import find_chromium
-from tests.odd_films import SIZE, draw_frame
+from tests.odd_videos import SIZE, draw_frame
 from utils.video import writer as writer_module
 from utils.video.writer import ENCODERS, VideoWriter
 
@@ -15,17 +15,17 @@ TIMES_S = (0.0, 0.1, 0.2, 1.2, 1.3, 1.4)
 END_S = 1.5
 # Loads the video, plays it to its end, and returns what the page sees.
 PLAY = """() => new Promise((resolve) => {
-  const film = document.querySelector("video");
+  const video = document.querySelector("video");
   const report = (problem) => resolve({
     problem,
-    duration: film.duration,
-    size: [film.videoWidth, film.videoHeight],
-    frames: film.getVideoPlaybackQuality().totalVideoFrames,
+    duration: video.duration,
+    size: [video.videoWidth, video.videoHeight],
+    frames: video.getVideoPlaybackQuality().totalVideoFrames,
   });
-  film.onended = () => report("");
-  film.onerror = () => report(film.error.message);
-  film.src = "copy.mp4";
-  film.play().catch((error) => report(error.message));
+  video.onended = () => report("");
+  video.onerror = () => report(video.error.message);
+  video.src = "copy.mp4";
+  video.play().catch((error) => report(error.message));
 })"""
 
 
