@@ -106,7 +106,9 @@ def test_face_without_a_class(root, table):
     save(path, ("face", BOX))
     rows, problems = record_annotations(root, root, journal, ANNOTATOR)
     assert (len(rows), problems.file.tolist()) == (0, ["one/a.png"])
-    assert "a.xml: the class 'face' is unknown; use one of with_mask" in problems.problem[0]
+    assert (
+        "a.xml, object 1: the class 'face' is unknown; use one of with_mask" in problems.problem[0]
+    )
 
 
 def test_rows_without_a_box_and_missing_images_are_skipped(root, capsys):
