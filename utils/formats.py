@@ -1,4 +1,6 @@
-"""Read the labels of a data root: class folders, and Pascal VOC (see ``voc``).
+"""Read the labels of a data root: class folders, Pascal VOC, COCO and YOLO.
+
+``python -m utils.formats SRC DST --to FORMAT`` converts one, see ``convert_labels``.
 
 ``read_labels`` reads all folders of a data root into one label table.
 """
@@ -12,6 +14,13 @@ import pandas as pd
 
 from utils.classes import LabelError, to_class_name
 from utils.images import list_images
+from utils.label_files import (
+    Labels,
+    find_coco_files,
+    is_yolo_folder,
+    read_coco_folder,
+    read_yolo_folder,
+)
 from utils.labels import PROBLEM_COLUMNS, make_label_table
 from utils.layouts import drop_contradictions, list_source, list_sources, read_source
 from utils.listing import is_mac_note
@@ -72,14 +81,50 @@ def _choose_reader(folder: Path, readers: Mapping[str, FolderReader]) -> FolderR
     return None
 
 
+def _choose_format(folder: Path) -> FolderReader | None:
+    """Return the reader of a folder of COCO or YOLO labels, or None."""
+    if find_coco_files(folder):
+        return _read_coco
+    if is_yolo_folder(folder):
+        return _read_yolo
+    return None
+
+
+def _read_coco(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the label table and the problems of a folder with COCO files."""
+    return _make_tables(read_coco_folder(folder, root))
+
+
+def _read_yolo(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the label table and the problems of a folder with YOLO labels."""
+    return _make_tables(read_yolo_folder(folder, root))
+
+
+def _make_tables(labels: Labels) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return labels as a label table and a table of problems."""
+    return make_label_table(labels.rows), pd.DataFrame(labels.problems, columns=PROBLEM_COLUMNS)
+
+
+def _read_root(root: Path, reader: FolderReader) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a root that is itself one data set. Raise LabelError if it has no usable label."""
+    labels, table = reader(root, root)
+    problems = table.to_dict("records")
+    if labels.empty:
+        raise LabelError(_explain_nothing(root, problems))
+    labels, contradictions = drop_contradictions(labels, root)
+    problems.extend(contradictions)
+    return labels, pd.DataFrame(problems, columns=PROBLEM_COLUMNS)
+
+
 def read_labels(
     root: str | Path, readers: Mapping[str, FolderReader] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root.
 
     Each folder in it is a source, in one of the layouts that ``layouts`` reads: class folders and
-    Pascal VOC files, nested or not. The root itself may be one too. Images without labels are left
-    out; each of these, and each file that cannot be used, is in the table of problems.
+    Pascal VOC files, nested or not; or it holds COCO or YOLO labels. The root itself may be one
+    too. Images without labels are left out; each of these, and each file that cannot be used, is in
+    the table of problems. COCO and YOLO list images without faces, so these are no problem.
 
     Args:
         root: the data root.
@@ -97,17 +142,21 @@ def read_labels(
     root = Path(root)
     if not root.is_dir():
         raise LabelError(f"There is no folder {root}: check the path.")
+    root_reader = _choose_format(root)
+    if root_reader is not None:
+        return _read_root(root, root_reader)
     sources, parts = list_sources(root)
     tables = [make_label_table([])]
     problems: list[dict] = []
     may_be_empty = False
     for folder in sources:
-        reader = _choose_reader(folder, readers or {})
+        reader = _choose_reader(folder, readers or {}) or _choose_format(folder)
         if reader is not None:
             table, folder_problems = reader(folder, root)
             tables.append(table)
             problems.extend(folder_problems.to_dict("records"))
-            may_be_empty = True
+            if reader in (readers or {}).values():
+                may_be_empty = True
             continue
         rows, source_problems = read_source(list_source(folder), folder, root, folder.name)
         tables.append(make_label_table(rows))
@@ -130,9 +179,7 @@ def read_labels(
 
 def _explain_nothing(root: Path, problems: list[dict]) -> str:
     """Return the sentences for a root without labels, with the first reasons."""
-    text = (
-        f"{root} holds no labelled images: it needs class folders or folders of Pascal VOC files."
-    )
+    text = f"{root} holds no labelled images: it needs class folders, Pascal VOC, COCO or YOLO."
     reasons = [row["problem"] for row in problems[:SHOWN_REASONS]]
     more = len(problems) - len(reasons)
     if reasons:
@@ -141,3 +188,9 @@ def _explain_nothing(root: Path, problems: list[dict]) -> str:
         are = "is 1 more such reason" if more == 1 else f"are {more} more such reasons"
         text += f" There {are}."
     return text
+
+
+if __name__ == "__main__":
+    from utils.convert_labels import main  # which imports this module
+
+    main()

@@ -210,10 +210,12 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], list[str]]:
 
 def _expand(place: str, folder: Path) -> list[Path]:
     """Return the images of a place that ``data.yaml`` names: a folder, or a list of files."""
-    parts = [part for part in PurePosixPath(place).parts if part not in ("..", ".")]
+    written = PurePosixPath(place)
     candidates = [folder / place]
-    # Roboflow writes ../train/images for train/images; a path of another computer ends alike.
-    candidates += [folder.joinpath(*parts[start:]) for start in range(len(parts))]
+    if written.is_absolute() or ".." in written.parts:
+        # Roboflow writes ../train/images for train/images; a path of another computer ends alike.
+        parts = [part for part in written.parts if part not in ("..", "/")]
+        candidates += [folder.joinpath(*parts[start:]) for start in range(len(parts))]
     for path in candidates:
         if path.is_dir():
             return list_images(path)

@@ -1,0 +1,238 @@
+"""Convert a data set of labelled faces to VOC, COCO or YOLO: ``python -m utils.formats``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from utils.atomic import name_part, write_bytes
+from utils.classes import LabelError
+from utils.formats import read_labels
+from utils.images import ImageError, list_images, read_image, write_image
+from utils.label_files import LabelledImage, read_sizes, write_labels
+from utils.labels import BOX_COLUMNS
+from utils.listing import name_some
+from utils.program import run_as_program
+
+TARGET_FORMATS = ("voc", "coco", "yolo")
+QUALITY = 95  # JPEG quality of a photograph that is turned upright
+
+
+@dataclass
+class Conversion:
+    """What a conversion did.
+
+    Attributes:
+        images: number of images written.
+        faces: number of faces written.
+        whole_images: number of them without a box of their own: the box is the whole image.
+        turned: images that were saved again, turned upright.
+        without_faces: images without a face in their labels, which are not converted.
+        problems: sentences about what was left out.
+    """
+
+    images: int = 0
+    faces: int = 0
+    whole_images: int = 0
+    turned: list[str] = field(default_factory=list)
+    without_faces: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def convert_labels(source: str | Path, target: str | Path, label_format: str) -> Conversion:
+    """Write the labelled images of a data root as a data set in another format.
+
+    Images are copied to ``images/`` byte for byte, so that the data set can be moved and the source
+    deleted. A photograph with an EXIF orientation is saved upright instead, because some readers
+    ignore the orientation and its boxes would then be wrong. Names become unique without folders.
+    The target appears at the end, whole.
+
+    Args:
+        source: a data root, see ``formats.read_labels``.
+        target: the folder to write; it must not exist, or be empty.
+        label_format: one of ``TARGET_FORMATS``.
+
+    Raises:
+        LabelError: the source holds no labelled images, or the target cannot be used.
+        OSError: a file cannot be written.
+    """
+    source = Path(source)
+    target = Path(target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise LabelError(f"{target} exists and is not empty: name a new folder.")
+    if target.resolve().is_relative_to(source.resolve()):
+        raise LabelError(f"{target} is in {source}, which is read: name a folder outside it.")
+    table, problems = read_labels(source)
+    conversion = Conversion(problems=list(problems.problem))
+    labelled = set(table.file)
+    for path in list_images(source):
+        file = path.relative_to(source).as_posix()
+        if file not in labelled:
+            conversion.without_faces.append(file)
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = name_part(Path(target.resolve()))
+    if part.exists():
+        shutil.rmtree(part)
+    try:
+        _write_part(table, source, part, label_format, conversion)
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
+    except BaseException:  # Ctrl-C too
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return conversion
+
+
+def _write_part(
+    table: pd.DataFrame, source: Path, part: Path, label_format: str, conversion: Conversion
+) -> None:
+    """Write the images, and then their labels.
+
+    Raises:
+        LabelError: no image could be written.
+    """
+    images: list[LabelledImage] = []
+    names = name_copies(list(table.file.unique()))
+    groups = table.groupby("file", sort=False)
+    for file, rows in tqdm(groups, desc="converting", unit="image", leave=False):
+        try:
+            image = _convert_image(source / file, part / "images", names[file], rows)
+        except ImageError as error:
+            conversion.problems.append(str(error))
+            continue
+        is_whole = rows.x_min.isna()
+        conversion.whole_images += int(is_whole.sum())
+        conversion.images += 1
+        conversion.faces += len(rows)
+        if read_sizes(source / file)[2]:
+            conversion.turned.append(file)
+        images.append(image)
+    if not images:
+        raise LabelError(f"No image of {source} can be read: {' '.join(conversion.problems)}")
+    folder = part / "annotations" if label_format == "voc" else part
+    write_labels(label_format, folder, images)
+
+
+def _convert_image(path: Path, folder: Path, name: str, rows: pd.DataFrame) -> LabelledImage:
+    """Copy an image, or save it upright, and return its labels.
+
+    Args:
+        path: the image.
+        folder: where the copy goes.
+        name: of the copy.
+        rows: its rows of the label table.
+
+    Raises:
+        ImageError: the image cannot be read or written.
+    """
+    image = read_image(path)  # also finds images that other programs could not read
+    height, width = image.shape[:2]
+    _, _, is_turned = read_sizes(path)
+    if is_turned:
+        write_image(folder / name, image, QUALITY)
+    else:
+        write_bytes(folder / name, path.read_bytes())
+    boxes = rows[BOX_COLUMNS].to_numpy(float)
+    whole = np.array([0, 0, width, height], float)
+    boxes = np.where(np.isnan(boxes), whole, boxes)
+    return LabelledImage(name, (width, height), rows.class_name.tolist(), boxes)
+
+
+def name_copies(files: list[str]) -> dict[str, str]:
+    """Return a file name without folders for each image; no two have equal stems.
+
+    A name that occurs once stays. Others become the path with ``_`` for ``/``.
+    """
+    stems = pd.Series([PurePosixPath(file).stem.casefold() for file in files], dtype="str")
+    is_unique = ~stems.duplicated(keep=False)
+    taken = set(stems[is_unique])
+    names = {}
+    for file, keeps_name in zip(files, is_unique, strict=True):
+        path = PurePosixPath(file)
+        if keeps_name:
+            names[file] = path.name
+            continue
+        base = path.with_suffix("").as_posix().replace("/", "_")
+        stem = base
+        number = 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{base}_{number}"
+        taken.add(stem.casefold())
+        names[file] = f"{stem}{path.suffix}"
+    return names
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.formats",
+        description="Convert a data set of labelled faces. The layout of the source is recognised: "
+        "class folders, Pascal VOC, COCO (JSON files with images and annotations) or YOLO "
+        "(data.yaml or classes.txt, and text files in labels/).",
+        epilog="Images are copied, and photographs with an EXIF orientation are saved upright, so "
+        "that every reader agrees about their boxes. A division into train, val and test is not "
+        "kept. Exit status: 0 everything was converted, 1 something was left out (each is named), "
+        "2 an argument is wrong or nothing could be converted.",
+    )
+    parser.add_argument("source", type=Path, metavar="SRC", help="the folder of the data set")
+    parser.add_argument("target", type=Path, metavar="DST", help="a new folder")
+    parser.add_argument(
+        "--to", choices=TARGET_FORMATS, required=True, help="the format of the labels"
+    )
+    return parser
+
+
+def run_conversion(arguments: list[str] | None = None) -> int:
+    """Run the command, print what was converted and what was left out; return the exit status."""
+    options = make_parser().parse_args(arguments)
+    try:
+        conversion = convert_labels(options.source, options.target, options.to)
+    except (LabelError, ImageError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        place = error.filename or options.target
+        print(
+            f"{place} cannot be written ({error.strerror}): choose another folder.", file=sys.stderr
+        )
+        return 2
+    for problem in conversion.problems:
+        print(problem, file=sys.stderr)
+    images = _count(conversion.images, "image", "images")
+    faces = _count(conversion.faces, "face", "faces")
+    print(f"{images} with {faces} are in {options.target} ({options.to}).")
+    if conversion.whole_images:
+        number = _count(conversion.whole_images, "image is", "images are")
+        print(f"{number} one face as a whole: the box is the image.")
+    if conversion.turned:
+        number = _count(len(conversion.turned), "image was", "images were")
+        print(f"{number} saved upright: {name_some(conversion.turned)}.")
+    if conversion.without_faces:
+        many = "images have no face in their labels and are"
+        number = _count(
+            len(conversion.without_faces), "image has no face in its labels and is", many
+        )
+        print(f"{number} left out: {name_some(conversion.without_faces)}.")
+    if conversion.problems:
+        print(f"Left out with a reason: {len(conversion.problems)}, see above.")
+    return 1 if conversion.problems or conversion.without_faces else 0
+
+
+def _count(number: int, singular: str, plural: str) -> str:
+    """Return a number with its words."""
+    return f"{number} {singular if number == 1 else plural}"
+
+
+def main() -> None:
+    """Run the command in the terminal."""
+    run_as_program(run_conversion)
