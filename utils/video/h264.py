@@ -50,28 +50,30 @@ class Part:
     parameters: Parameters
 
 
-class _Bits:
+class Bits:
     """Reads bits and Exp-Golomb codes (9.1)."""
 
     def __init__(self, data: bytes) -> None:
-        # 7.4.1: a byte 3 after two zeros keeps the data from looking like a start code.
-        data = data.replace(b"\x00\x00\x03", b"\x00\x00")
+        """Read from the first bit of some bytes."""
         self._value = int.from_bytes(data, "big")
         self._left = 8 * len(data)
 
     def bits(self, count: int) -> int:
+        """Return the next bits as a number."""
         self._left -= count
         if self._left < 0:
             raise ValueError("the parameter set ends early")
         return (self._value >> self._left) & ((1 << count) - 1)
 
     def unsigned(self) -> int:
+        """Return the next code."""
         zeros = 0
         while not self.bits(1):
             zeros += 1
         return (1 << zeros) - 1 + self.bits(zeros)
 
     def signed(self) -> int:
+        """Return the next code with a sign."""
         code = self.unsigned()
         return (code + 1) // 2 if code % 2 else -code // 2
 
@@ -85,7 +87,8 @@ def parse_parameters(sps: bytes) -> Parameters:
     Raises:
         ValueError: it cannot be read.
     """
-    bits = _Bits(sps[1:])
+    # 7.4.1: a byte 3 after two zeros keeps the data from looking like a start code.
+    bits = Bits(sps[1:].replace(b"\x00\x00\x03", b"\x00\x00"))
     profile = bits.bits(8)
     bits.bits(16)  # constraints and level
     bits.unsigned()  # id
@@ -124,7 +127,7 @@ def parse_parameters(sps: bytes) -> Parameters:
     return Parameters((width, height), crop, fps)
 
 
-def _skip_scaling_lists(bits: _Bits, count: int) -> None:
+def _skip_scaling_lists(bits: Bits, count: int) -> None:
     for index in range(count):
         if not bits.bits(1):
             continue
@@ -135,7 +138,7 @@ def _skip_scaling_lists(bits: _Bits, count: int) -> None:
             last = following or last
 
 
-def _read_fps(bits: _Bits) -> float | None:
+def _read_fps(bits: Bits) -> float | None:
     """Return the frame rate in the video usability information (VUI), or None."""
     if bits.bits(1) and bits.bits(8) == EXTENDED_SAR:
         bits.bits(32)

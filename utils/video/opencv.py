@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from utils.images import stretch_to_square
+from utils.images import resize_image, stretch_to_square
+from utils.video.frame_sizes import list_sizes
 from utils.video.h264 import Part, PartOfFile, split_stream
 
 TOLERANCE = 0.1  # by which times between frames may differ in a video with a constant frame rate
@@ -71,12 +72,14 @@ class OpencvReader:
         self.last_duration_s: float | None = None
         self._path = path
         self._parts: list[Part] = []  # of an H.264 stream without a container
+        self._sizes: list[tuple[float, tuple[int, int]]] = []  # of a file with several
         if path is not None:
             self._parts = split_stream(path)
             if self._parts:
                 self.fps = self._parts[0].parameters.fps or self.fps
             else:
                 self.fps = measure_fps(list_times(path), self.fps)
+                self._sizes = list_sizes(path)
 
     def __iter__(self) -> Iterator[tuple[float | None, np.ndarray]]:
         """Yield the timestamp of each frame in seconds, or None, and its (H, W, 3) RGB image."""
@@ -96,11 +99,26 @@ class OpencvReader:
                 if timestamp_s == 0 and count > 1:
                     timestamp_s = None
                 rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                rgb = self._restore_size(rgb, timestamp_s or 0.0)
                 yield timestamp_s, square_pixels(rgb, self._capture)
         finally:
             self._capture.release()
         if count == self.stored_count and self.duration_s and timestamp_s is not None:
             self.last_duration_s = max(0.0, self.duration_s - timestamp_s) or None
+
+    def _restore_size(self, image: np.ndarray, time_s: float) -> np.ndarray:
+        """Return a frame, which OpenCV squeezed into the size of the first, in its own size."""
+        if not self._sizes:
+            return image
+        size_wh = self._sizes[0][1]
+        for start_s, later_wh in self._sizes:
+            if start_s <= time_s + ROUNDING_S:
+                size_wh = later_wh
+        if self._capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90:
+            size_wh = size_wh[::-1]
+        if size_wh == image.shape[1::-1]:
+            return image
+        return resize_image(image, size_wh)
 
     def _read_parts(self) -> Iterator[tuple[float | None, np.ndarray]]:
         """Yield the frames of each part in its own size."""
