@@ -22,7 +22,7 @@ from utils.label_files import (
     read_yolo_folder,
 )
 from utils.labels import PROBLEM_COLUMNS, make_label_table
-from utils.layouts import drop_contradictions, list_source, list_sources, read_source
+from utils.layouts import find_contradictions, list_source, list_sources, read_source
 from utils.listing import is_mac_note
 from utils.voc import read_voc, read_voc_folder, write_voc
 
@@ -111,8 +111,7 @@ def _read_root(root: Path, reader: FolderReader) -> tuple[pd.DataFrame, pd.DataF
     problems = table.to_dict("records")
     if labels.empty:
         raise LabelError(_explain_nothing(root, problems))
-    labels, contradictions = drop_contradictions(labels, root)
-    problems.extend(contradictions)
+    problems.extend(find_contradictions(labels, root))
     return labels, pd.DataFrame(problems, columns=PROBLEM_COLUMNS)
 
 
@@ -124,7 +123,8 @@ def read_labels(
     Each folder in it is a source, in one of the layouts that ``layouts`` reads: class folders and
     Pascal VOC files, nested or not; or it holds COCO or YOLO labels. The root itself may be one
     too. Images without labels are left out; each of these, and each file that cannot be used, is in
-    the table of problems. COCO and YOLO list images without faces, so these are no problem.
+    the table of problems. COCO and YOLO list images without faces, so these are no problem. A
+    photograph in two classes is a problem and has both rows; ``curate.prepare_labels`` drops them.
 
     Args:
         root: the data root.
@@ -172,8 +172,7 @@ def read_labels(
     labels = pd.concat(tables, ignore_index=True)
     if labels.empty and not may_be_empty:
         raise LabelError(_explain_nothing(root, problems))
-    labels, contradictions = drop_contradictions(labels, root)
-    problems.extend(contradictions)
+    problems.extend(find_contradictions(labels, root))
     return labels, pd.DataFrame(problems, columns=PROBLEM_COLUMNS)
 
 

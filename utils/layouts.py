@@ -226,20 +226,18 @@ def _count_images(images: Sequence[Path]) -> str:
     return f"{len(images)} image{'' if len(images) == 1 else 's'}"
 
 
-def drop_contradictions(
-    table: pd.DataFrame, root: Path
-) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    """Return a label table without photographs that are in folders of two classes, and problems.
+def find_contradictions(table: pd.DataFrame, root: str | Path) -> list[dict[str, str]]:
+    """Return a problem for each photograph of a label table that is in folders of two classes.
 
     Two files are one photograph if their bytes are equal. Only files of one size are compared.
     """
+    root = Path(root)
     whole = table[table.x_min.isna()].drop_duplicates("file")
     class_of_file = dict(zip(whole.file, whole.class_name, strict=True))
     files_of_size: dict[int, list[str]] = defaultdict(list)
     for file in class_of_file:
         files_of_size[(root / file).stat().st_size].append(file)
     problems = []
-    wrong: set[str] = set()
     for files in files_of_size.values():
         if len({class_of_file[file] for file in files}) < 2:
             continue
@@ -250,12 +248,11 @@ def drop_contradictions(
         for same in files_of_digest.values():
             if len({class_of_file[file] for file in same}) < 2:
                 continue
-            wrong.update(same)
             for file in same:
                 others = [name for name in same if class_of_file[name] != class_of_file[file]]
                 problem = (
                     f"{root / file} is the same photograph as {name_some(others)}, which is in "
-                    "another class: both are left out; delete the wrong one."
+                    "another class: delete the wrong one; until then both are left out of training."
                 )
                 problems.append({"file": file, "problem": problem})
-    return table[~table.file.isin(wrong)].reset_index(drop=True), problems
+    return problems

@@ -316,3 +316,29 @@ def test_a_label_table_of_other_photographs_is_refused(data):
 def test_a_label_table_that_was_named_must_exist(data):
     with pytest.raises(LabelError, match=r"There is no label table mine\.csv: check the path"):
         open_labels(data, "mine.csv")
+
+
+def test_one_photograph_in_two_classes_is_left_out_until_somebody_decides(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("with_mask/a.png", "with_mask/b.png", "without_mask/c.png"):
+        image = rng.integers(0, 255, (60, 80, 3), np.uint8)
+        write_image(tmp_path / "faces" / name, image)
+    copy = tmp_path / "faces/without_mask/copy.png"
+    copy.write_bytes((tmp_path / "faces/with_mask/a.png").read_bytes())
+    table, problems = prepare_labels(tmp_path, make_detector())
+    assert set(table.file) == {"faces/with_mask/b.png", "faces/without_mask/c.png"}
+    assert problems.file.tolist() == ["faces/with_mask/a.png", "faces/without_mask/copy.png"]
+    copy.unlink()
+    table, problems = prepare_labels(tmp_path, make_detector())
+    assert "faces/with_mask/a.png" in set(table.file)
+    assert problems.empty
+
+
+def test_a_label_table_that_a_spreadsheet_saved_is_read(data):
+    made = open_labels(data)
+    path = data.output / "labels.csv"
+    path.write_bytes(made.to_csv(index=False, sep=";", decimal=",").encode("cp1252"))
+    pd.testing.assert_frame_equal(open_labels(data), made)
+    path.write_text("file;class_name\n")
+    with pytest.raises(ValueError, match=r"labels\.csv has no column source"):
+        open_labels(data)

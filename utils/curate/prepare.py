@@ -27,6 +27,7 @@ from utils.detect import Detector, find_faces, load_detector
 from utils.formats import SHOWN_REASONS, read_labels
 from utils.images import list_images
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
+from utils.layouts import find_contradictions
 from utils.paths import DATA_DIR
 from utils.tables import read_rows, read_table, replace_rows
 
@@ -114,7 +115,7 @@ def prepare_labels(
     """Read a data root into a label table that is corrected, grouped and split.
 
     Known mistakes of detectors and background are added as ``no_face`` rows. Images that cannot be
-    read are left out and reported.
+    read, and photographs in folders of two classes, are left out and reported.
 
     Args:
         root: the data root.
@@ -140,6 +141,10 @@ def prepare_labels(
     problems = pd.concat([problems, broken], ignore_index=True)
     table = table[~table.file.isin(broken.file)]
     table = apply_corrections(table, pd.read_csv(CORRECTIONS_FILE))
+    contradictory = {row["file"] for row in find_contradictions(table, root)}
+    table = table[~table.file.isin(contradictory)]
+    if table.empty:
+        raise LabelError(f"Every photograph in {root} is in two classes: delete the wrong ones.")
     mistakes = _read_mistakes(table)
     background = find_background(table, root, detector, seed)
     table = pd.concat([table, mistakes, background], ignore_index=True)
