@@ -93,9 +93,9 @@ def make_parser() -> ArgumentParser:
         "--labels",
         nargs=2,
         metavar=("FORMAT", "DIR"),
-        help="with --image: write every face found as a label to correct, FORMAT one of "
-        "coco (for CVAT), label-studio, yolo (for X-AnyLabeling) and voc (for labelImg); boxes are "
-        "for images turned upright, as these programs show them; no file is replaced",
+        help="with --image: write every face found as a label to correct in another program; for "
+        "images turned upright, and no file is replaced. CVAT: --labels coco out. Label Studio: "
+        "--labels label-studio out. X-AnyLabeling: --labels yolo out. labelImg: --labels voc out",
     )
     parser.add_argument(
         "--detector",

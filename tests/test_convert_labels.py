@@ -51,7 +51,7 @@ def test_a_data_set_is_converted_box_for_box(root, tmp_path, capsys, label_forma
     target = tmp_path / "new" / label_format
     assert run_conversion([str(root), str(target), "--to", label_format]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith(f"3 images with 3 faces are in {target} ({label_format}).\n")
+    assert out.startswith(f"Wrote 3 images with 3 faces to {target} ({label_format}).\n")
     assert "1 image is one face as a whole" in out
     data = read_with_supervision(label_format, target)
     assert sorted(Path(path).name for path in data.image_paths) == sorted(EXPECTED)
@@ -112,6 +112,16 @@ def test_what_cannot_be_read_is_named_and_the_others_are_converted(root, tmp_pat
     assert "1 image has no face in its labels and is left out: two/images/empty.png." in out
 
 
+def test_without_a_usable_image_the_reasons_are_given(tmp_path, capsys):
+    (tmp_path / "root/s/with_mask").mkdir(parents=True)
+    (tmp_path / "root/s/with_mask/a.jpg").write_bytes(b"text")
+    assert run_conversion([str(tmp_path / "root"), str(tmp_path / "new"), "--to", "voc"]) == 2
+    err = capsys.readouterr().err
+    assert "can be converted" in err
+    assert "a.jpg is not an image" in err
+    assert not (tmp_path / "new").exists()
+
+
 def test_wrong_arguments_give_one_sentence_and_change_nothing(root, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").touch()
@@ -164,4 +174,4 @@ def test_the_command_converts_the_sample_and_names_its_broken_file(tmp_path):
     assert done.returncode == 1
     assert "cut_off.jpg is cut off before its end" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "faces are in" in done.stdout
+    assert "faces to" in done.stdout

@@ -22,6 +22,7 @@ from utils.listing import name_some
 from utils.program import run_as_program
 
 TARGET_FORMATS = ("voc", "coco", "yolo")
+SHOWN_REASONS = 3  # that an error names if nothing can be converted
 QUALITY = 95  # JPEG quality of a photograph that is turned upright
 
 
@@ -117,7 +118,8 @@ def _write_part(
             conversion.turned.append(file)
         images.append(image)
     if not images:
-        raise LabelError(f"No image of {source} can be read: {' '.join(conversion.problems)}")
+        reasons = " ".join(conversion.problems[:SHOWN_REASONS])
+        raise LabelError(f"No image of {source} can be converted. {reasons}".strip())
     folder = part / "annotations" if label_format == "voc" else part
     write_labels(label_format, folder, images)
 
@@ -210,7 +212,7 @@ def run_conversion(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
     images = _count(conversion.images, "image", "images")
     faces = _count(conversion.faces, "face", "faces")
-    print(f"{images} with {faces} are in {options.target} ({options.to}).")
+    print(f"Wrote {images} with {faces} to {options.target} ({options.to}).")
     if conversion.whole_images:
         number = _count(conversion.whole_images, "image is", "images are")
         print(f"{number} one face as a whole: the box is the image.")
@@ -224,7 +226,7 @@ def run_conversion(arguments: list[str] | None = None) -> int:
         )
         print(f"{number} left out: {name_some(conversion.without_faces)}.")
     if conversion.problems:
-        print(f"Left out with a reason: {len(conversion.problems)}, see above.")
+        print(f"{_count(len(conversion.problems), 'problem', 'problems')}, named above.")
     return 1 if conversion.problems or conversion.without_faces else 0
 
 

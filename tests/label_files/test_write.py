@@ -78,6 +78,17 @@ def test_we_read_our_voc_files_box_for_box(tmp_path):
         assert [box.tolist() for _, box in faces] == image.xyxy.tolist()
 
 
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [((1.6, 2.4, 9.5, 11.6), [2, 2, 10, 12]), ((3.1, 4.2, 3.4, 4.4), [3, 4, 4, 5])],
+    ids=["fractions", "smaller than a pixel"],
+)
+def test_voc_boxes_are_whole_pixels_and_never_flat(tmp_path, box, expected):
+    image = LabelledImage("a.png", (30, 20), ["with_mask"], np.array([box]))
+    ((_, found),) = read_voc(write_labels("voc", tmp_path, [image])[0])[2]
+    assert found.tolist() == expected
+
+
 def test_label_studio_tasks_have_the_documented_form(tmp_path):
     config, tasks_file = write_labels("label-studio", tmp_path, IMAGES)
     tasks = json.loads(tasks_file.read_text(encoding="utf-8"))

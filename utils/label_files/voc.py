@@ -11,6 +11,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from utils.atomic import write_bytes
 from utils.label_files.image import LabelledImage
 
@@ -54,10 +56,18 @@ def _make_xml(image: LabelledImage) -> bytes:
         for tag, text in (("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")):
             ET.SubElement(item, tag).text = text
         bndbox = ET.SubElement(item, "bndbox")
-        for tag, value, offset in zip(TAGS, box, FIRST_PIXEL, strict=True):
-            ET.SubElement(bndbox, tag).text = str(round(float(value)) + offset)
+        for tag, value in zip(TAGS, _count_from_one(box), strict=True):
+            ET.SubElement(bndbox, tag).text = str(value)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode").encode("utf-8", "backslashreplace")
+
+
+def _count_from_one(box: np.ndarray) -> list[int]:
+    """Return a box as whole pixels counted from 1, at least one pixel wide and high."""
+    x_min, y_min, x_max, y_max = (
+        round(float(value)) + offset for value, offset in zip(box, FIRST_PIXEL, strict=True)
+    )
+    return [x_min, y_min, max(x_max, x_min), max(y_max, y_min)]
 
 
 def counts_from_one(root: ET.Element) -> bool:
