@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 import xml.etree.ElementTree as ET
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
@@ -297,93 +297,144 @@ def match_voc(
         Rows of a label table, problems (``file``, ``problem``), and the images that have an
         annotation, also one with problems.
     """
-    finder = _ImageFinder(images, folder)
-    rows: list[dict] = []
-    problems: list[dict[str, str]] = []
-    found: list[tuple[VocFile, Path]] = []
-    claimed: dict[Path, Path] = {}  # image: annotation
-
-    def note(path: Path, problem: str) -> None:
-        problems.append({"file": path.name, "problem": problem})
-
+    matcher = _Matcher(images, folder)
     # First those whose own stem is an image's, so that no stale name takes it from them.
-    unmatched: list[VocFile] = []
-    empty: list[Path] = []
-    for path in sorted(annotations):
-        try:
-            voc = parse_voc(path)
-        except LabelError as error:
-            own = finder.find_by_stem(path, "")
-            if len(own) == 1:
-                claimed.setdefault(own[0], path)
-            note(path, str(error))
-            continue
-        for problem in voc.problems:
-            note(path, problem)
-        own = finder.find_by_stem(path, voc.file_name)
+    unmatched = [voc for voc in matcher.read(annotations) if not matcher.claim_by_stem(voc)]
+    matcher.claim_by_name(unmatched)
+    rows = []
+    for voc, image in sorted(matcher.found, key=lambda pair: pair[0].path):
+        file = image.relative_to(root).as_posix()
+        for class_name, box in matcher.fit(voc, image):
+            row = {"file": file, "source": source, "class_name": class_name}
+            row.update(zip(BOX_COLUMNS, box, strict=True))
+            rows.append(row)
+    matcher.note_empty()
+    problems = sorted(matcher.problems, key=lambda row: row["file"])
+    return rows, problems, set(matcher.claimed)
+
+
+class _Matcher:
+    """Finds the image of each annotation, and collects problems; see ``match_voc``.
+
+    Args:
+        images: the images.
+        folder: the folder around images and annotations.
+
+    Attributes:
+        found: annotations with their images.
+        claimed: the annotation of each image that has one.
+        problems: ``file``, ``problem``.
+    """
+
+    def __init__(self, images: Iterable[Path], folder: Path) -> None:
+        self.found: list[tuple[VocFile, Path]] = []
+        self.claimed: dict[Path, Path] = {}
+        self.problems: list[dict[str, str]] = []
+        self._empty: list[Path] = []  # annotations without a face
+        self._folder = folder
+        self._finder = _ImageFinder(images, folder)
+
+    def read(self, annotations: Iterable[Path]) -> list[VocFile]:
+        """Return the annotations that can be read."""
+        files = []
+        for path in sorted(annotations):
+            try:
+                voc = parse_voc(path)
+            except LabelError as error:
+                self._note(path, str(error))
+                own = self._finder.find_by_stem(path, "")
+                if len(own) == 1:  # it is not an image that nobody labelled
+                    self.claimed.setdefault(own[0], path)
+                continue
+            for problem in voc.problems:
+                self._note(path, problem)
+            files.append(voc)
+        return files
+
+    def claim_by_stem(self, voc: VocFile) -> bool:
+        """Give an annotation the image with its own stem. Return whether there is one."""
+        path = voc.path
+        own = self._finder.find_by_stem(path, voc.file_name)
+        if not own:
+            return False
         if len(own) > 1:
-            names = ", ".join(image.relative_to(folder).as_posix() for image in own)
-            note(path, f"{path} may describe {names}: delete or rename the others.")
-        elif not own:
-            unmatched.append(voc)
-        elif own[0] in claimed:
-            note(
+            self._note(path, f"{path} may describe {self._list(own)}: delete or rename the others.")
+        elif own[0] in self.claimed:
+            self._note(
                 path,
-                f"{path} and {claimed[own[0]]} describe one image, {own[0]}: the former is left "
-                "out; delete one.",
+                f"{path} and {self.claimed[own[0]]} describe one image, {own[0]}: the former is "
+                "left out; delete one.",
             )
         else:
-            claimed[own[0]] = path
-            found.append((voc, own[0]))
+            self.claimed[own[0]] = path
+            self.found.append((voc, own[0]))
             stem = PureWindowsPath(voc.file_name).stem
             if stem and stem != path.stem:
-                note(
+                self._note(
                     path,
                     f"{path} names {voc.file_name}, but has the name of {own[0].name}, which is "
                     "taken for its image: correct its <filename> or its name.",
                 )
-    by_name = {voc.path: finder.find_by_name(voc.path, voc.file_name) for voc in unmatched}
-    claims = Counter(image for found_images in by_name.values() for image in found_images)
-    for voc in unmatched:
-        named = by_name[voc.path]
-        if not named:
-            note(
-                voc.path,
-                f"{voc.path} describes {voc.file_name or 'no image'}, which is not in "
-                f"{finder.describe_folder()}.",
-            )
-        elif len(named) > 1:
-            names = ", ".join(image.relative_to(folder).as_posix() for image in named)
-            note(voc.path, f"{voc.path} may describe {names}: rename it after one of them.")
-        elif named[0] in claimed or claims[named[0]] > 1:
-            other = claimed.get(named[0])
-            others = [str(path) for path, names_ in by_name.items() if names_ == named]
-            rival = other or next(path for path in others if path != str(voc.path))
-            note(
-                voc.path,
-                f"{voc.path} names {voc.file_name}, which {rival} describes too: it is left out; "
-                "correct its <filename>.",
-            )
-        else:
-            found.append((voc, named[0]))
-    claimed.update({image: voc.path for voc, image in found})
+        return True
 
-    for voc, image in sorted(found, key=lambda pair: pair[0].path):
-        faces, face_problems = fit_faces(voc, image)
-        for problem in face_problems:
-            note(voc.path, problem)
-        if not faces and not face_problems and not voc.problems:
-            empty.append(voc.path)
-        file = image.relative_to(root).as_posix()
-        for class_name, box in faces:
-            row = {"file": file, "source": source, "class_name": class_name}
-            row.update(zip(BOX_COLUMNS, box, strict=True))
-            rows.append(row)
-    if empty:
-        names = name_some(path.name for path in empty)
-        note(folder, f"{folder} holds annotations without a face, which are left out: {names}.")
-    problems.sort(key=lambda row: row["file"])
-    return rows, problems, set(claimed)
+    def claim_by_name(self, files: Sequence[VocFile]) -> None:
+        """Give annotations the images that they name, unless another annotation has them."""
+        named = {voc.path: self._finder.find_by_name(voc.path, voc.file_name) for voc in files}
+        rivals: dict[Path, list[Path]] = defaultdict(list)  # annotations that name an image
+        for path, images in named.items():
+            for image in images:
+                rivals[image].append(path)
+        for voc in files:
+            path = voc.path
+            images = named[path]
+            if not images:
+                self._note(
+                    path,
+                    f"{path} describes {voc.file_name or 'no image'}, which is not in "
+                    f"{self._finder.describe_folder()}.",
+                )
+                continue
+            if len(images) > 1:
+                self._note(
+                    path, f"{path} may describe {self._list(images)}: rename it after one of them."
+                )
+                continue
+            others = [other for other in rivals[images[0]] if other != path]
+            if images[0] in self.claimed:
+                others.append(self.claimed[images[0]])
+            if others:
+                self._note(
+                    path,
+                    f"{path} names {voc.file_name}, which {others[-1]} describes too: it is left "
+                    "out; correct its <filename>.",
+                )
+            else:
+                self.found.append((voc, images[0]))
+        self.claimed.update({image: voc.path for voc, image in self.found})
+
+    def fit(self, voc: VocFile, image: Path) -> list[Face]:
+        """Return the faces of an annotation in the pixels of its image."""
+        faces, problems = fit_faces(voc, image)
+        for problem in problems:
+            self._note(voc.path, problem)
+        if not faces and not problems and not voc.problems:
+            self._empty.append(voc.path)
+        return faces
+
+    def note_empty(self) -> None:
+        """Name the annotations without a face, in one problem."""
+        if self._empty:
+            names = name_some(path.name for path in self._empty)
+            self._note(
+                self._folder,
+                f"{self._folder} holds annotations without a face, which are left out: {names}.",
+            )
+
+    def _note(self, path: Path, problem: str) -> None:
+        self.problems.append({"file": path.name, "problem": problem})
+
+    def _list(self, images: Iterable[Path]) -> str:
+        return ", ".join(image.relative_to(self._folder).as_posix() for image in images)
 
 
 class _ImageFinder:
