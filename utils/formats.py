@@ -23,7 +23,7 @@ from utils.label_files import (
 )
 from utils.labels import PROBLEM_COLUMNS, make_label_table
 from utils.layouts import find_contradictions, list_source, list_sources, read_source
-from utils.listing import is_mac_note
+from utils.listing import is_mac_note, name_some
 from utils.voc import read_voc, read_voc_folder, write_voc
 
 __all__ = ["read_class_folders", "read_labels", "read_voc", "read_voc_folder", "write_voc"]
@@ -92,16 +92,23 @@ def _choose_format(folder: Path) -> FolderReader | None:
 
 def _read_coco(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the label table and the problems of a folder with COCO files."""
-    return _make_tables(read_coco_folder(folder, root))
+    return _make_tables(read_coco_folder(folder, root), folder, root)
 
 
 def _read_yolo(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the label table and the problems of a folder with YOLO labels."""
-    return _make_tables(read_yolo_folder(folder, root))
+    return _make_tables(read_yolo_folder(folder, root), folder, root)
 
 
-def _make_tables(labels: Labels) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return labels as a label table and a table of problems."""
+def _make_tables(labels: Labels, folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return labels as a label table and a table of problems, with one for images without faces."""
+    labelled = {row["file"] for row in labels.rows}
+    files = [path.relative_to(root).as_posix() for path in list_images(folder)]
+    others = [file for file in files if file not in labelled]
+    if others:
+        labels.add_problem(
+            folder.name, f"{folder} holds images without a labelled face: {name_some(others)}."
+        )
     return make_label_table(labels.rows), pd.DataFrame(labels.problems, columns=PROBLEM_COLUMNS)
 
 

@@ -135,6 +135,18 @@ def test_boxes_follow_an_image_that_was_resized_and_not_one_that_was_turned(tmp_
     assert "has 20 x 30 once it is turned upright" in problem["problem"]
 
 
+def test_images_without_a_face_are_named(tmp_path):
+    for name in ("a.jpg", "empty.jpg", "faces/with_mask/1.jpg"):
+        save_image(tmp_path / "s" / name)
+    write_coco_file(tmp_path / "s/labels.json", [IMAGE], [FACE])
+    for root in (tmp_path, tmp_path / "s"):
+        table, problems = read_labels(root)
+        assert len(table) == 1
+        (problem,) = problems.problem
+        assert "without a labelled face: " in problem
+        assert "empty.jpg" in problem and "faces/with_mask/1.jpg" in problem
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"images": [1], "annotations": []}'])
 def test_a_json_file_that_is_not_coco_is_named(tmp_path, text):
     save_image(tmp_path / "faces/with_mask/1.jpg")
