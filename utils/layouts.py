@@ -252,7 +252,7 @@ def find_contradictions(table: pd.DataFrame, root: str | Path) -> list[dict[str,
                 others = [name for name in same if class_of_file[name] != class_of_file[file]]
                 problem = (
                     f"{root / file} is the same photograph as {name_some(others)}, which is in "
-                    "another class: delete the wrong one; until then both are left out of training."
+                    "another class: delete the wrong one; until then they are left out of training."
                 )
                 problems.append({"file": file, "problem": problem})
     return problems
