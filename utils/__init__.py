@@ -18,8 +18,8 @@ Conventions:
 - Training and detection cut faces with the same function, ``utils.detect.crop_faces``.
 
 Imports point down: root modules and ``label_files`` < ``detect`` < ``evaluate`` < ``collect`` <
-``annotate`` < ``curate`` < ``train``. ``video`` needs ``detect`` alone, and ``cli`` is on top. Only ``train``
-imports TensorFlow. ``detect``, ``video`` and ``cli`` do not import pandas.
+``annotate`` < ``curate`` < ``train``. ``video`` needs ``detect`` alone, and ``cli`` is on top. Only
+``train`` imports TensorFlow. ``detect``, ``video`` and ``cli`` do not import pandas.
 """
 
 import os
