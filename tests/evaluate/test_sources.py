@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import draw_blocks, find_blocks
 from tests.evaluate.detections import draw_answers
 from utils.boxes import Detections
 from utils.evaluate import (
     average_precision,
+    compare_detectors,
     count_false_faces,
     count_outcomes,
     draw_test_page,
@@ -16,6 +18,8 @@ from utils.evaluate import (
     score_sources,
 )
 from utils.evaluate.pages import KINDS
+from utils.images import write_image
+from utils.labels import BOX_COLUMNS, make_label_table
 
 
 def find(*confidence: float) -> Detections:
@@ -70,6 +74,22 @@ def test_no_labels_give_a_row_without_a_score():
     table = score_sources({}, labels.head(0))
     assert table.index.tolist() == ["all"] and table.n.tolist() == [0]
     assert pd.isna(table["ap 0.5"]["all"])
+
+
+def test_detectors_are_compared_on_photographs_and_on_pictures_without_people(tmp_path):
+    box = (10, 20, 40, 60)
+    write_image(tmp_path / "a" / "1.png", draw_blocks(("with_mask", box)))
+    row = {"file": "a/1.png", "source": "a", "class_name": "with_mask"}
+    labels = make_label_table([row | dict(zip(BOX_COLUMNS, box, strict=True))])
+    grey = draw_blocks()
+    empty = {"grey": [grey, grey], "blocks": [draw_blocks(("no_face", box)), grey]}
+    detectors = {"blocks": find_blocks, "nothing": lambda image: Detections.empty()}
+    by_source, false_faces = compare_detectors(detectors, labels, empty, tmp_path)
+    assert by_source.index.tolist() == ["blocks", "blocks", "nothing", "nothing"]
+    assert by_source.source.tolist() == ["a", "all"] * 2
+    assert by_source["ap 0.5"].tolist() == [1, 1, 0, 0]
+    assert false_faces.pictures.tolist() == ["grey", "blocks"] * 2
+    assert false_faces.share.tolist() == [0, 0.5, 0, 0]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,8 +2,8 @@
 
 ``classification_table``, ``accuracy_table`` and ``compare_table`` score a classifier;
 ``match_faces``, ``average_precision_table`` and ``recall_table`` score a detector;
-``score_sources`` compares sources, and ``count_false_faces`` counts faces in pictures without
-people, such as ``draw_test_pages``. ``fit_temperature`` calibrates a classifier, and
+``compare_detectors`` scores detectors by source and counts their faces in pictures without people,
+such as those of ``draw_test_pages``. ``fit_temperature`` calibrates a classifier, and
 ``reliability_tables`` show how well. ``run_pipeline`` and ``score_pipeline`` run a detector, alone
 or with a classifier, on labelled images.
 """
@@ -42,7 +42,7 @@ from utils.evaluate.scores import (
     wilson_interval,
     worst_mistakes,
 )
-from utils.evaluate.sources import count_false_faces, score_sources
+from utils.evaluate.sources import compare_detectors, count_false_faces, score_sources
 from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "calibration_error",
     "classification_table",
     "classify_rows",
+    "compare_detectors",
     "compare_table",
     "confusion_table",
     "count_false_faces",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from utils.boxes import Detections
+from utils.detect import Detector
 from utils.evaluate.boxes import average_precision, count_outcomes
 from utils.evaluate.matching import match_faces
 from utils.evaluate.scores import wilson_interval
+from utils.evaluate.trials import run_pipeline
 
 ALL_SOURCES = "all"
 MIN_CONFIDENCE = 0.5  # confidence at which F1 is computed and faces are counted
@@ -71,3 +75,37 @@ def count_false_faces(
     low, high = wilson_interval(with_face, len(counts))
     share = with_face / len(counts) if counts else float("nan")
     return {"n": len(counts), "share": share, "low": low, "high": high, "faces": sum(counts)}
+
+
+def compare_detectors(
+    detectors: Mapping[str, Detector],
+    labels: pd.DataFrame,
+    empty: Mapping[str, Sequence[np.ndarray]],
+    root: str | Path,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score detectors source by source, and count their faces in pictures without people.
+
+    Args:
+        detectors: by name; they report detections of low confidence too.
+        labels: the label table of photographs with faces, boxes only.
+        empty: pictures without people, by kind.
+        root: the data root of the photographs.
+
+    Returns:
+        The rows of ``score_sources`` and those of ``count_false_faces``, as two tables by
+        ``detector``, with the columns ``source`` and ``pictures``.
+    """
+    by_source = []
+    false_faces = []
+    for name, detector in detectors.items():
+        found = run_pipeline(labels.file.unique(), root, detector, name)
+        scores = score_sources(found, labels).reset_index()
+        scores.insert(0, "detector", name)
+        by_source.append(scores)
+        for kind, pictures in empty.items():
+            detections = [detector(picture) for picture in pictures]
+            counted = count_false_faces(detections)
+            false_faces.append({"detector": name, "pictures": kind, **counted})
+    columns = ["detector", "pictures", "n", "share", "low", "high", "faces"]
+    table = pd.DataFrame(false_faces, columns=columns)
+    return pd.concat(by_source).set_index("detector"), table.set_index("detector")
