@@ -1,7 +1,7 @@
 """Drawn pictures without people: pages of text, a table, a chart and patterns.
 
-Letters are hard for a face detector: it takes some of them for faces. Notebook 03 shows that. The
-fonts are those that matplotlib brings along.
+Letters are hard for a face detector that was trained on people alone: it takes some of them for
+faces. Notebook 03 looks for such mistakes. The fonts are those that matplotlib brings along.
 """
 
 from __future__ import annotations
