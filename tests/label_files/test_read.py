@@ -71,6 +71,8 @@ LEFT_OUT = {
     "crowd": ({"iscrowd": 1}, r"1 box is left out: they are crowds \(iscrowd\)"),
     "outline": ({"bbox": [], "segmentation": [[1, 2, 3, 4]]}, "they are outlines"),
     "no box": ({"bbox": None}, "they have no box"),
+    "endless number": ({"bbox": [10**400, 2, 3, 4]}, "their box is not four numbers"),
+    "category as a list": ({"category_id": [10]}, "is not listed"),
     "three numbers": ({"bbox": [1, 2, 3]}, "their box is not four numbers"),
     "text": ({"bbox": [1, "x", 3, 4]}, "their box is not four numbers"),
     "NaN": ({"bbox": [1, float("nan"), 3, 4]}, "not four finite numbers"),
@@ -109,6 +111,14 @@ def test_the_image_of_a_coco_entry_is_found(tmp_path, place, name):
     labels = read_coco_folder(tmp_path)
     assert [row["file"] for row in labels.rows] == [place]
     assert labels.problems == []
+
+
+def test_an_id_may_be_text_in_one_place_and_a_number_in_another(tmp_path):
+    save_image(tmp_path / "images/a.jpg")
+    face = FACE | {"image_id": "7", "category_id": "10"}
+    write_coco_file(tmp_path / "annotations.json", [IMAGE], [face])
+    table, problems = read_labels(tmp_path)
+    assert (table.class_name.tolist(), problems.problem.tolist()) == (["with_mask"], [])
 
 
 def test_two_images_of_one_name_are_not_guessed(tmp_path):
@@ -200,6 +210,7 @@ def test_the_class_names_of_yolo_are_a_list_or_a_table(tmp_path, names):
     ("yaml", "sentence"),
     [
         (None, r"no data.yaml or classes.txt that names their classes: add one"),
+        ("", "(names is missing)"),
         ("names: 3", "cannot be read as a YOLO data file"),
         ("train: images", "cannot be read as a YOLO data file"),
         ("names: [a", "cannot be read as a YOLO data file"),
@@ -225,6 +236,15 @@ def test_places_that_other_programs_write_are_understood(tmp_path, place):
     labels = read_yolo_folder(tmp_path)
     assert labels.problems == []
     assert len(labels.rows) == 2
+
+
+def test_an_absolute_place_in_the_data_set_is_found_from_a_relative_root(tmp_path, monkeypatch):
+    write_yolo_set(tmp_path / "set")
+    yaml = f"path: {tmp_path.as_posix()}/set\ntrain: images\nnames: [with_mask]\n"
+    (tmp_path / "set/data.yaml").write_text(yaml)
+    monkeypatch.chdir(tmp_path)
+    table, problems = read_labels("set")
+    assert (table.file.tolist(), problems.problem.tolist()) == (["images/a.jpg"] * 2, [])
 
 
 def test_yolo_layouts_and_texts_without_images(tmp_path):

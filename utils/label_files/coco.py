@@ -153,10 +153,10 @@ def _read_file(
     Raises:
         LabelError: the file does not have the form of COCO.
     """
-    names = {}
+    names: dict[str, str] = {}
     for category in _dicts(content.get("categories") or [], "categories", path):
-        names[category.get("id")] = str(category.get("name", ""))
-    boxes: dict[Any, list[dict]] = {}
+        names[_key(category.get("id"))] = str(category.get("name", ""))
+    boxes: dict[str, list[dict]] = {}
     for annotation in _dicts(content["annotations"], "annotations", path):
         boxes.setdefault(_key(annotation.get("image_id")), []).append(annotation)
 
@@ -204,8 +204,8 @@ def _dicts(items: Any, key: str, path: Path) -> Iterator[dict]:
     return iter(items)
 
 
-def _key(value: Any) -> Any:
-    """Return an id as a key of a dictionary: some programs write it as text in one place only."""
+def _key(value: Any) -> str:
+    """Return an id as text, because some programs write it as a number in one place only."""
     return str(value)
 
 
@@ -226,7 +226,7 @@ def _scale(entry: dict, image: Path, path: Path) -> np.ndarray:
     _, upright_wh, is_turned = read_sizes(image)
     try:
         stated_wh = (float(entry.get("width") or 0), float(entry.get("height") or 0))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         stated_wh = (0.0, 0.0)
     if min(stated_wh) <= 0 or stated_wh == upright_wh:
         return np.ones(4)
@@ -252,14 +252,14 @@ def _read_box(annotation: dict) -> np.ndarray:
         raise LabelError("they have no box (bbox)")
     try:
         x_min, y_min, width, height = (float(value) for value in box)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise LabelError("their box is not four numbers") from error
     return np.array([x_min, y_min, x_min + width, y_min + height])
 
 
-def _read_class(annotation: dict, names: dict[Any, str]) -> str:
+def _read_class(annotation: dict, names: dict[str, str]) -> str:
     """Return the class of an annotation. Raise LabelError with a reason."""
-    category = annotation.get("category_id")
+    category = _key(annotation.get("category_id"))
     if category not in names:
         raise LabelError(f"the category {category} is not listed")
     try:

@@ -6,6 +6,7 @@ A line is ``class x_center y_center width height`` in shares of the image. The t
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -106,9 +107,16 @@ def read_yolo_folder(folder: str | Path, root: str | Path | None = None) -> Labe
         labels.add_problem(here, str(error))
         return labels
     images = {path: None for path in list_images(folder)}
+    absolute_root = Path(os.path.abspath(root))
     for place in places:
         found = _expand(place, folder)
-        inside = [path for path in found if path.is_relative_to(root)]
+        # The place may be absolute where the root is relative, and the other way round.
+        absolute = [Path(os.path.abspath(path)) for path in found]
+        inside = [
+            root / path.relative_to(absolute_root)
+            for path in absolute
+            if path.is_relative_to(absolute_root)
+        ]
         images.update(dict.fromkeys(inside))
         if found and not inside:
             labels.add_problem(
@@ -185,6 +193,8 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], list[str]]:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(content, dict) or "names" not in content:
+            raise TypeError("names is missing")
         names = content["names"]
         if isinstance(names, dict):
             classes = {int(key): str(name) for key, name in names.items()}
@@ -192,7 +202,7 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], list[str]]:
             classes = {number: str(name) for number, name in enumerate(names)}
         else:
             raise TypeError("names is neither a list nor a table")
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         detail = " ".join(str(error).split())
         raise LabelError(
             f"{path} cannot be read as a YOLO data file ({detail}): it needs names, a list of the "
