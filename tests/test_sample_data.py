@@ -85,10 +85,10 @@ def test_each_side_of_the_split_has_every_class():
     assert set(labels.source) == {"faces", "scenes", "maskedface-net"}
 
 
-def test_some_pictures_without_people_deceive_the_detector():
+def test_the_shipped_models_find_nobody_in_the_pictures_without_people():
+    """The first detector took letters on half of them for faces."""
     pipeline = load_pipeline()
     paths = list_images(SAMPLE_DIR / "pictures")
     assert [path.stem for path in paths] == sorted(draw_pictures())
     wrong = [path.stem for path in paths if len(pipeline(read_image(path)))]
-    assert wrong
-    assert len(wrong) < len(paths)
+    assert wrong == []
