@@ -122,6 +122,13 @@ def test_an_unreadable_table_is_named(tmp_path, data):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("read", [read_rows, read_table])
+def test_cells_beyond_the_header_are_an_error_and_shift_no_column(tmp_path, read):
+    (tmp_path / "a.csv").write_text("file,title\na.jpg,A,\nb.jpg,B,\n")
+    with pytest.raises(TableError, match=r"a\.csv cannot be read .*more cells than its header"):
+        read(tmp_path / "a.csv", COLUMNS)
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TableError, match=r"file/a\.csv cannot be written"):

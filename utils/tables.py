@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -83,7 +84,7 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         text = read_complete_lines(path)
         if not text.strip():
             return pd.DataFrame(columns=list(columns), dtype="str")
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        table = _parse(text, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
         reason = " ".join(str(error).split())  # messages of pandas end with a line break
         raise TableError(
@@ -93,6 +94,18 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         if name not in table:
             raise TableError(f"{path} has no column {name}: correct it or move it away.")
     return _restore_cells(table)
+
+
+def _parse(text: str, **options: Any) -> pd.DataFrame:
+    """Return the table of a CSV text; the options are those of ``pandas.read_csv``.
+
+    Raises:
+        ValueError: it is not CSV, or its rows have more cells than its header.
+    """
+    table = pd.read_csv(io.StringIO(text), **options)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first cells for an index
+        raise ValueError("its rows have more cells than its header")
+    return table
 
 
 def _restore_cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +139,7 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         decimal = "."
         if separator != "," and DECIMAL_COMMA.search(text):
             decimal = ","
-        table = pd.read_csv(io.StringIO(text), sep=separator, decimal=decimal)
+        table = _parse(text, sep=separator, decimal=decimal)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TableError(
