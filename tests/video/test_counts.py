@@ -91,6 +91,13 @@ def test_person_too_close_is_counted_once_per_interval():
     assert [row["too_close"] for row in counter.list_intervals()] == [2, 1, 0]
 
 
+def test_times_of_intervals_are_rounded_as_those_of_tracks():
+    counter = PeopleCounter(interval_s=0.7)
+    counter.update(make_faces(), 19 * 0.1)
+    (row,) = counter.list_intervals()
+    assert (row["start_s"], row["end_s"]) == (1.4, 1.9)
+
+
 def test_rows_can_be_written_as_csv():
     counter = PeopleCounter()
     counter.update(make_faces((1, WITH)), 0.0)

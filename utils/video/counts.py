@@ -126,8 +126,8 @@ class PeopleCounter:
             counts = Counter(people.values())
             end_s = (number + 1) * self.interval_s
             row: dict[str, float | str] = {
-                "start_s": number * self.interval_s,
-                "end_s": min(end_s, self._last_s),
+                "start_s": round(number * self.interval_s, 3),
+                "end_s": round(min(end_s, self._last_s), 3),
                 "people": len(people),
             }
             for class_id, name in enumerate(MASK_CLASSES):
