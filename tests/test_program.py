@@ -11,7 +11,7 @@ import time
 import pytest
 
 from utils.paths import EXAMPLES_DIR, ROOT
-from utils.program import NO_HANDLES, NO_MEMORY, describe_shortage
+from utils.program import NO_HANDLES, NO_MEMORY, describe_shortage, require_packages
 
 SCRIPT = ROOT / "03-detect_face_using_mask.py"
 EXAMPLE = EXAMPLES_DIR / "three_classes.jpg"
@@ -50,6 +50,14 @@ SHORTAGES = {
 @pytest.mark.parametrize(("error", "sentence"), SHORTAGES.values(), ids=SHORTAGES.keys())
 def test_shortages_are_recognised(error, sentence):
     assert describe_shortage(error) == sentence
+
+
+def test_a_command_without_its_packages_ends_with_one_sentence(capsys):
+    require_packages("sys", "numpy")
+    with pytest.raises(SystemExit) as stopped:
+        require_packages("numpy", "no_such_package")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("This command needs no_such_package: install the ")
 
 
 def test_a_shortage_that_caused_an_error_is_recognised():

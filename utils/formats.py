@@ -7,6 +7,11 @@
 
 from __future__ import annotations
 
+from utils.program import require_packages
+
+if __name__ == "__main__":
+    require_packages("pandas", "PIL", "yaml")  # before the modules below, which import them
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -130,8 +135,8 @@ def read_labels(
     Each folder in it is a source, in one of the layouts that ``layouts`` reads: class folders and
     Pascal VOC files, nested or not; or it holds COCO or YOLO labels. The root itself may be one
     too. Images without labels are left out; each of these, and each file that cannot be used, is in
-    the table of problems. COCO and YOLO list images without faces, so these are no problem. A
-    photograph in two classes is a problem and has both rows; ``curate.prepare_labels`` drops them.
+    the table of problems. A photograph in two classes is a problem and has both rows;
+    ``curate.prepare_labels`` drops them.
 
     Args:
         root: the data root.

@@ -7,6 +7,7 @@ This module needs the standard library alone. So a script can import it first an
 from __future__ import annotations
 
 import errno
+import importlib.util
 import io
 import os
 import signal
@@ -56,6 +57,22 @@ def begin_program() -> None:
     sys.excepthook = _report_error
     signal.signal(signal.SIGINT, _exit_at_once)
     _check_address_space()
+
+
+def require_packages(*names: str) -> None:
+    """Exit with a sentence if a package that the program imports is not installed.
+
+    Args:
+        names: the modules, such as ``pandas``.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        print(
+            f"This command needs {', '.join(missing)}: install the packages of the notebooks with "
+            '`pip install --constraint requirements.lock --editable ".[notebooks]"` or `make lab`.',
+            file=sys.stderr,
+        )
+        sys.exit(SHORTAGE_CODE)
 
 
 def _check_address_space() -> None:
