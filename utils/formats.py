@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from utils.classes import LabelError, to_class_name
+from utils.classes import CLASS_NAMES, LabelError, to_class_name
 from utils.images import list_images
 from utils.label_files import (
     Labels,
@@ -190,7 +190,10 @@ def read_labels(
 
 def _explain_nothing(root: Path, problems: list[dict]) -> str:
     """Return the sentences for a root without labels, with the first reasons."""
-    text = f"{root} holds no labelled images: it needs class folders, Pascal VOC, COCO or YOLO."
+    text = (
+        f"{root} holds no labelled images: it needs class folders ({', '.join(CLASS_NAMES)}), "
+        "Pascal VOC, COCO or YOLO."
+    )
     reasons = [row["problem"] for row in problems[:SHOWN_REASONS]]
     more = len(problems) - len(reasons)
     if reasons:
