@@ -174,7 +174,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     for word in sys.argv[1:] if argv is None else argv:
         if looks_like_option(word):
             parser.error(f"{word} begins with a hyphen, as options do: write ./{word}")
-    args = parser.parse_args(argv)
+    args, others = parser.parse_known_args(argv)
+    if others and others[0].startswith("-"):
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    if others:
+        parser.error(
+            f"{' '.join(others)} is not the value of an option: write --image or --video before "
+            "it, and quotes around a name with spaces"
+        )
     if args.video == "":
         parser.error("--video is empty: name a file, an address or a camera")
     if args.json == args.csv == STDOUT:

@@ -193,6 +193,14 @@ def test_standard_output_holds_only_the_json(run, tmp_path, capsys):
     assert err.startswith("1 image, 1 face")
 
 
+def test_options_of_videos_are_said_to_do_nothing_with_images(run, tmp_path):
+    save(tmp_path / "a.png")
+    code, _, _, err = run("--image", "a.png", "--distance", "1.5", "--alert", "ls")
+    assert code == 0
+    assert "--alert is for --video, and does nothing with --image." in err
+    assert "--distance is for --video, and does nothing with --image." in err
+
+
 def set_orientation(orientation: int) -> dict:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -521,6 +529,8 @@ ARGUMENTS = {
         "standard output",
     ),
     "a distance of nothing": (["--video", "a.mp4", "--distance", "0"], "0 is not above 0"),
+    "a file without an option": (["a.jpg"], "a.jpg is not the value of an option: write --image"),
+    "a name with spaces": (["--video", "my", "film.mp4"], "quotes around a name with spaces"),
     "no such video": (["--video", "film.mp4"], "There is no video film.mp4"),
     "no such camera": (["--video", "97"], "Camera 97 cannot be opened"),
 }

@@ -75,6 +75,9 @@ def run_script(args: Namespace) -> int:
 def _run_images(args: Namespace, report: Report, window: Window | None) -> list[Path]:
     """Process images, write their JSON and CSV, and return the annotated copies."""
     output = args.output or DEFAULT_OUTPUT
+    for name in ("alert", "distance"):
+        if getattr(args, name) is not None:
+            report.warn(f"--{name} is for --video, and does nothing with --image.")
     files, problems = find_images(args.image, output, report.passed_over.append)
     for problem in problems:
         report.fail(problem)
