@@ -130,7 +130,7 @@ def test_strides_side_and_calibration_are_read_from_the_model_file(tmp_path):
 
 
 def test_a_missing_model_file_is_named(tmp_path):
-    message = r"none\.onnx is missing: restore it with `git checkout` or train it"
+    message = r"none\.onnx is missing: check the path, or restore it with `git checkout`"
     with pytest.raises(FileNotFoundError, match=message):
         FCOS(path=tmp_path / "none.onnx")
 

@@ -53,7 +53,7 @@ def open_session(path: str | Path) -> tuple[ort.InferenceSession, dict[str, str]
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"The model file {path} is missing: restore it with `git checkout` or train it anew."
+            f"The model file {path} is missing: check the path, or restore it with `git checkout`."
         )
     options = ort.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
