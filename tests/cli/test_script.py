@@ -201,6 +201,13 @@ def test_options_of_videos_are_said_to_do_nothing_with_images(run, tmp_path):
     assert "--distance is for --video, and does nothing with --image." in err
 
 
+def test_a_picture_given_as_a_video_is_sent_to_image(run, tmp_path):
+    save(tmp_path / "a.png")
+    code, _, _, err = run("--video", "a.png")
+    assert code == 0
+    assert "a.png is one picture, and people are counted over several frames: name it with" in err
+
+
 def set_orientation(orientation: int) -> dict:
     exif = Image.Exif()
     exif[0x0112] = orientation

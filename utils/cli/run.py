@@ -153,6 +153,12 @@ def _run_video(args: Namespace, report: Report, window: Window | None) -> list[P
         window=window,
         stream=JsonStream(args.json) if args.json else None,
     )
+    is_whole = not (video.is_live or report.interrupted or report.problems)
+    if report.counts["images"] == 1 and is_whole:
+        report.warn(
+            f"{video.name} is one picture, and people are counted over several frames: name it "
+            "with --image."
+        )
     counter = monitor.counter
     report.people = counter.counts
     _write(report, write_table, args.csv, rows=counter.list_tracks(), columns=TRACK_COLUMNS)
