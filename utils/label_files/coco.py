@@ -172,8 +172,8 @@ def _read_file(
                     f"{image} is labelled in {read_before[image]} too: the labels of {path} are "
                     "left out."
                 )
-            scale = _scale(entry, image, path)
-            _, upright_wh, _ = read_sizes(image)
+            _, upright_wh, is_turned = read_sizes(image)
+            scale = _scale(entry, image, path, upright_wh, is_turned)
         except (LabelError, ImageError) as error:
             problem = str(error)
             if annotations:
@@ -216,14 +216,21 @@ def _find(name: str, path: Path, folder: Path, index: dict[str, list[Path]]) -> 
     return find_image(name, places, index, path)
 
 
-def _scale(entry: dict, image: Path, path: Path) -> np.ndarray:
+def _scale(
+    entry: dict, image: Path, path: Path, upright_wh: tuple[int, int], is_turned: bool
+) -> np.ndarray:
     """Return by what to multiply boxes, (4,), because the image may have been resized since.
+
+    Args:
+        entry: the image in the COCO file; it states a size.
+        image: the image itself.
+        path: the COCO file.
+        upright_wh: see ``read_sizes``.
+        is_turned: see ``read_sizes``.
 
     Raises:
         LabelError: the stated size has another shape than the upright image.
-        ImageError: the image cannot be read.
     """
-    _, upright_wh, is_turned = read_sizes(image)
     try:
         stated_wh = (float(entry.get("width") or 0), float(entry.get("height") or 0))
     except (TypeError, ValueError, OverflowError):
