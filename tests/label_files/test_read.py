@@ -211,6 +211,7 @@ def test_the_class_names_of_yolo_are_a_list_or_a_table(tmp_path, names):
     [
         (None, r"no data.yaml or classes.txt that names their classes: add one"),
         ("", "(names is missing)"),
+        ("names: {a: with_mask}", "(the keys of names are not numbers)"),
         ("names: 3", "cannot be read as a YOLO data file"),
         ("train: images", "cannot be read as a YOLO data file"),
         ("names: [a", "cannot be read as a YOLO data file"),

@@ -197,6 +197,8 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], list[str]]:
             raise TypeError("names is missing")
         names = content["names"]
         if isinstance(names, dict):
+            if not all(str(key).isdecimal() for key in names):
+                raise TypeError("the keys of names are not numbers")
             classes = {int(key): str(name) for key, name in names.items()}
         elif isinstance(names, list):
             classes = {number: str(name) for number, name in enumerate(names)}
