@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_converted(root, tmp_pat
     assert "2 images with 2 faces" in out
     assert "a.png" in err
     assert "gone" in err
-    assert "1 image has no face in its labels and is left out: two/images/empty.png." in out
+    assert "1 image without a labelled face is left out: two/images/empty.png." in out
 
 
 def test_without_a_usable_image_the_reasons_are_given(tmp_path, capsys):

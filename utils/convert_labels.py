@@ -35,7 +35,7 @@ class Conversion:
         faces: number of faces written.
         whole_images: number of them without a box of their own: the box is the whole image.
         turned: images that were saved again, turned upright.
-        without_faces: images without a face in their labels, which are not converted.
+        without_faces: images without a face whose label can be used, which are not converted.
         problems: sentences about what was left out.
     """
 
@@ -220,9 +220,10 @@ def run_conversion(arguments: list[str] | None = None) -> int:
         number = _count(len(conversion.turned), "image was", "images were")
         print(f"{number} saved upright: {name_some(conversion.turned)}.")
     if conversion.without_faces:
-        many = "images have no face in their labels and are"
         number = _count(
-            len(conversion.without_faces), "image has no face in its labels and is", many
+            len(conversion.without_faces),
+            "image without a labelled face is",
+            "images without a labelled face are",
         )
         print(f"{number} left out: {name_some(conversion.without_faces)}.")
     if conversion.problems:
