@@ -94,7 +94,7 @@ def test_what_is_not_used_is_accounted_for(tmp_path):
     reasons = dict(zip(problems.file, problems.problem, strict=False))
     assert "in folders of 2 classes" in reasons["s/with_mask/without_mask/8.jpg"]
     assert "'cats' is unknown" in reasons["s/cats"]
-    assert "2 images in it are left out" in reasons["s/cats"]
+    assert "Not used: 2 images in it" in reasons["s/cats"]
     assert "describes gone.jpg, which is not in" in reasons["gone.xml"]
     assert "without labels beside labelled ones" in reasons["v/images"]
     assert "7.jpg" in reasons["v/images"]

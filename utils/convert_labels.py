@@ -18,7 +18,7 @@ from utils.formats import read_labels
 from utils.images import ImageError, list_images, read_image, write_image
 from utils.label_files import LabelledImage, read_sizes, write_labels
 from utils.labels import BOX_COLUMNS
-from utils.listing import name_some
+from utils.phrases import format_count, name_some
 from utils.program import run_as_program
 
 TARGET_FORMATS = ("voc", "coco", "yolo")
@@ -210,30 +210,25 @@ def run_conversion(arguments: list[str] | None = None) -> int:
         return 2
     for problem in conversion.problems:
         print(problem, file=sys.stderr)
-    images = _count(conversion.images, "image", "images")
-    faces = _count(conversion.faces, "face", "faces")
+    images = format_count(conversion.images, "image")
+    faces = format_count(conversion.faces, "face")
     print(f"Wrote {images} with {faces} to {options.target} ({options.to}).")
     if conversion.whole_images:
-        number = _count(conversion.whole_images, "image is", "images are")
+        number = format_count(conversion.whole_images, "image is", "images are")
         print(f"{number} one face as a whole: the box is the image.")
     if conversion.turned:
-        number = _count(len(conversion.turned), "image was", "images were")
+        number = format_count(len(conversion.turned), "image was", "images were")
         print(f"{number} saved upright: {name_some(conversion.turned)}.")
     if conversion.without_faces:
-        number = _count(
+        number = format_count(
             len(conversion.without_faces),
             "image without a labelled face is",
             "images without a labelled face are",
         )
         print(f"{number} left out: {name_some(conversion.without_faces)}.")
     if conversion.problems:
-        print(f"{_count(len(conversion.problems), 'problem', 'problems')}, named above.")
+        print(f"{format_count(len(conversion.problems), 'problem')}, named above.")
     return 1 if conversion.problems or conversion.without_faces else 0
-
-
-def _count(number: int, singular: str, plural: str) -> str:
-    """Return a number with its words."""
-    return f"{number} {singular if number == 1 else plural}"
 
 
 def main() -> None:

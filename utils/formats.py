@@ -28,7 +28,8 @@ from utils.label_files import (
 )
 from utils.labels import PROBLEM_COLUMNS, make_label_table
 from utils.layouts import find_contradictions, list_source, list_sources, read_source
-from utils.listing import is_mac_note, name_some
+from utils.listing import is_mac_note
+from utils.phrases import name_some
 from utils.voc import read_voc, read_voc_folder, write_voc
 
 __all__ = ["read_class_folders", "read_labels", "read_voc", "read_voc_folder", "write_voc"]

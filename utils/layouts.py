@@ -21,9 +21,9 @@ from utils.listing import (
     is_mac_note,
     list_folder,
     make_text,
-    name_some,
     split_by_name,
 )
+from utils.phrases import format_count, name_some
 from utils.voc import ANNOTATION_FOLDERS, IMAGE_FOLDERS, match_voc
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
@@ -196,8 +196,9 @@ def _describe_unlabelled(
         reason = "they have no annotations and are in no folder that is named after a class"
         if names:
             reason = f"no folder in it ({name_some(names)}) is named after a class"
-        problem = f"{folder} holds {_count_images(unlabelled)} without labels, which are left out: "
-        return [{"file": source, "problem": f"{problem}{reason}."}]
+        count = format_count(len(unlabelled), "image")
+        problem = f"{folder} holds {count} without labels, not used: {reason}."
+        return [{"file": source, "problem": problem}]
 
     groups: dict[Path, list[Path]] = defaultdict(list)
     for image in unlabelled:
@@ -206,24 +207,20 @@ def _describe_unlabelled(
         groups[strange[0] if strange else image.parent].append(image)
     problems = []
     for place, images in groups.items():
+        count = format_count(len(images), "image")
         file = place.relative_to(root).as_posix()
         if place in labelled_folders:
             shown = name_some(image.name for image in images)
             problem = (
-                f"{place} holds {_count_images(images)} without labels beside labelled ones, which "
-                f"are left out: {shown}."
+                f"{place} holds {count} without labels beside labelled ones, not used: {shown}."
             )
         else:
             try:
                 to_class_name(place.name, place)
             except LabelError as error:
-                problem = f"{error} {_count_images(images)} in it are left out."
+                problem = f"{error} Not used: {count} in it."
         problems.append({"file": file if file != "." else source, "problem": problem})
     return problems
-
-
-def _count_images(images: Sequence[Path]) -> str:
-    return f"{len(images)} image{'' if len(images) == 1 else 's'}"
 
 
 def find_contradictions(table: pd.DataFrame, root: str | Path) -> list[dict[str, str]]:

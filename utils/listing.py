@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.phrases import name_some
+
 # The formats that OpenCV reads.
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
@@ -72,7 +74,6 @@ HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 
 MAC_FOLDER = "__MACOSX"  # in archives that a Mac made: notes about the files, not the files
 MAC_PREFIX = "._"  # the same notes beside the files
-SHOWN = 5  # files that a sentence names
 
 
 NOT_A_FILE = "a device or a pipe: copy its content into a file"
@@ -282,11 +283,3 @@ def describe_passed_over(passed_over: Iterable[PassedOver]) -> list[str]:
             names = name_some(files)
             sentences.append(f"{len(files)} files are passed over ({names}). Each is {reason}.")
     return sentences
-
-
-def name_some(names: Iterable[object]) -> str:
-    """Return the first names of a list, and how many more there are: "a, b and 3 more"."""
-    texts = [str(name) for name in names]
-    text = ", ".join(texts[:SHOWN])
-    more = len(texts) - SHOWN
-    return f"{text} and {more} more" if more > 0 else text

@@ -23,7 +23,8 @@ from utils.classes import LabelError, to_class_name
 from utils.images import read_size
 from utils.label_files import FIRST_PIXEL, counts_from_one
 from utils.labels import BOX_COLUMNS, PROBLEM_COLUMNS, make_label_table
-from utils.listing import list_folder, name_some
+from utils.listing import list_folder
+from utils.phrases import name_some
 
 VOC_TAGS = ("xmin", "ymin", "xmax", "ymax")
 # Folders that hold annotations or images of the folder around them, in small letters.

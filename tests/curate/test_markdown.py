@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.curate.markdown import escape, format_count, format_percent, format_table
+from utils.curate.markdown import escape, format_percent, format_table
 
 RENDER = mistune.create_markdown(plugins=["table", "strikethrough"])
 TEXTS = [
@@ -54,13 +54,9 @@ def test_numbers_have_the_format_of_their_column():
     assert (
         format_percent(np.nan),
         format_percent(1),
-        format_count(1, "face"),
-        format_count(0, "face"),
     ) == (
         "",
         "100.0 %",
-        "1 face",
-        "0 faces",
     )
 
 

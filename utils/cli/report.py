@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.classes import MASK_CLASSES
-from utils.listing import PassedOver, describe_passed_over, name_some
+from utils.listing import PassedOver, describe_passed_over
+from utils.phrases import format_count, name_some
 
 
 @dataclass
@@ -87,11 +88,11 @@ class Report:
         counts: Mapping[str, int]
         if self.people is None:
             counts = self.counts
-            found = _count(self.counts["faces"], "face", "faces")
+            found = format_count(self.counts["faces"], "face")
         else:
             counts = self.people
-            found = _count(sum(self.people.values()), "person", "people")
-        text = f"{_count(self.counts['images'], unit, f'{unit}s')}, {found}"
+            found = format_count(sum(self.people.values()), "person", "people")
+        text = f"{format_count(self.counts['images'], unit, f'{unit}s')}, {found}"
         classes = [f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name]]
         if classes:
             text += f": {', '.join(classes)}"
@@ -100,12 +101,7 @@ class Report:
         elif copies:
             text += f"; annotated copies in {copies[0].parent}/"
         if self.passed_over:
-            text += f"; {_count(len(self.passed_over), 'file', 'files')} passed over"
+            text += f"; {format_count(len(self.passed_over), 'file')} passed over"
         if self.interrupted:
             text += "; stopped before the end"
         return f"{text}."
-
-
-def _count(number: int, singular: str, plural: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {singular if number == 1 else plural}"

@@ -17,8 +17,9 @@ from utils.collect import COLUMNS as CRAWL_COLUMNS
 from utils.collect import REFUSED, SOURCE_COLUMNS, TAKEN_DOWN
 from utils.curate import inventory
 from utils.curate.gaps import find_gaps
-from utils.curate.markdown import escape, format_count, format_table
+from utils.curate.markdown import escape, format_table
 from utils.labels import BOX_COLUMNS, COLUMNS
+from utils.phrases import format_count
 from utils.tables import now, replace_text
 
 TEMPLATE = Path(__file__).with_name("datasheet.md.jinja")

@@ -18,11 +18,6 @@ def format_percent(share: float) -> str:
     return "" if pd.isna(share) else f"{100 * share:.1f} %"
 
 
-def format_count(count: int, noun: str) -> str:
-    """Return a number with its noun: "1 face", "2 faces"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _format_cell(value: object) -> str:
     """Return a cell of a table as text."""
     if not isinstance(value, float):
