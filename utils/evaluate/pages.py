@@ -1,8 +1,8 @@
-"""Test pages without people: text, tables and plots that no training picture was drawn with.
+"""Test pages without people: text, tables and plots, drawn in other ways than those of training.
 
 The training pictures of ``train.render_page`` use font files. These pages use letters that are in
-no font file: OpenCV's strokes (Hershey, 1967) and the font inside Pillow, and plots that Matplotlib
-draws.
+no font file: OpenCV's strokes (Hershey, 1967) and the font inside Pillow. Their plots are drawn by
+Matplotlib, whose default font, DejaVu Sans, is among those of training.
 """
 
 from __future__ import annotations
