@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_converted(root, tmp_pat
     assert "2 images with 2 faces" in out
     assert "a.png" in err
     assert "gone" in err
-    assert "1 image without a labelled face is left out: two/images/empty.png." in out
+    assert "1 image has no labels that can be used and is left out: two/images/empty.png." in out
 
 
 def test_without_a_usable_image_the_reasons_are_given(tmp_path, capsys):
@@ -175,3 +175,116 @@ def test_the_command_converts_the_sample_and_names_its_broken_file(tmp_path):
     assert "cut_off.jpg is cut off before its end" in done.stderr
     assert "Traceback" not in done.stderr
     assert "faces to" in done.stdout
+
+
+@pytest.fixture
+def divided(tmp_path) -> Path:
+    """A YOLO set with three splits; one image has an empty text file, one has none."""
+    root = tmp_path / "divided"
+    for name, split in (("a", "train"), ("b", "train"), ("c", "val"), ("d", "test"), ("e", "val")):
+        write_image(root / f"images/{split}/{name}.png", np.zeros((20, 40, 3), np.uint8))
+        text = root / f"labels/{split}/{name}.txt"
+        text.parent.mkdir(parents=True, exist_ok=True)
+        if name != "e":
+            text.write_text("" if name == "b" else "1 0.250000 0.500000 0.200000 0.400000\n")
+    (root / "data.yaml").write_text(
+        "train: images/train\nval: images/val\ntest: images/test\nnc: 3\n"
+        "names: [with_mask, without_mask, mask_worn_incorrectly]\n"
+    )
+    return root
+
+
+SPLITS = {"train": ["a.png", "b.png"], "val": ["c.png", "e.png"], "test": ["d.png"]}
+FACES = {"a.png": 1, "b.png": 0, "c.png": 1, "d.png": 1, "e.png": 0}
+
+
+def check_split(data: sv.DetectionDataset, split: str) -> None:
+    found = {Path(path).name: len(faces) for path, faces in data.annotations.items()}
+    assert found == {name: FACES[name] for name in SPLITS[split]}
+    for faces in data.annotations.values():
+        assert [data.classes[index] for index in faces.class_id] == ["without_mask"] * len(faces)
+        boxes = np.tile([6, 6, 14, 14], (len(faces), 1))
+        np.testing.assert_allclose(faces.xyxy, boxes, atol=1e-3)
+
+
+def test_splits_and_empty_images_stay_through_all_formats(divided, tmp_path, capsys):
+    source = divided
+    for number, label_format in enumerate(("yolo", "coco", "voc", "yolo")):
+        target = tmp_path / f"{number}"
+        assert run_conversion([str(source), str(target), "--to", label_format]) == 0
+        out = capsys.readouterr().out
+        assert "Wrote 5 images with 3 faces" in out
+        assert "2 images are listed without a face, and kept so." in out
+        assert "Splits: 2 in train, 2 in val, 1 in test." in out
+        source = target
+
+    for split, names in SPLITS.items():
+        data = sv.DetectionDataset.from_yolo(
+            str(tmp_path / f"0/images/{split}"),
+            str(tmp_path / f"0/labels/{split}"),
+            str(tmp_path / "0/data.yaml"),
+        )
+        check_split(data, split)
+        path = tmp_path / f"1/annotations/instances_{split}.json"
+        check_split(sv.DetectionDataset.from_coco(str(tmp_path / "1/images"), str(path)), split)
+        listed = (tmp_path / f"2/ImageSets/Main/{split}.txt").read_text().split()
+        assert listed == [Path(name).stem for name in names]
+    data = sv.DetectionDataset.from_pascal_voc(
+        str(tmp_path / "2/images"), str(tmp_path / "2/annotations")
+    )
+    assert {Path(path).name: len(faces) for path, faces in data.annotations.items()} == FACES
+
+    first, last = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in (tmp_path / "0", tmp_path / "3")
+    )
+    assert first == last
+
+
+def test_a_set_that_supervision_wrote_keeps_its_split_folders(divided, tmp_path, capsys):
+    for split in SPLITS:
+        data = sv.DetectionDataset.from_yolo(
+            str(divided / f"images/{split}"),
+            str(divided / f"labels/{split}"),
+            str(divided / "data.yaml"),
+        )
+        folder = tmp_path / f"coco/{split}"
+        data.as_coco(str(folder), str(folder / "_annotations.coco.json"))
+        folder = tmp_path / f"voc/{split}"
+        data.as_pascal_voc(str(folder / "images"), str(folder / "annotations"))
+    for label_format in ("coco", "voc"):
+        target = tmp_path / f"from_{label_format}"
+        source = tmp_path / label_format
+        assert run_conversion([str(source), str(target), "--to", "yolo"]) == 0, label_format
+        assert "Splits: 2 in train, 2 in val, 1 in test." in capsys.readouterr().out
+        for split in SPLITS:
+            data = sv.DetectionDataset.from_yolo(
+                str(target / f"images/{split}"),
+                str(target / f"labels/{split}"),
+                str(target / "data.yaml"),
+            )
+            check_split(data, split)
+
+
+def test_an_image_whose_boxes_cannot_be_used_is_no_negative(divided, tmp_path, capsys):
+    (divided / "labels/train/b.txt").write_text("9 0.5 0.5 0.2 0.2\n")
+    write_image(divided / "images/unlisted.png", np.zeros((20, 40, 3), np.uint8))
+    assert run_conversion([str(divided), str(tmp_path / "new"), "--to", "coco"]) == 1
+    out, err = capsys.readouterr()
+    assert "no class has the number 9" in err
+    assert "1 image is listed without a face, and kept so." in out
+    assert "left out: images/train/b.png, images/unlisted.png." in out
+
+
+def test_images_in_no_split_or_in_two_are_counted(divided, tmp_path, capsys):
+    write_image(divided / "images/f.png", np.zeros((20, 40, 3), np.uint8))
+    (divided / "labels/f.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (divided / "data.yaml").write_text(
+        "train: images/train\nval: [images/val, images/train]\nnames: [with_mask, without_mask]\n"
+    )
+    (divided / "labels/val/e.txt").touch()
+    assert run_conversion([str(divided), str(tmp_path / "new"), "--to", "yolo"]) == 1
+    out, err = capsys.readouterr()
+    assert "in more than one split, which stay in the first of them" in err
+    assert "Splits: 2 in train, 2 in val, 2 in no split." in out
+    assert (tmp_path / "new/images/f.png").is_file()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -16,8 +18,9 @@ from utils.atomic import name_part, write_bytes
 from utils.classes import LabelError
 from utils.formats import read_labels
 from utils.images import ImageError, list_images, read_image, write_image
-from utils.label_files import LabelledImage, read_sizes, write_labels
+from utils.label_files import LabelledImage, Listed, read_sizes, write_labels
 from utils.labels import BOX_COLUMNS
+from utils.layouts import IMAGE_SETS
 from utils.phrases import format_count, name_some
 from utils.program import run_as_program
 
@@ -35,7 +38,9 @@ class Conversion:
         faces: number of faces written.
         whole_images: number of them without a box of their own: the box is the whole image.
         turned: images that were saved again, turned upright.
-        without_faces: images without a face whose label can be used, which are not converted.
+        empty: number of images written that the source lists without a face.
+        splits: number of images written in each split; those in none are under "".
+        unlabelled: images without labels that can be used, which are not converted.
         problems: sentences about what was left out.
     """
 
@@ -43,7 +48,9 @@ class Conversion:
     faces: int = 0
     whole_images: int = 0
     turned: list[str] = field(default_factory=list)
-    without_faces: list[str] = field(default_factory=list)
+    empty: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    unlabelled: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -53,7 +60,8 @@ def convert_labels(source: str | Path, target: str | Path, label_format: str) ->
     Images are copied to ``images/`` byte for byte, so that the data set can be moved and the source
     deleted. A photograph with an EXIF orientation is saved upright instead, because some readers
     ignore the orientation and its boxes would then be wrong. Names become unique without folders.
-    The target appears at the end, whole.
+    Images that the source lists without a face stay, and so does its division into splits. The
+    target appears at the end, whole.
 
     Args:
         source: a data root, see ``formats.read_labels``.
@@ -70,20 +78,22 @@ def convert_labels(source: str | Path, target: str | Path, label_format: str) ->
         raise LabelError(f"{target} exists and is not empty: name a new folder.")
     if target.resolve().is_relative_to(source.resolve()):
         raise LabelError(f"{target} is in {source}, which is read: name a folder outside it.")
-    table, problems = read_labels(source)
+    listed = Listed()
+    table, problems = read_labels(source, listed=listed)
     conversion = Conversion(problems=list(problems.problem))
-    labelled = set(table.file)
+    files = list(dict.fromkeys([*table.file, *listed.empty]))
+    known = set(files)
     for path in list_images(source):
         file = path.relative_to(source).as_posix()
-        if file not in labelled:
-            conversion.without_faces.append(file)
+        if file not in known:
+            conversion.unlabelled.append(file)
 
     target.parent.mkdir(parents=True, exist_ok=True)
     part = name_part(Path(target.resolve()))
     if part.exists():
         shutil.rmtree(part)
     try:
-        _write_part(table, source, part, label_format, conversion)
+        _write_part(files, table, listed, source, part, label_format, conversion)
         if target.exists():
             target.rmdir()
         part.rename(target)
@@ -94,19 +104,38 @@ def convert_labels(source: str | Path, target: str | Path, label_format: str) ->
 
 
 def _write_part(
-    table: pd.DataFrame, source: Path, part: Path, label_format: str, conversion: Conversion
+    files: list[str],
+    table: pd.DataFrame,
+    listed: Listed,
+    source: Path,
+    part: Path,
+    label_format: str,
+    conversion: Conversion,
 ) -> None:
     """Write the images, and then their labels.
+
+    Args:
+        files: the images.
+        table: the label table.
+        listed: the splits of the images.
+        source: the data root.
+        part: the folder to write.
+        label_format: one of ``TARGET_FORMATS``.
+        conversion: gets what was done.
 
     Raises:
         LabelError: no image could be written.
     """
     images: list[LabelledImage] = []
-    names = name_copies(list(table.file.unique()))
-    groups = table.groupby("file", sort=False)
-    for file, rows in tqdm(groups, desc="converting", unit="image", leave=False):
+    names = name_copies(files)
+    rows_of_file = dict(list(table.groupby("file", sort=False)))
+    for file in tqdm(files, desc="converting", unit="image", leave=False):
+        rows = rows_of_file.get(file, table.iloc[:0])
+        split = listed.splits.get(file, "")
+        is_in_folder = split and label_format == "yolo"  # YOLO tells splits by their folders
+        name = f"{split}/{names[file]}" if is_in_folder else names[file]
         try:
-            image = _convert_image(source / file, part / "images", names[file], rows)
+            image = _convert_image(source / file, part / "images", name, rows, split)
         except ImageError as error:
             conversion.problems.append(str(error))
             continue
@@ -114,6 +143,8 @@ def _write_part(
         conversion.whole_images += int(is_whole.sum())
         conversion.images += 1
         conversion.faces += len(rows)
+        conversion.empty += rows.empty
+        conversion.splits[split] += 1
         if read_sizes(source / file)[2]:
             conversion.turned.append(file)
         images.append(image)
@@ -122,9 +153,21 @@ def _write_part(
         raise LabelError(f"No image of {source} can be converted. {reasons}".strip())
     folder = part / "annotations" if label_format == "voc" else part
     write_labels(label_format, folder, images)
+    if label_format == "voc":
+        _write_image_sets(part / IMAGE_SETS, images)
 
 
-def _convert_image(path: Path, folder: Path, name: str, rows: pd.DataFrame) -> LabelledImage:
+def _write_image_sets(folder: Path, images: Sequence[LabelledImage]) -> None:
+    """Write the names of the images of each split, without suffix, as Pascal VOC does."""
+    for split in sorted({image.split for image in images if image.split}):
+        stems = [PurePosixPath(image.file).stem for image in images if image.split == split]
+        lines = "".join(f"{stem}\n" for stem in stems)
+        write_bytes(folder / f"{split}.txt", lines.encode("utf-8", "surrogateescape"))
+
+
+def _convert_image(
+    path: Path, folder: Path, name: str, rows: pd.DataFrame, split: str
+) -> LabelledImage:
     """Copy an image, or save it upright, and return its labels.
 
     Args:
@@ -132,6 +175,7 @@ def _convert_image(path: Path, folder: Path, name: str, rows: pd.DataFrame) -> L
         folder: where the copy goes.
         name: of the copy.
         rows: its rows of the label table.
+        split: of the image; empty if it has none.
 
     Raises:
         ImageError: the image cannot be read or written.
@@ -146,7 +190,7 @@ def _convert_image(path: Path, folder: Path, name: str, rows: pd.DataFrame) -> L
     boxes = rows[BOX_COLUMNS].to_numpy(float)
     whole = np.array([0, 0, width, height], float)
     boxes = np.where(np.isnan(boxes), whole, boxes)
-    return LabelledImage(name, (width, height), rows.class_name.tolist(), boxes)
+    return LabelledImage(name, (width, height), rows.class_name.tolist(), boxes, split=split)
 
 
 def name_copies(files: list[str]) -> dict[str, str]:
@@ -182,9 +226,10 @@ def make_parser() -> argparse.ArgumentParser:
         "class folders, Pascal VOC, COCO (JSON files with images and annotations) or YOLO "
         "(data.yaml or classes.txt, and text files in labels/).",
         epilog="Images are copied, and photographs with an EXIF orientation are saved upright, so "
-        "that every reader agrees about their boxes. A division into train, val and test is not "
-        "kept. Exit status: 0 everything was converted, 1 something was left out (each is named), "
-        "2 an argument is wrong or nothing could be converted.",
+        "that every reader agrees about their boxes. Images that are listed without a face stay, "
+        "and so does a division into train, val and test. Exit status: 0 everything was converted, "
+        "1 something was left out (each is named), 2 an argument is wrong or nothing could be "
+        "converted.",
     )
     parser.add_argument("source", type=Path, metavar="SRC", help="the folder of the data set")
     parser.add_argument("target", type=Path, metavar="DST", help="a new folder")
@@ -219,16 +264,22 @@ def run_conversion(arguments: list[str] | None = None) -> int:
     if conversion.turned:
         number = format_count(len(conversion.turned), "image was", "images were")
         print(f"{number} saved upright: {name_some(conversion.turned)}.")
-    if conversion.without_faces:
+    if conversion.empty:
+        number = format_count(conversion.empty, "image is", "images are")
+        print(f"{number} listed without a face, and kept so.")
+    if set(conversion.splits) - {""}:
+        order = [name for name in ("train", "val", "test", "") if conversion.splits[name]]
+        parts = [f"{conversion.splits[name]} in {name or 'no split'}" for name in order]
+        print(f"Splits: {', '.join(parts)}.")
+    if conversion.unlabelled:
+        many = "images have no labels that can be used and are"
         number = format_count(
-            len(conversion.without_faces),
-            "image without a labelled face is",
-            "images without a labelled face are",
+            len(conversion.unlabelled), "image has no labels that can be used and is", many
         )
-        print(f"{number} left out: {name_some(conversion.without_faces)}.")
+        print(f"{number} left out: {name_some(conversion.unlabelled)}.")
     if conversion.problems:
         print(f"{format_count(len(conversion.problems), 'problem')}, named above.")
-    return 1 if conversion.problems or conversion.without_faces else 0
+    return 1 if conversion.problems or conversion.unlabelled else 0
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from utils.classes import CLASS_NAMES, LabelError, to_class_name
 from utils.images import list_images
 from utils.label_files import (
     Labels,
+    Listed,
     find_coco_files,
     is_yolo_folder,
     read_coco_folder,
@@ -87,28 +88,33 @@ def _choose_reader(folder: Path, readers: Mapping[str, FolderReader]) -> FolderR
     return None
 
 
-def _choose_format(folder: Path) -> FolderReader | None:
+def _choose_format(folder: Path, listed: Listed | None) -> FolderReader | None:
     """Return the reader of a folder of COCO or YOLO labels, or None."""
+    read: Callable[[Path, Path], Labels]
     if find_coco_files(folder):
-        return _read_coco
-    if is_yolo_folder(folder):
-        return _read_yolo
-    return None
+        read = read_coco_folder
+    elif is_yolo_folder(folder):
+        read = read_yolo_folder
+    else:
+        return None
+    return lambda place, root: _make_tables(read(place, root), place, root, listed)
 
 
-def _read_coco(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the label table and the problems of a folder with COCO files."""
-    return _make_tables(read_coco_folder(folder, root), folder, root)
+def _make_tables(
+    labels: Labels, folder: Path, root: Path, listed: Listed | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return labels as a label table and a table of problems, with one for images without faces.
 
-
-def _read_yolo(folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the label table and the problems of a folder with YOLO labels."""
-    return _make_tables(read_yolo_folder(folder, root), folder, root)
-
-
-def _make_tables(labels: Labels, folder: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return labels as a label table and a table of problems, with one for images without faces."""
+    Args:
+        labels: what was read.
+        folder: the folder of the labels.
+        root: the data root.
+        listed: gets the splits, and the images without a face, which are then no problem.
+    """
     labelled = {row["file"] for row in labels.rows}
+    if listed is not None:
+        listed.add(labels.listed)
+        labelled.update(labels.listed.empty)
     files = [path.relative_to(root).as_posix() for path in list_images(folder)]
     others = [file for file in files if file not in labelled]
     if others:
@@ -129,7 +135,9 @@ def _read_root(root: Path, reader: FolderReader) -> tuple[pd.DataFrame, pd.DataF
 
 
 def read_labels(
-    root: str | Path, readers: Mapping[str, FolderReader] | None = None
+    root: str | Path,
+    readers: Mapping[str, FolderReader] | None = None,
+    listed: Listed | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data root.
 
@@ -144,6 +152,8 @@ def read_labels(
         readers: more readers, by the name of a file that marks their folders. A reader takes
             (folder, root) and returns a label table and a table of problems. The first match wins.
             A folder with such a reader may hold no labels yet.
+        listed: gets the splits, and the images that are listed without a face, which are then no
+            problem.
 
     Returns:
         The label table, whose ``source`` is the folder's name, and a table of problems (``file``,
@@ -155,7 +165,7 @@ def read_labels(
     root = Path(root)
     if not root.is_dir():
         raise LabelError(f"There is no folder {root}: check the path.")
-    root_reader = _choose_format(root)
+    root_reader = _choose_format(root, listed)
     if root_reader is not None:
         return _read_root(root, root_reader)
     sources, parts = list_sources(root)
@@ -163,7 +173,7 @@ def read_labels(
     problems: list[dict] = []
     may_be_empty = False
     for folder in sources:
-        reader = _choose_reader(folder, readers or {}) or _choose_format(folder)
+        reader = _choose_reader(folder, readers or {}) or _choose_format(folder, listed)
         if reader is not None:
             table, folder_problems = reader(folder, root)
             tables.append(table)
@@ -171,14 +181,14 @@ def read_labels(
             if reader in (readers or {}).values():
                 may_be_empty = True
             continue
-        rows, source_problems = read_source(list_source(folder), folder, root, folder.name)
+        rows, source_problems = read_source(list_source(folder), folder, root, folder.name, listed)
         tables.append(make_label_table(rows))
         problems.extend(source_problems)
 
     files = list_source(root, recursive=False)
     for part in parts:
         files.add(list_source(part))
-    rows, source_problems = read_source(files, root, root, root.resolve().name)
+    rows, source_problems = read_source(files, root, root, root.resolve().name, listed)
     tables.append(make_label_table(rows))
     problems.extend(source_problems)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from utils.classes import LabelError, to_class_name
+from utils.label_files import Listed, find_split
 from utils.listing import (
     PassedOver,
     describe_passed_over,
@@ -26,6 +27,7 @@ from utils.listing import (
 from utils.phrases import format_count, name_some
 from utils.voc import ANNOTATION_FOLDERS, IMAGE_FOLDERS, match_voc
 
+IMAGE_SETS = "ImageSets/Main"  # where Pascal VOC lists the images of each split
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
@@ -141,7 +143,7 @@ def _holds_only_annotations(folder: Path) -> bool:
 
 
 def read_source(
-    files: Files, folder: Path, root: Path, source: str
+    files: Files, folder: Path, root: Path, source: str, listed: Listed | None = None
 ) -> tuple[list[dict], list[dict[str, str]]]:
     """Return rows of a label table and problems (``file``, ``problem``) of one source.
 
@@ -150,8 +152,14 @@ def read_source(
         folder: the folder around them.
         root: the data root; ``file`` is relative to it.
         source: for the rows.
+        listed: gets the splits, and the images without a face, which are then no problem.
     """
-    rows, problems, described = match_voc(files.annotations, files.images, folder, root, source)
+    empty = None if listed is None else listed.empty
+    rows, problems, described = match_voc(
+        files.annotations, files.images, folder, root, source, empty
+    )
+    if listed is not None:
+        listed.splits.update(_read_splits(files.images, folder, root))
     unlabelled: list[Path] = []
     labelled: list[Path] = list(described)
     for image in files.images:
@@ -172,6 +180,23 @@ def read_source(
     for sentence in describe_passed_over(files.passed_over):
         problems.append({"file": source, "problem": sentence})
     return rows, problems
+
+
+def _read_splits(images: Iterable[Path], folder: Path, root: Path) -> dict[str, str]:
+    """Return the split of each image: from ``ImageSets/Main``, or the name of a folder."""
+    split_of: dict[str, str] = {}
+    for split in ("train", "val", "test"):
+        path = folder / IMAGE_SETS / f"{split}.txt"
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+                split_of.setdefault(line.strip(), split)
+    splits = {}
+    for image in images:
+        file = image.relative_to(root)
+        split = split_of.get(image.stem, "") if split_of else find_split(file)
+        if split:
+            splits[file.as_posix()] = split
+    return splits
 
 
 def _find_classes(image: Path, folder: Path) -> list[str]:

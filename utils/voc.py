@@ -279,7 +279,12 @@ def fit_faces(voc: VocFile, image: Path) -> tuple[list[Face], list[str]]:
 
 
 def match_voc(
-    annotations: Iterable[Path], images: Iterable[Path], folder: Path, root: Path, source: str
+    annotations: Iterable[Path],
+    images: Iterable[Path],
+    folder: Path,
+    root: Path,
+    source: str,
+    empty: list[str] | None = None,
 ) -> tuple[list[dict], list[dict[str, str]], set[Path]]:
     """Read annotation files and find the image of each, in any layout of folders.
 
@@ -293,6 +298,7 @@ def match_voc(
         folder: the folder around both.
         root: the data root; ``file`` is relative to it.
         source: for the rows.
+        empty: gets the images whose annotation has no object; None makes those a problem.
 
     Returns:
         Rows of a label table, problems (``file``, ``problem``), and the images that have an
@@ -309,7 +315,10 @@ def match_voc(
             row = {"file": file, "source": source, "class_name": class_name}
             row.update(zip(BOX_COLUMNS, box, strict=True))
             rows.append(row)
-    matcher.note_empty()
+    if empty is None:
+        matcher.note_empty()
+    else:
+        empty += [image.relative_to(root).as_posix() for image in matcher.list_empty()]
     problems = sorted(matcher.problems, key=lambda row: row["file"])
     return rows, problems, set(matcher.claimed)
 
@@ -421,6 +430,10 @@ class _Matcher:
         if not faces and not problems and not voc.problems:
             self._empty.append(voc.path)
         return faces
+
+    def list_empty(self) -> list[Path]:
+        """Return the images whose annotation has no face."""
+        return [image for voc, image in self.found if voc.path in self._empty]
 
     def note_empty(self) -> None:
         """Name the annotations without a face, in one problem."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from utils.label_files.rows import (
     Labels,
     count_boxes,
     find_image,
+    find_split,
     index_images,
     keep_box,
 )
@@ -29,18 +30,21 @@ FOLDERS = (".", "annotations", *SPLITS)  # where its files are
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios that are taken for the same
 
 
-def write_coco(path: str | Path, images: Iterable[LabelledImage]) -> Path:
+def write_coco(
+    path: str | Path, images: Iterable[LabelledImage], class_names: Sequence[str] | None = None
+) -> Path:
     """Write labels as one COCO file of instances. A confidence becomes the ``score`` of its box.
 
     Args:
         path: the JSON file; its folder is created.
         images: the labels; images without faces are listed too.
+        class_names: the categories; None means those of the images.
 
     Returns:
         The path.
     """
     images = list(images)
-    class_names = list_classes(images)
+    class_names = list_classes(images) if class_names is None else class_names
     entries = []
     annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(images, start=1):
@@ -167,7 +171,10 @@ def _read_file(
         name = str(entry.get("file_name", "")).replace("\\", "/")
         try:
             image = _find(name, path, folder, index)
+            file = image.relative_to(root).as_posix()
             if read_before.setdefault(image, path) != path:
+                if annotations and file in labels.listed.empty:
+                    labels.listed.empty.remove(file)  # one file has boxes for it
                 raise LabelError(
                     f"{image} is labelled in {read_before[image]} too: the labels of {path} are "
                     "left out."
@@ -180,6 +187,11 @@ def _read_file(
                 problem += f" {count_boxes(len(annotations))} left out."
             labels.add_problem(name or this_file, problem)
             continue
+        split = find_split(image.relative_to(folder), path)
+        if not annotations:
+            labels.listed.empty.append(file)
+        if split:
+            labels.listed.splits[file] = split
         for annotation in annotations:
             try:
                 box = _read_box(annotation) * scale

@@ -20,6 +20,7 @@ class LabelledImage:
         class_names: the class of each face.
         xyxy: (N, 4) boxes in pixels of the upright image; right and bottom are excluded.
         confidence: (N,) confidence of the detector in each face, 0-1; None for labels of a person.
+        split: train, val or test; empty if the data set is not divided.
     """
 
     file: str
@@ -27,6 +28,7 @@ class LabelledImage:
     class_names: Sequence[str]
     xyxy: np.ndarray
     confidence: np.ndarray | None = None
+    split: str = ""
 
 
 def list_classes(images: Iterable[LabelledImage]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
@@ -14,6 +15,26 @@ from utils.images import list_images
 
 SPLITS = ("train", "val", "valid", "test")  # how folders for a split are called
 BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
+SPLIT_FILE = re.compile(r"(?:instances_|person_keypoints_)?(train|val|valid|test)(?![a-z])", re.I)
+SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)\d*$", re.I)
+
+
+@dataclass
+class Listed:
+    """What a data set says of its images beside their faces.
+
+    Attributes:
+        empty: images that are listed without a box.
+        splits: the split (train, val, test) of each image that has one.
+    """
+
+    empty: list[str] = field(default_factory=list)
+    splits: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Listed) -> None:
+        """Add what another data set says."""
+        self.empty.extend(other.empty)
+        self.splits.update(other.splits)
 
 
 @dataclass
@@ -23,10 +44,12 @@ class Labels:
     Attributes:
         rows: the rows of a label table, see ``labels``.
         problems: what was left out: ``file`` and ``problem``.
+        listed: the images without a box, and the splits.
     """
 
     rows: list[dict]
     problems: list[dict]
+    listed: Listed = field(default_factory=Listed)
 
     def add_face(self, file: PurePath, source: str, class_name: str, box: np.ndarray) -> None:
         """Add the row of a face."""
@@ -37,6 +60,23 @@ class Labels:
     def add_problem(self, file: str, problem: str) -> None:
         """Add a problem."""
         self.problems.append({"file": file, "problem": problem})
+
+
+def find_split(image: PurePath, label_file: PurePath | None = None) -> str:
+    """Return the split that a label file or a folder of the image is named after, or "".
+
+    Args:
+        image: its path in the data root.
+        label_file: the file that describes the images of one split, such as
+            ``instances_train.json``.
+    """
+    found = SPLIT_FILE.match(label_file.name) if label_file else None
+    for folder in image.parts[:-1]:
+        found = found or SPLIT_FOLDER.match(folder)
+    if found is None:
+        return ""
+    name = found[1].lower()
+    return "val" if name.startswith("val") else name
 
 
 def index_images(folder: Path) -> dict[str, list[Path]]:

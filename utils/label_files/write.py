@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from utils.label_files.coco import COCO_FILE, write_coco
-from utils.label_files.image import LabelledImage
+from utils.label_files.image import LabelledImage, list_classes
 from utils.label_files.label_studio import CONFIG_FILE, TASKS_FILE, write_label_studio
 from utils.label_files.voc import name_voc, write_voc_files
 from utils.label_files.yolo import DATA_FILE, name_yolo, write_yolo
@@ -42,7 +42,8 @@ def write_labels(
     Args:
         label_format: one of ``LABEL_FORMATS``.
         folder: the folder of the labels; it is created.
-        images: the labels.
+        images: the labels. If they have splits, COCO gets a file for each; YOLO names their
+            folders.
 
     Raises:
         OSError: a file cannot be written.
@@ -50,7 +51,7 @@ def write_labels(
     """
     folder = Path(folder)
     if label_format == "coco":
-        return [write_coco(folder / COCO_FILE, images)]
+        return _write_coco_files(folder, list(images))
     if label_format == "yolo":
         return write_yolo(folder, images)
     if label_format == "voc":
@@ -58,3 +59,16 @@ def write_labels(
     if label_format == "label-studio":
         return write_label_studio(folder, images, MODEL_VERSION)
     raise ValueError(f"The format {label_format} is unknown: use {', '.join(LABEL_FORMATS)}.")
+
+
+def _write_coco_files(folder: Path, images: Sequence[LabelledImage]) -> list[Path]:
+    """Write one COCO file for each split, all with the same categories."""
+    class_names = list_classes(images)
+    paths = []
+    for split in sorted({image.split for image in images} or {""}):
+        path = folder / COCO_FILE
+        if split:
+            path = path.with_name(f"instances_{split}.json")
+        part = [image for image in images if image.split == split]
+        paths.append(write_coco(path, part, class_names))
+    return paths

@@ -18,8 +18,9 @@ from utils.atomic import write_bytes
 from utils.classes import LabelError, to_class_name
 from utils.images import ImageError, list_images
 from utils.label_files.image import LabelledImage, list_classes
-from utils.label_files.rows import SPLITS, Labels, count_boxes, keep_box
+from utils.label_files.rows import SPLITS, Labels, count_boxes, find_split, keep_box
 from utils.label_files.sizes import read_sizes
+from utils.phrases import name_some
 
 DATA_FILE = "data.yaml"
 YAML_FILES = (DATA_FILE, "data.yml", "dataset.yaml", "dataset.yml")
@@ -33,7 +34,8 @@ def write_yolo(folder: str | Path, images: Iterable[LabelledImage]) -> list[Path
     """Write labels as ``labels/NAME.txt``, ``classes.txt`` and, last, ``data.yaml``.
 
     Args:
-        folder: the folder; ``data.yaml`` names ``images/`` in it as the place of the images.
+        folder: the folder; ``data.yaml`` names ``images/`` in it as the place of the images, or
+            ``images/train`` and so on if they have splits.
         images: the labels. An image without faces gets an empty file.
 
     Returns:
@@ -61,7 +63,10 @@ def write_yolo(folder: str | Path, images: Iterable[LabelledImage]) -> list[Path
     class_lines = "".join(f"{name}\n" for name in class_names)
     paths.append(write_bytes(folder / "classes.txt", class_lines.encode()))
     names = "".join(f"  {index}: {name}\n" for index, name in enumerate(class_names))
-    text = f"train: images\nval: images\nnc: {len(class_names)}\nnames:\n{names}"
+    used = {image.split for image in images}
+    places = [f"{split}: images/{split}\n" for split in SPLITS if split in used]
+    places = places or ["train: images\n", "val: images\n"]
+    text = f"{''.join(places)}nc: {len(class_names)}\nnames:\n{names}"
     paths.append(write_bytes(folder / DATA_FILE, text.encode()))
     return paths
 
@@ -107,8 +112,9 @@ def read_yolo_folder(folder: str | Path, root: str | Path | None = None) -> Labe
         labels.add_problem(here, str(error))
         return labels
     images = {path: None for path in list_images(folder)}
+    members: dict[str, set[Path]] = {}  # the images of each split
     absolute_root = Path(os.path.abspath(root))
-    for place in places:
+    for split, place in places:
         found = _expand(place, folder)
         # The place may be absolute where the root is relative, and the other way round.
         absolute = [Path(os.path.abspath(path)) for path in found]
@@ -118,16 +124,21 @@ def read_yolo_folder(folder: str | Path, root: str | Path | None = None) -> Labe
             if path.is_relative_to(absolute_root)
         ]
         images.update(dict.fromkeys(inside))
+        members.setdefault(split, set()).update(inside)
         if found and not inside:
             labels.add_problem(
                 here, f"{folder} names {place}, which is outside {root}: move it there."
             )
         elif not found:
             labels.add_problem(here, f"{folder} names {place}, where there are no images.")
+    _add_splits(members, images, folder, root, labels)
+    listed = set().union(*members.values())
     used: set[Path] = set()
     for image in images:
         text = _find_text(image)
         if text is None:
+            if image in listed:
+                labels.listed.empty.append(image.relative_to(root).as_posix())
             continue
         if text in used:
             labels.add_problem(
@@ -143,6 +154,50 @@ def read_yolo_folder(folder: str | Path, root: str | Path | None = None) -> Labe
                 text.relative_to(root).as_posix(), f"{text} describes an image that is missing."
             )
     return labels
+
+
+def _add_splits(
+    members: dict[str, set[Path]],
+    images: Iterable[Path],
+    folder: Path,
+    root: Path,
+    labels: Labels,
+) -> None:
+    """Add the split of each image.
+
+    Splits with the same images are no division. An image in two splits stays in the first.
+
+    Args:
+        members: the images of each split that ``data.yaml`` names.
+        images: all images.
+        folder: the folder of the data set.
+        root: the data root.
+        labels: gets the splits, and a problem for images in two splits.
+    """
+    different: dict[str, set[Path]] = {}
+    for split, paths in members.items():
+        if paths and paths not in different.values():
+            different[split] = paths
+    splits: dict[str, str] = {}
+    if not members:
+        for image in images:
+            split = find_split(image.relative_to(folder))
+            if split:
+                splits[image.relative_to(root).as_posix()] = split
+    elif len(different) > 1 or different.keys() == members.keys():
+        doubles = []
+        for split, paths in different.items():
+            for path in sorted(paths):
+                file = path.relative_to(root).as_posix()
+                if splits.setdefault(file, split) != split:
+                    doubles.append(file)
+        if doubles:
+            labels.add_problem(
+                folder.name,
+                f"{folder} names images in more than one split, which stay in the first of them: "
+                f"{name_some(doubles)}.",
+            )
+    labels.listed.splits.update(splits)
 
 
 def _list_texts(folder: Path) -> list[Path]:
@@ -167,8 +222,8 @@ def _find_text(image: Path) -> Path | None:
     return None
 
 
-def _read_names(folder: Path) -> tuple[dict[int, str], list[str]]:
-    """Return the class names by id, and the places of images that ``data.yaml`` names.
+def _read_names(folder: Path) -> tuple[dict[int, str], list[tuple[str, str]]]:
+    """Return the class names by id, and the splits and places that ``data.yaml`` names.
 
     Raises:
         LabelError: no file names the classes, or it cannot be read.
@@ -187,8 +242,8 @@ def _read_names(folder: Path) -> tuple[dict[int, str], list[str]]:
     )
 
 
-def _read_yaml(path: Path) -> tuple[dict[int, str], list[str]]:
-    """Return the class names by id, and the places of images, of a ``data.yaml``."""
+def _read_yaml(path: Path) -> tuple[dict[int, str], list[tuple[str, str]]]:
+    """Return the class names by id, and splits and places of images, of a ``data.yaml``."""
     import yaml  # the script does not need it
 
     try:
@@ -216,7 +271,8 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], list[str]]:
         values: Any = content.get(split)
         for value in values if isinstance(values, list) else [values]:
             if value:
-                places.append(str(PurePosixPath(base) / str(value)))
+                name = "val" if split == "valid" else split
+                places.append((name, str(PurePosixPath(base) / str(value))))
     return classes, places
 
 
@@ -248,6 +304,7 @@ def _read_text(
         lines = text.read_text(encoding="utf-8-sig").splitlines()
         lines = [line for line in lines if line.strip()]
         if not lines:
+            labels.listed.empty.append(file.as_posix())
             return
         _, upright_wh, _ = read_sizes(image)
     except (OSError, UnicodeDecodeError) as error:
