@@ -63,6 +63,19 @@ def wait_for_records(folder: Path, more_than: int) -> None:
         time.sleep(0.1)
 
 
+def wait_for_boxes(display: Display) -> None:
+    """Wait until boxes of all classes are shown. A frame is recorded before it is painted."""
+    deadline = time.monotonic() + PATIENCE_S
+    missing = set(MASK_CLASSES)
+    while missing:
+        assert time.monotonic() < deadline, f"No boxes are shown of {sorted(missing)}."
+        shown = display.read().astype(int)
+        for name in MASK_CLASSES:
+            is_color = np.abs(shown - CLASS_COLORS[name]).max(axis=2) < 3
+            if is_color.sum() > 200:  # pixels of boxes and captions
+                missing.discard(name)
+
+
 def check_files(folder: Path) -> None:
     """Check that the copy can be played, and that the tables and the JSON belong to it."""
     count = count_records(folder)
@@ -118,10 +131,7 @@ def test_window_pauses_saves_an_image_and_ends(person, display, tmp_path, key):
     title = Window.title.split("(")[0]
     person.wait(title)
     wait_for_records(tmp_path, more_than=20)
-    shown = display.read().astype(int)
-    for name in MASK_CLASSES:
-        is_color = np.abs(shown - CLASS_COLORS[name]).max(axis=2) < 3
-        assert is_color.sum() > 200  # pixels of boxes and captions
+    wait_for_boxes(display)
     person.press("space", title)
     time.sleep(1.0)
     paused = count_records(tmp_path)
