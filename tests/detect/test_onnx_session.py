@@ -21,9 +21,9 @@ def test_the_shipped_models_open_with_their_metadata_and_do_not_spin(path, key):
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (None, FileNotFoundError, "is missing"),
-        (b"", ValueError, "is damaged"),
-        (b"no model", ValueError, "is damaged"),
+        (None, FileNotFoundError, "is missing: check the path, or restore it"),
+        (b"", ValueError, "is damaged: restore it"),
+        (b"no model", ValueError, "is damaged: restore it"),
     ],
     ids=["missing", "empty", "text"],
 )
@@ -31,6 +31,6 @@ def test_a_file_that_is_no_model_is_named(tmp_path, capfd, content, error, messa
     path = tmp_path / "my.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(error, match=rf"^The model file {path} {message}: restore it"):
+    with pytest.raises(error, match=rf"^The model file {path} {message} with `git checkout`"):
         open_session(path)
     assert capfd.readouterr() == ("", "")
