@@ -63,7 +63,7 @@ test: system $(VENV)/.everything ## Pass every test and run every notebook on th
 	@$(RUN)python -m pytest
 
 quick: $(VENV)/.everything ## Pass the tests that need no training, browser, window or notebook
-	@$(RUN)python -m pytest tests --numprocesses auto --dist loadfile \
+	@$(RUN)python -m pytest tests --numprocesses auto --dist worksteal \
 		-m "not (training or browser or display or shared or slow)"
 
 system: ## Install what the tests need from the system: Chromium, Xvfb, xdotool, libraries

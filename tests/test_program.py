@@ -131,6 +131,7 @@ def test_another_error_keeps_its_traceback():
     assert err.endswith("ValueError: a bug\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirect", ["2>&-", ">&- 2>&-", "<&-", "2> /dev/full", "> /dev/full"])
 def test_closed_or_full_streams_do_not_change_the_exit_code(tmp_path, redirect):
     line = f"'{sys.executable}' '{SCRIPT}' --image '{EXAMPLES_DIR}' --no-show {redirect}"

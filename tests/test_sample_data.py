@@ -45,6 +45,7 @@ def test_it_is_small():
     assert sum(path.stat().st_size for path in SAMPLE_DIR.rglob("*") if path.is_file()) < MAX_BYTES
 
 
+@pytest.mark.slow
 def test_making_it_again_gives_the_same_bytes(made, tmp_path):
     assert read_files(make_sample(tmp_path)) == made
 

@@ -35,6 +35,7 @@ def read_raw_boxes(path: Path) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(small_data, tmp_path):
     files = read_files(small_data)
     assert read_files(make_small_data(tmp_path / "again")) == files
@@ -43,6 +44,7 @@ def test_the_same_seed_gives_the_same_bytes(small_data, tmp_path):
     assert not [name for name in files if name.endswith(".jpg") and other[name] == files[name]]
 
 
+@pytest.mark.slow
 def test_each_call_without_a_folder_creates_a_new_one(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     first, second = make_small_data(), make_small_data()

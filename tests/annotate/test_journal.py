@@ -209,6 +209,7 @@ for number in range(200):
 """
 
 
+@pytest.mark.slow
 def test_two_programs_that_label_at_once_lose_nothing(tmp_path):
     path = tmp_path / "hand_labels.csv"
     names = ("Ann", "Bob", "Cem")

@@ -122,6 +122,7 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_boxes_are_drawn_shown_and_saved(driver, photos, tmp_path):
     row = {
         "file": "one/b.png",
@@ -173,6 +174,7 @@ def test_boxes_are_drawn_shown_and_saved(driver, photos, tmp_path):
     assert not list((tmp_path / "home").iterdir())
 
 
+@pytest.mark.slow
 def test_drawn_boxes_and_photos_are_not_lost(driver, photos, tmp_path):
     """Not by the file list, an error in labelImg, closing it, or the key that deletes photos."""
     (tmp_path / "home/.labelImgSettings.pkl").write_bytes(

@@ -211,6 +211,7 @@ def test_records_of_a_video_are_written_as_they_come(pipeline, street, tmp_path)
     assert not list(tmp_path.glob("output*"))
 
 
+@pytest.mark.slow
 def test_stream_that_breaks_off_five_times_counts_each_person_once(pipeline):
     """The stream is away for longer than a track lives; no person and no frame is counted twice."""
     report = Report()

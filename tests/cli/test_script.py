@@ -430,6 +430,7 @@ def test_full_standard_output_gives_one_sentence(tmp_path, argv, option):
     assert "Standard output cannot be written" in ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
 def test_closed_standard_output_gives_no_traceback(tmp_path):
     save(tmp_path / "a.png")
@@ -453,6 +454,7 @@ def test_closed_standard_output_gives_no_traceback(tmp_path):
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_any_file_name_can_be_printed_in_any_terminal_encoding(tmp_path):
     save(tmp_path / "写真.png")
     for options in ([], ["--json", "-"]):

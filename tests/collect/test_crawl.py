@@ -141,6 +141,7 @@ def test_complete_images_are_saved_and_others_refused_with_a_reason(tmp_path):
     assert (tmp_path / new[new.url == bing.address("png/png0.jpg")].file.item()).suffix == ".png"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("delay", "page_delay"), [(0, 0), (0.15, 0), (0, 0.4), (0.3, 0.3)])
 def test_no_image_is_dropped_at_any_speed(tmp_path, delay, page_delay):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(25)]}) as bing:
@@ -239,6 +240,7 @@ def test_pages_are_requested_only_while_images_are_wanted(tmp_path):
     check_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_second_crawl_retries_only_temporary_failures(tmp_path):
     results = [f"{kind}/{kind}.jpg" for kind in MISBEHAVING] + ["ok/1.jpg", "ok/2.jpg"]
     with FakeBing({"p": results, "q": ["ok/2.jpg", "ok/3.jpg"]}) as bing:
@@ -348,6 +350,7 @@ def test_unwritable_folder_ends_only_its_own_phrase(tmp_path):
     assert new.phrase.tolist() == ["q"]
 
 
+@pytest.mark.slow
 def test_crawl_prints_only_its_progress_bar(tmp_path, capfd):
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
     with FakeBing({"p": [f"{kind}/1{kind}.jpg" for kind in (*WHOLE, *MISBEHAVING)]}) as bing:
@@ -432,6 +435,7 @@ def test_killed_crawl_continues_without_losses_or_duplicates(tmp_path):
     assert len(list_files(tmp_path)) == len(contents) == 71
 
 
+@pytest.mark.slow
 def test_second_program_is_locked_out(tmp_path):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(30)], "q": []}) as bing:
         bing.delay = 0.5
@@ -449,6 +453,7 @@ def test_second_program_is_locked_out(tmp_path):
     assert len(list_files(tmp_path)) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl+C elsewhere")
 def test_interrupt_ends_threads_and_keeps_saved_images(tmp_path):
     with FakeBing({"p": [f"ok/{number}.jpg" for number in range(40)], "q": []}) as bing:

@@ -58,6 +58,7 @@ REFUSED = {  # result: reason, number of requests with two tries
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("result", "expected"), REFUSED.items())
 def test_failures_have_a_reason_and_temporary_ones_are_retried(server, result, expected):
     server.asked.clear()
@@ -90,6 +91,7 @@ def test_temporary_error_is_retried_after_a_wait(server):
     assert time.monotonic() - start >= 0.2
 
 
+@pytest.mark.slow
 def test_retry_after_is_respected(server):
     start = time.monotonic()
     assert make_session().fetch(server.address("busy/c.jpg")) == draw_photo("c.jpg")

@@ -254,6 +254,7 @@ def test_locked_folder_is_left_alone(shared, bing, capsys):
     assert rebuild(shared) == 0
 
 
+@pytest.mark.slow
 def test_command_runs_and_has_help(shared):
     command = [sys.executable, "-m", "utils.collect", "rebuild"]
     arguments = [str(shared), str(shared.parent / "new"), *FAST]

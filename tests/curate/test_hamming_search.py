@@ -67,6 +67,7 @@ HASHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hashes", HASHES.values(), ids=HASHES.keys())
 def test_pairs_are_those_of_brute_force(hashes):
     distance = measure_distance(hashes)

@@ -207,6 +207,7 @@ def test_stream_gives_its_newest_frame_and_none_twice():
     assert np.median(np.delete(steps, 3)) == 10  # otherwise every frame is read
 
 
+@pytest.mark.slow
 def test_stream_that_breaks_off_five_times_is_reopened_and_reported():
     image = np.full((48, 64, 3), 120, np.uint8)
     messages = []
