@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]  # of a table with a box in each row
 # Faces keep this distance from a background box, as a share of the longer side of the face.
 BACKGROUND_PADDING = 0.1
 # Random boxes drawn for each background box to return, because many touch a face.

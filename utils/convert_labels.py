@@ -16,16 +16,15 @@ from tqdm.auto import tqdm
 
 from utils.atomic import name_part, write_bytes
 from utils.classes import LabelError
-from utils.formats import read_labels
+from utils.formats import SHOWN_REASONS, read_labels
 from utils.images import ImageError, list_images, read_image, write_image
-from utils.label_files import LabelledImage, Listed, read_sizes, write_labels
+from utils.label_files import LabelledImage, Listed, read_upright_size, write_labels
 from utils.labels import BOX_COLUMNS
 from utils.layouts import IMAGE_SETS
 from utils.phrases import format_count, name_some
 from utils.program import run_as_program
 
 TARGET_FORMATS = ("voc", "coco", "yolo")
-SHOWN_REASONS = 3  # that an error names if nothing can be converted
 QUALITY = 95  # JPEG quality of a photograph that is turned upright
 
 
@@ -135,7 +134,7 @@ def _write_part(
         is_in_folder = split and label_format == "yolo"  # YOLO tells splits by their folders
         name = f"{split}/{names[file]}" if is_in_folder else names[file]
         try:
-            image = _convert_image(source / file, part / "images", name, rows, split)
+            image, is_turned = _convert_image(source / file, part / "images", name, rows, split)
         except ImageError as error:
             conversion.problems.append(str(error))
             continue
@@ -145,7 +144,7 @@ def _write_part(
         conversion.faces += len(rows)
         conversion.empty += rows.empty
         conversion.splits[split] += 1
-        if read_sizes(source / file)[2]:
+        if is_turned:
             conversion.turned.append(file)
         images.append(image)
     if not images:
@@ -167,8 +166,8 @@ def _write_image_sets(folder: Path, images: Sequence[LabelledImage]) -> None:
 
 def _convert_image(
     path: Path, folder: Path, name: str, rows: pd.DataFrame, split: str
-) -> LabelledImage:
-    """Copy an image, or save it upright, and return its labels.
+) -> tuple[LabelledImage, bool]:
+    """Copy an image, or save it upright. Return its labels, and whether it was turned.
 
     Args:
         path: the image.
@@ -182,7 +181,7 @@ def _convert_image(
     """
     image = read_image(path)  # also finds images that other programs could not read
     height, width = image.shape[:2]
-    _, _, is_turned = read_sizes(path)
+    _, is_turned = read_upright_size(path)
     if is_turned:
         write_image(folder / name, image, QUALITY)
     else:
@@ -190,7 +189,8 @@ def _convert_image(
     boxes = rows[BOX_COLUMNS].to_numpy(float)
     whole = np.array([0, 0, width, height], float)
     boxes = np.where(np.isnan(boxes), whole, boxes)
-    return LabelledImage(name, (width, height), rows.class_name.tolist(), boxes, split=split)
+    names = rows.class_name.tolist()
+    return LabelledImage(name, (width, height), names, boxes, split=split), is_turned
 
 
 def name_copies(files: list[str]) -> dict[str, str]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from utils.boxes import BOX_COLUMNS
 from utils.classes import LabelError, to_class_name
 
-BOX_COLUMNS = ["x_min", "y_min", "x_max", "y_max"]
 COLUMNS = ["file", "source", "class_name", *BOX_COLUMNS]
 PROBLEM_COLUMNS = ["file", "problem"]
 

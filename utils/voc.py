@@ -353,7 +353,7 @@ class _Matcher:
             except LabelError as error:
                 self._note(path, str(error))
                 own = self._finder.find_by_stem(path, "")
-                if len(own) == 1:  # it is not an image that nobody labelled
+                if len(own) == 1:  # it has an annotation, which is only unreadable
                     self.claimed.setdefault(own[0], path)
                 continue
             for problem in voc.problems:

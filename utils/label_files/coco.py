@@ -23,7 +23,7 @@ from utils.label_files.rows import (
     index_images,
     keep_box,
 )
-from utils.label_files.sizes import read_sizes
+from utils.label_files.sizes import read_upright_size
 
 COCO_FILE = "annotations/instances_default.json"  # the name that CVAT gives it
 FOLDERS = (".", "annotations", *SPLITS)  # where its files are
@@ -179,7 +179,7 @@ def _read_file(
                     f"{image} is labelled in {read_before[image]} too: the labels of {path} are "
                     "left out."
                 )
-            _, upright_wh, is_turned = read_sizes(image)
+            upright_wh, is_turned = read_upright_size(image)
             scale = _scale(entry, image, path, upright_wh, is_turned)
         except (LabelError, ImageError) as error:
             problem = str(error)
@@ -237,8 +237,8 @@ def _scale(
         entry: the image in the COCO file; it states a size.
         image: the image itself.
         path: the COCO file.
-        upright_wh: see ``read_sizes``.
-        is_turned: see ``read_sizes``.
+        upright_wh: see ``read_upright_size``.
+        is_turned: see ``read_upright_size``.
 
     Raises:
         LabelError: the stated size has another shape than the upright image.

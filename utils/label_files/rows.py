@@ -9,12 +9,11 @@ from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
-from utils.boxes import box_area, clip_boxes
+from utils.boxes import BOX_COLUMNS, box_area, clip_boxes
 from utils.classes import LabelError
 from utils.images import list_images
 
 SPLITS = ("train", "val", "valid", "test")  # how folders for a split are called
-BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 SPLIT_FILE = re.compile(r"(?:instances_|person_keypoints_)?(train|val|valid|test)(?![a-z])", re.I)
 SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)\d*$", re.I)
 

@@ -1,4 +1,4 @@
-"""The sizes of an image: as it is stored, and upright."""
+"""The size of an image once it is upright, and whether it is stored that way."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ TURNED_ASIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 ORIENTATION = 274  # the EXIF tag
 
 
-def read_sizes(path: str | Path) -> tuple[tuple[int, int], tuple[int, int], bool]:
-    """Return the (width, height) of an image as stored and upright, and whether it is turned.
+def read_upright_size(path: str | Path) -> tuple[tuple[int, int], bool]:
+    """Return the (width, height) of an upright image, and whether it is stored turned.
 
     Reads the header alone where Pillow knows the format.
 
@@ -31,9 +31,9 @@ def read_sizes(path: str | Path) -> tuple[tuple[int, int], tuple[int, int], bool
         stored_wh = (0, 0)
     if 0 in stored_wh:
         height, width = read_image(path).shape[:2]
-        return (width, height), (width, height), False
+        return (width, height), False
     width, height = stored_wh
     is_turned = orientation in range(2, 9)
     if orientation in TURNED_ASIDE:
-        return stored_wh, (height, width), is_turned
-    return stored_wh, stored_wh, is_turned
+        return (height, width), is_turned
+    return stored_wh, is_turned

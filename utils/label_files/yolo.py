@@ -19,7 +19,7 @@ from utils.classes import LabelError, to_class_name
 from utils.images import ImageError, list_images
 from utils.label_files.image import LabelledImage, list_classes
 from utils.label_files.rows import SPLITS, Labels, count_boxes, find_split, keep_box
-from utils.label_files.sizes import read_sizes
+from utils.label_files.sizes import read_upright_size
 from utils.phrases import name_some
 
 DATA_FILE = "data.yaml"
@@ -306,7 +306,7 @@ def _read_text(
         if not lines:
             labels.listed.empty.append(file.as_posix())
             return
-        _, upright_wh, _ = read_sizes(image)
+        upright_wh, _ = read_upright_size(image)
     except (OSError, UnicodeDecodeError) as error:
         labels.add_problem(file.as_posix(), f"{text} cannot be read ({error}): export it again.")
         return
