@@ -81,3 +81,19 @@ def test_names_of_reliability_tables_contain_the_error():
     error = calibration.calibration_error(y_true, outputs["ours"])
     assert name == f"ours, error {error:.3f}"
     assert table.n.sum() == 500
+
+
+def test_certainty_is_counted_by_source_and_level():
+    y_prob = np.array([[0.95, 0.05], [0.92, 0.08], [0.4, 0.6], [0.995, 0.005]])
+    y_true = np.array([0, 1, 1, 0])
+    source = np.array(["a", "a", "a", "b"])
+    table = calibration.certainty_table(y_true, y_prob, source).reset_index()
+    rows = table.set_index(["source", "level"])
+    assert rows.n.to_dict() == {("a", 0.9): 2, ("b", 0.9): 1, ("b", 0.99): 1}
+    assert rows.right.to_dict() == {("a", 0.9): 0.5, ("b", 0.9): 1.0, ("b", 0.99): 1.0}
+    assert rows.probability["a", 0.9] == pytest.approx(0.935)
+
+
+def test_certainty_of_no_answers_is_an_empty_table():
+    table = calibration.certainty_table(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, str))
+    assert table.empty

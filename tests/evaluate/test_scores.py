@@ -137,3 +137,24 @@ def test_scores_of_compare_table_lie_inside_their_intervals(answers):
     row = table.loc["ours"]
     assert row.accuracy_low < row.accuracy < row.accuracy_high
     assert row.macro_f1_low < row.macro_f1 < row.macro_f1_high
+
+
+def test_compare_sources_scores_each_source_alone():
+    y_true = np.array([0, 1, 1, 1, 0, 0])
+    y_pred = np.array([0, 1, 0, 1, 0, 2])
+    source = np.array(["a", "a", "a", "a", "b", "b"])
+    table = scores.compare_sources(y_true, {"ours": y_pred}, np.arange(6), source)
+    by_source = table.set_index("source")
+    assert by_source.n.to_dict() == {"a": 4, "b": 2}
+    assert by_source.accuracy.to_dict() == {"a": 0.75, "b": 0.5}
+    assert by_source.bare_recall["a"] == pytest.approx(2 / 3)
+    # Source b has one class: one of its two faces is found, and no answer for it is wrong.
+    assert by_source.macro_f1["b"] == pytest.approx(2 / 3)
+
+
+def test_a_source_without_bare_faces_has_no_recall_of_them():
+    source = np.array(["a", "a"])
+    table = scores.compare_sources(
+        np.array([0, 2]), {"ours": np.array([0, 2])}, np.arange(2), source
+    )
+    assert table[["bare_recall", "bare_recall_low", "bare_recall_high"]].isna().all(axis=None)

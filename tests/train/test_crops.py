@@ -12,13 +12,17 @@ from utils.images import read_image, resize_image, write_image
 from utils.labels import BOX_COLUMNS, make_label_table
 from utils.train.augment import augment_face
 from utils.train.crops import (
+    BOX_VISIBLE_SHARE,
     MAX_SIDE,
     FaceCrops,
+    draw_negative_crops,
+    join_crops,
     load_crops,
     load_inference_faces,
     make_face_dataset,
     sample_weights,
 )
+from utils.train.negatives import Negatives
 
 BOXES = [
     (30, 20, 60, 50),
@@ -203,3 +207,24 @@ def test_views_stay_close_to_the_crop_of_inference():
     middle = INPUT_SIZE // 2
     assert bright[middle, middle] > 0.7 > bright[0, 0]
     assert bright.mean() > 0.5
+
+
+def test_drawn_negatives_are_no_faces_and_are_the_same_again():
+    picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    negatives = Negatives(images=[picture])
+    drawn = draw_negative_crops(negatives, 3, side=40)
+    again = draw_negative_crops(negatives, 3, side=40)
+    assert [image.shape for image in drawn.images] == [(40, 40, 3)] * 3
+    assert drawn.class_id.tolist() == [CLASS_NAMES.index("no_face")] * 3
+    assert drawn.visible_share.tolist() == [BOX_VISIBLE_SHARE] * 3
+    np.testing.assert_array_equal(drawn.images, again.images)
+
+
+def test_joined_crops_keep_their_order(crops):
+    picture = np.zeros((50, 50, 3), np.uint8)
+    drawn = draw_negative_crops(Negatives(images=[picture]), 2, side=40)
+    joined = join_crops(crops, drawn)
+    assert len(joined) == len(crops) + 2
+    assert joined.class_id.tolist() == crops.class_id.tolist() + drawn.class_id.tolist()
+    assert joined.images[-1] is drawn.images[-1]
+    assert joined.visible_share[0] == crops.visible_share[0]

@@ -11,6 +11,7 @@ from utils.classes import CLASS_NAMES
 from utils.evaluate.scores import wilson_interval
 
 LOG_TEMPERATURE_BOUNDS = (-3, 3)  # natural logarithm; temperatures from 0.05 to 20
+CERTAINTY_LEVELS = (0.9, 0.99)  # probabilities at which ``certainty_table`` counts answers
 
 
 def apply_calibration(
@@ -134,3 +135,47 @@ def reliability_tables(
         error = calibration_error(y_true, y_prob)
         tables[f"{name}, error {error:.3f}"] = reliability_table(y_true, y_prob)
     return tables
+
+
+def certainty_table(
+    y_true: np.ndarray,
+    y_prob: np.ndarray,
+    source: np.ndarray,
+    levels: tuple[float, ...] = CERTAINTY_LEVELS,
+) -> pd.DataFrame:
+    """Compute how often the answers above a probability are right, source by source.
+
+    Args:
+        y_true: (N,) classes.
+        y_prob: (N, C) probabilities.
+        source: (N,) the source of each face.
+        levels: probabilities; an answer counts at a level if its probability reaches it.
+
+    Returns:
+        A table by ``source`` with ``level``, ``n`` answers, their mean ``probability``, the share
+        ``right`` and its 95 % interval ``low`` and ``high``. A level that no answer reaches has no
+        row.
+    """
+    top = y_prob.max(axis=1)
+    is_right = y_prob.argmax(axis=1) == y_true
+    rows = []
+    for name in sorted(set(source)):
+        for level in levels:
+            counted = (source == name) & (top >= level)
+            n = int(counted.sum())
+            if n == 0:
+                continue
+            hits = int(is_right[counted].sum())
+            low, high = wilson_interval(hits, n)
+            row = {
+                "source": name,
+                "level": level,
+                "n": n,
+                "probability": top[counted].mean(),
+                "right": hits / n,
+                "low": low,
+                "high": high,
+            }
+            rows.append(row)
+    columns = ["source", "level", "n", "probability", "right", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).set_index("source")

@@ -9,8 +9,10 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from utils.classes import CLASS_NAMES
+from utils.classes import CLASS_NAMES, MASK_CLASSES
 
+MASK_LABELS = tuple(range(len(MASK_CLASSES)))
+BARE = CLASS_NAMES.index("without_mask")
 # Labels and limits of ``slice_table``: widths of faces, pixels.
 WIDTH_LIMITS = (0, 16, 32, np.inf)
 WIDTH_LABELS = ("scenes, under 16 px", "scenes, 16-32 px", "scenes, over 32 px")
@@ -245,6 +247,56 @@ def compare_table(
     return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int}).rename_axis("training")
 
 
+def compare_sources(
+    y_true: np.ndarray, answers: dict[str, np.ndarray], group: np.ndarray, source: np.ndarray
+) -> pd.DataFrame:
+    """Compute accuracy, macro F1 and recall of bare faces of several trainings, by source.
+
+    Args:
+        y_true: (N,) classes.
+        answers: predictions (N,) of each training.
+        group: (N,) near-duplicate groups, which the bootstrap resamples.
+        source: (N,) the source of each face.
+
+    Returns:
+        A table by ``training`` with ``source`` and ``n``, and for each score the score and the
+        bounds of its interval, such as ``accuracy, accuracy_low, accuracy_high``. ``macro_f1`` is
+        the mean over the mask classes that occur in the source, ``bare_recall`` the share of faces
+        without a mask that are called so, NaN if there are none.
+    """
+    rows = []
+    for training, y_pred in answers.items():
+        for name in sorted(set(source)):
+            chosen = source == name
+            scores = _score_source(y_true[chosen], y_pred[chosen], group[chosen])
+            row = {"training": training, "source": name, "n": int(chosen.sum()), **scores}
+            rows.append(row)
+    return pd.DataFrame(rows).set_index("training")
+
+
+def _score_source(y_true: np.ndarray, y_pred: np.ndarray, group: np.ndarray) -> dict[str, float]:
+    """Return the scores of ``compare_sources`` and their intervals for the faces of one source."""
+    labels = tuple(label for label in MASK_LABELS if (y_true == label).any())
+
+    def score_f1(true: np.ndarray, predicted: np.ndarray) -> float:
+        return macro_f1(true, predicted, labels)
+
+    scores: dict[str, float] = {}
+    for name, score in (
+        ("accuracy", _accuracy),
+        ("macro_f1", score_f1),
+        ("bare_recall", _bare_recall),
+    ):
+        scores |= _score_with_interval(name, score, y_true, y_pred, group)
+    return scores
+
+
+def _bare_recall(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    """Return the share of faces without a mask that are called so; NaN if there are none."""
+    is_bare = y_true == BARE
+    return float(np.mean(y_pred[is_bare] == BARE)) if is_bare.any() else float("nan")
+
+
 def _accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     return float(np.mean(y_true == y_pred))
 
@@ -261,5 +313,8 @@ def _score_with_interval(
     def score_rows(rows: np.ndarray) -> float:
         return score(y_true[rows], y_pred[rows])
 
+    value = score(y_true, y_pred)
+    if np.isnan(value):
+        return {name: value, f"{name}_low": np.nan, f"{name}_high": np.nan}
     low, high = bootstrap_interval(score_rows, group)
-    return {name: score(y_true, y_pred), f"{name}_low": low, f"{name}_high": high}
+    return {name: value, f"{name}_low": low, f"{name}_high": high}

@@ -37,6 +37,8 @@ _EXPORTS = {
     ),
     "crops": (
         "FaceCrops",
+        "draw_negative_crops",
+        "join_crops",
         "load_crops",
         "load_inference_faces",
         "make_face_dataset",

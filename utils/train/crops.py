@@ -11,17 +11,21 @@ import pandas as pd
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from utils.classes import CLASS_NAMES
+from utils.classes import CLASS_NAMES, NO_FACE
 from utils.detect import PADDING, crop_faces
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
 from utils.train.augment import augment_face
 from utils.train.loop import make_batches
+from utils.train.negatives import Negatives
 
 # Padding of training crops on each side, as a share of the box's side. It is more than inference's
 # PADDING, so that rotations and shifts show real pixels.
 CONTEXT = 0.5
 MAX_SIDE = 224  # pixels: larger crops are shrunk to it in memory
+# The share of each side of a box's crop that inference sees.
+BOX_VISIBLE_SHARE = (1 + 2 * PADDING) / (1 + 2 * CONTEXT)
+NEGATIVE_SIDE = 160  # pixels: the side of a drawn crop without a face
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,39 @@ def load_crops(table: pd.DataFrame, root: str | Path) -> FaceCrops:
     has_no_box = table[BOX_COLUMNS].isna().any(axis=1)
     return FaceCrops(
         images=[faces[row] for row in range(len(table))],
-        visible_share=np.where(has_no_box, 1.0, (1 + 2 * PADDING) / (1 + 2 * CONTEXT)),
+        visible_share=np.where(has_no_box, 1.0, BOX_VISIBLE_SHARE),
         class_id=table.class_name.map(CLASS_NAMES.index).to_numpy(np.int64),
+    )
+
+
+def draw_negative_crops(
+    negatives: Negatives, count: int, side: int = NEGATIVE_SIDE, seed: int = 0
+) -> FaceCrops:
+    """Draw ``no_face`` crops: parts of pictures without people, and of rendered pages.
+
+    Args:
+        negatives: what to draw from.
+        count: number of crops.
+        side: of the crops, pixels.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    images = []
+    for _ in tqdm(range(count), desc="drawing negatives", unit="image", leave=False):
+        images.append(negatives(side, rng).image)
+    return FaceCrops(
+        images=images,
+        visible_share=np.full(count, BOX_VISIBLE_SHARE),
+        class_id=np.full(count, NO_FACE, np.int64),
+    )
+
+
+def join_crops(first: FaceCrops, second: FaceCrops) -> FaceCrops:
+    """Return the faces of both, those of ``first`` before those of ``second``."""
+    return FaceCrops(
+        images=first.images + second.images,
+        visible_share=np.concatenate([first.visible_share, second.visible_share]),
+        class_id=np.concatenate([first.class_id, second.class_id]),
     )
 
 
