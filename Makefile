@@ -52,7 +52,7 @@ data/raw:
 	@echo "Training needs photographs in data/raw: run \`make data\` or notebook 01 first." >&2; exit 1
 
 detectors: $(VENV)/.detectors ## Fetch the face detectors of other projects, with checksums
-	@$(RUN)python -m utils.download
+	@$(RUN)python -m utils.detect
 
 sample: $(VENV)/.everything ## Draw data/sample again, from the pictures in data/examples
 	@$(RUN)python -m tests.small_data data/sample

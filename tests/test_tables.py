@@ -8,16 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from utils.csv_lines import append_lines, append_rows
 from utils.paths import ROOT
-from utils.tables import (
-    TableError,
-    append_lines,
-    append_rows,
-    hold_folder,
-    read_rows,
-    read_table,
-    replace_rows,
-)
+from utils.tables import TableError, hold_folder, read_rows, read_table, replace_rows
 
 COLUMNS = ["file", "title"]
 TITLES = {

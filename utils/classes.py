@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.errors import UserError
+from utils.messages import UserError
 
 CLASS_NAMES = ("with_mask", "without_mask", "mask_worn_incorrectly", "no_face")
 MASK_CLASSES = CLASS_NAMES[:3]  # what users see; ``no_face`` is a false detection and is dropped

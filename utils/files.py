@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.addresses import hide_secrets, is_address
-from utils.errors import UserError
 from utils.listing import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -21,6 +19,7 @@ from utils.listing import (
     is_mac_note,
     list_folder,
 )
+from utils.messages import UserError, hide_secrets, is_address
 
 VIDEO = "a video: name it with --video"  # why a video is passed over
 

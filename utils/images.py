@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 
-from utils import MAX_PIXELS
 from utils.atomic import write_bytes
-from utils.errors import UserError
+from utils.image_formats import (
+    TIFF_STARTS,
+    TRANSPARENT_STARTS,
+    ImageError,
+    blend_tiff,
+    count_pages,
+    decode_avif,
+    is_avif,
+    is_truncated,
+    read_header_size,
+    turn_upright,
+)
 from utils.listing import START_BYTES, PassedOver, identify, list_folder, split_by_name
 from utils.program import describe_shortage
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 # OpenCV prints warnings about damaged files to the terminal. An ImageError says what matters.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
 
 BLENDED_ROWS = 256  # at once, to bound the memory
 MAX_STRETCHED = 2**14  # pixels; a longer side comes from a wrong shape of pixels
-
-# The first bytes of files.
-PNG_START = b"\x89PNG"
-WEBP_START = b"RIFF"
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-JPEG_2000_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
-TRANSPARENT_STARTS = (PNG_START, WEBP_START, *TIFF_STARTS, *JPEG_2000_STARTS)
-MPO_MARK = b"MPF\0"  # in the header of a JPEG that holds several pictures
-MPO_BYTES = 2**18  # searched for it
-ANIMATION_BYTES = 2**16  # searched for the chunk of an animated PNG
-# JPEG markers: two bytes that begin a segment.
-JPEG_START = b"\xff\xd8"
-JPEG_SCAN = b"\xff\xda"
-JPEG_END = b"\xff\xd9"
-JPEG_FILL = b"\xff\xff"  # padding before a marker
-# TIFF 6.0 and EXIF 2.3: a tag is an entry of 12 bytes.
-EXIF_ENTRY_BYTES = 12
-EXIF_ORIENTATION = 274
-
-
-class ImageError(UserError, ValueError):
-    """An image file that cannot be read or written. The message is one sentence for the user."""
 
 
 def list_images(
@@ -104,13 +85,17 @@ def read_image(path: str | Path, on_pages: Callable[[int], None] | None = None) 
         # cv2.imread cannot open non-ASCII paths on Windows.
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}): check the path.") from error
+        raise _make_read_error(path, error) from error
     image = decode_image(data, path)
     if on_pages is not None:
         pages = count_pages(data)
         if pages > 1:
             on_pages(pages)
     return image
+
+
+def _make_read_error(path: object, error: OSError) -> ImageError:
+    return ImageError(f"{path} cannot be read ({error.strerror}): check the path.")
 
 
 def decode_image(data: bytes, path: object) -> np.ndarray:
@@ -126,10 +111,10 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     Raises:
         ImageError: the bytes are not an image, or are truncated.
     """
-    if _is_truncated(data):
+    if is_truncated(data):
         raise ImageError(f"{path} is cut off before its end: fetch or save it again.")
-    if _is_avif(data):
-        return _decode_avif(data, path)
+    if is_avif(data):
+        return decode_avif(data, path)
     buffer = np.frombuffer(data, np.uint8)
     image = None
     stored = None
@@ -157,8 +142,8 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     if stored is None or stored.ndim < 3 or stored.shape[2] != 4:
         return image
     if data.startswith(TIFF_STARTS):
-        return _blend_tiff(data, image)
-    alpha = _turn_upright(stored[:, :, 3:], exif)
+        return blend_tiff(data, image)
+    alpha = turn_upright(stored[:, :, 3:], exif)
     if alpha.shape[:2] != image.shape[:2]:  # they differ if the EXIF data are damaged
         return image
     for start in range(0, len(image), BLENDED_ROWS):
@@ -168,159 +153,22 @@ def decode_image(data: bytes, path: object) -> np.ndarray:
     return image
 
 
-def read_size(path: str | Path) -> tuple[int, int] | None:
-    """Return (width, height) of the upright image, mostly from the file's header alone.
+def read_upright_size(path: str | Path) -> tuple[tuple[int, int], bool]:
+    """Return the (width, height) of an upright image, and whether it is stored turned.
 
-    None if the file cannot be read as an image.
-    """
-    exif = b""
-    try:
-        with open(path, "rb") as file:
-            if file.read(len(JPEG_START)) == JPEG_START:
-                from PIL.JpegImagePlugin import JpegImageFile
-
-                file.seek(0)
-                image = JpegImageFile(file)
-                width, height = image.size
-                exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
-                return (height, width) if _is_turned(exif) else (width, height)
-            file.seek(0)
-            data = file.read()
-        if data.startswith(PNG_START):
-            width, height = struct.unpack(">II", data[16:24])
-            position = data.find(b"eXIf")
-            if position >= 0:
-                exif = data[position + 4 :]
-        else:
-            height, width = decode_image(data, path).shape[:2]
-    except (ImageError, OSError, ValueError, SyntaxError, struct.error):
-        return None
-    return (height, width) if _is_turned(exif) else (width, height)
-
-
-def _is_turned(exif: bytes) -> bool:
-    """Return whether EXIF data swap width and height."""
-    return _read_orientation(exif) in (5, 6, 7, 8)
-
-
-def count_pages(data: bytes) -> int:
-    """Return the number of pictures in an image file: pages, frames, or the two of a stereo pair.
-
-    1 if the file is damaged.
-    """
-    try:
-        if data.startswith(b"GIF8"):
-            from PIL.GifImagePlugin import GifImageFile
-
-            return GifImageFile(io.BytesIO(data)).n_frames
-        if data.startswith(TIFF_STARTS):
-            from PIL.TiffImagePlugin import TiffImageFile
-
-            return TiffImageFile(io.BytesIO(data)).n_frames
-        if data.startswith(JPEG_START) and MPO_MARK in data[:MPO_BYTES]:
-            from PIL.JpegImagePlugin import jpeg_factory
-
-            return getattr(jpeg_factory(io.BytesIO(data)), "n_frames", 1)
-        if _is_avif(data):
-            from PIL.AvifImagePlugin import AvifImageFile
-
-            return AvifImageFile(io.BytesIO(data)).n_frames
-    except (OSError, ValueError, SyntaxError, KeyError, ImportError, TypeError, struct.error):
-        return 1
-    if data.startswith(PNG_START) and b"acTL" in data[:ANIMATION_BYTES]:
-        return max(1, data.count(b"fcTL"))
-    if data.startswith(WEBP_START) and data[12:16] == b"VP8X":
-        return max(1, data.count(b"ANMF"))
-    return 1
-
-
-def _is_avif(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" and identify(data[:START_BYTES]) == ""
-
-
-def _decode_avif(data: bytes, path: object) -> np.ndarray:
-    """Decode an AVIF with Pillow: OpenCV does not apply its rotation and its transparency.
+    Reads the header alone of JPEG and PNG files.
 
     Raises:
-        ImageError: the file is damaged, or it is turned and this Pillow cannot read AVIF.
+        ImageError: the file is not an image that can be read.
     """
     try:
-        from PIL.AvifImagePlugin import SUPPORTED, AvifImageFile
-    except ImportError:  # Pillow before 11.3
-        SUPPORTED = False
-    if SUPPORTED:
-        try:
-            return _flatten(AvifImageFile(io.BytesIO(data)))
-        except (OSError, ValueError, SyntaxError, RuntimeError, MemoryError) as error:
-            shortage = describe_shortage(error)
-            raise ImageError(
-                f"{path} cannot be decoded: {shortage}"
-                if shortage
-                else f"{path} cannot be decoded (damaged or too large): save it again as JPEG."
-            ) from error
-    if b"irot" in data or b"imir" in data:
-        raise ImageError(
-            f"{path} is an AVIF file that must be turned, which this installation cannot do: "
-            "install Pillow 11.3 or newer, or save it as JPEG."
-        )
-    image = None
-    with suppress(cv2.error):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ImageError(f"{path} is an AVIF file that cannot be read: save it as JPEG.")
-    return image
-
-
-def _flatten(image: Image.Image) -> np.ndarray:
-    """Return a picture of Pillow upright and on white, as RGB.
-
-    Raises:
-        ValueError: it has more than ``MAX_PIXELS``, or it is damaged.
-    """
-    from PIL import Image, ImageOps
-
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are too many")
-    upright = ImageOps.exif_transpose(image).convert("RGBA")
-    white = Image.new("RGBA", upright.size, "white")
-    return np.array(Image.alpha_composite(white, upright).convert("RGB"))
-
-
-def _blend_tiff(data: bytes, image: np.ndarray) -> np.ndarray:
-    """Return a TIFF with transparency on white.
-
-    Args:
-        data: the file.
-        image: what OpenCV makes of it, for files that Pillow cannot read. OpenCV lays 8 bits on
-            black.
-    """
-    try:
-        from PIL.TiffImagePlugin import TiffImageFile
-
-        return _flatten(TiffImageFile(io.BytesIO(data)))
-    except (OSError, ValueError, SyntaxError, KeyError, ImportError, TypeError, struct.error):
-        return image
-
-
-def _is_truncated(data: bytes) -> bool:
-    """Return whether a JPEG or PNG ends before its end marker. OpenCV fills such rows with grey."""
-    if data.startswith(PNG_START):
-        return b"IEND" not in data
-    if not data.startswith(JPEG_START):
-        return False
-    # Skip the segments before the first scan: a thumbnail in one of them has its own end marker.
-    # The end marker need not be at the end of the file: phones append videos.
-    position = len(JPEG_START)
-    while True:
-        marker = data[position : position + 2]
-        if marker == JPEG_SCAN or not marker.startswith(b"\xff"):
-            break
-        if marker == JPEG_FILL:
-            position += 1
-        else:
-            segment_bytes = int.from_bytes(data[position + 2 : position + 4], "big")
-            position += 2 + segment_bytes
-    return data.find(JPEG_END, position) < 0
+        header = read_header_size(path)
+    except OSError as error:
+        raise _make_read_error(path, error) from error
+    if header is not None:
+        return header
+    height, width = read_image(path).shape[:2]
+    return (width, height), False
 
 
 def _read_stored(buffer: np.ndarray) -> tuple[np.ndarray | None, bytes]:
@@ -328,33 +176,6 @@ def _read_stored(buffer: np.ndarray) -> tuple[np.ndarray | None, bytes]:
     image, kinds, metadata = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
     exif = dict(zip(kinds, metadata, strict=True)).get(cv2.IMAGE_METADATA_EXIF, b"")
     return image, bytes(exif).removeprefix(b"Exif\0\0")
-
-
-def _read_orientation(exif: bytes) -> int:
-    """Return the orientation in EXIF data, 1 to 8. 1, upright, if it is missing or damaged."""
-    order: Literal["little", "big"] = "little" if exif.startswith(b"II") else "big"
-    start = int.from_bytes(exif[4:8], order)
-    count = int.from_bytes(exif[start : start + 2], order)
-    first = start + 2
-    end = min(first + EXIF_ENTRY_BYTES * count, len(exif))
-    orientation = 1
-    for position in range(first, end, EXIF_ENTRY_BYTES):
-        tag = int.from_bytes(exif[position : position + 2], order)
-        if tag == EXIF_ORIENTATION:
-            orientation = int.from_bytes(exif[position + 8 : position + 10], order)
-    return orientation
-
-
-def _turn_upright(image: np.ndarray, exif: bytes) -> np.ndarray:
-    """Return an image turned upright by the orientation in its EXIF data, as OpenCV turns it."""
-    orientation = _read_orientation(exif)
-    if orientation in (5, 6, 7, 8):
-        image = image.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    return image
 
 
 def write_image(path: str | Path, image: np.ndarray, quality: int = 92) -> Path:

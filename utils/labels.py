@@ -29,6 +29,11 @@ def make_label_table(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS).astype(types)
 
 
+def make_problem_table(rows: list[dict]) -> pd.DataFrame:
+    """Return rows as a table of problems: ``file`` and ``problem``."""
+    return pd.DataFrame(rows, columns=PROBLEM_COLUMNS)
+
+
 def apply_corrections(table: pd.DataFrame, corrections: pd.DataFrame) -> pd.DataFrame:
     """Return a label table with a person's corrections applied.
 

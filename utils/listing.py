@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.phrases import name_some
+from utils.messages import name_some
 
 # The formats that OpenCV reads.
 IMAGE_SUFFIXES = (

@@ -9,9 +9,8 @@ from PIL import Image
 
 from tests.conftest import draw_blocks, find_blocks
 from utils.cli import run as run_module
-from utils.formats import read_voc
+from utils.formats import read_voc, read_yolo_folder
 from utils.images import write_image
-from utils.label_files import read_yolo_folder
 
 FACES = [("with_mask", (20, 40, 60, 90)), ("without_mask", (70, 10, 100, 50))]
 BOXES = [list(box) for _, box in FACES]

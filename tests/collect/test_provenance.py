@@ -21,7 +21,8 @@ from utils.collect.provenance import (
     read_sources,
     write_part,
 )
-from utils.tables import TableError, append_rows, read_rows
+from utils.csv_lines import append_rows
+from utils.tables import TableError, read_rows
 
 
 def add_image(folder, name: str, **row) -> str:

@@ -13,8 +13,9 @@ from utils.collect.__main__ import main
 from utils.collect.provenance import COLUMNS, TAKEN_DOWN, read_sources
 from utils.collect.rebuild import SHARED_COLUMNS, read_share_list, write_share_list
 from utils.collect.takedown import remove_source
+from utils.csv_lines import append_rows
 from utils.paths import ROOT
-from utils.tables import TableError, append_rows, hold_folder, read_rows, replace_rows
+from utils.tables import TableError, hold_folder, read_rows, replace_rows
 
 NAMES = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
 FAST = ["--delay", "0", "--tries", "1", "--timeout", "2"]

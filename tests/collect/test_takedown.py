@@ -10,7 +10,8 @@ from utils.collect import takedown
 from utils.collect.provenance import COLUMNS, REFUSED, TAKEN_DOWN, TakenDown, read_sources
 from utils.collect.rebuild import SHARED_COLUMNS, write_share_list
 from utils.collect.takedown import remove_source
-from utils.tables import TableError, append_rows, hold_folder, read_rows
+from utils.csv_lines import append_rows
+from utils.tables import TableError, hold_folder, read_rows
 
 FACE_COLUMNS = ["file", "source", "x_min", "class_name", "crop"]
 FACES = {"a/1.jpg": 2, "a/2.jpg": 1, "b/3.jpg": 0, "a/4.jpg": 1}  # faces in each image

@@ -21,9 +21,9 @@ from utils.collect import (
     read_sources,
     read_taken_down,
 )
+from utils.csv_lines import TableError, append_rows
 from utils.curate.datasheet import write_datasheet
 from utils.labels import BOX_COLUMNS
-from utils.tables import TableError, append_rows
 
 YES, NO, BADLY, NO_FACE = CLASS_NAMES
 PHRASES = {

@@ -10,13 +10,13 @@ import pytest
 from tests.conftest import BLOCK_COLORS, draw_blocks
 from utils.classes import CLASS_NAMES, LabelError
 from utils.collect import SOURCE_COLUMNS, SOURCES, remove_source
+from utils.csv_lines import append_rows
 from utils.curate.export import EXPORTED, export_faces, name_face
 from utils.curate.split import SIDES
 from utils.detect import crop_faces
-from utils.formats import read_class_folders
+from utils.formats import read_labels
 from utils.images import list_images, read_image, write_image
 from utils.labels import BOX_COLUMNS, make_label_table
-from utils.tables import append_rows
 
 YES, NO, BADLY, NO_FACE = CLASS_NAMES
 BOXES = {YES: (10, 20, 50, 70), NO: (60, 30, 90, 60), BADLY: (100, 40, 150, 100)}
@@ -69,7 +69,7 @@ def test_every_face_is_written_once_in_the_folder_of_its_label(root, tmp_path):
     assert set(list_files(tmp_path / "out")) == set(exported.crop) and exported.crop.is_unique
     pd.testing.assert_frame_equal(exported.drop(columns="crop"), table)
     for split, rows in table.groupby("split"):
-        again = read_class_folders(tmp_path / "out" / split)
+        again, _ = read_labels(tmp_path / "out" / split)
         assert again.class_name.value_counts().to_dict() == rows.class_name.value_counts().to_dict()
     for row in exported.itertuples():
         assert row.crop.startswith(f"{row.split}/{row.class_name}/")

@@ -9,6 +9,7 @@ from utils.annotate import record_label
 from utils.boxes import Detections, box_iou, clip_boxes
 from utils.classes import CLASS_NAMES, LabelError
 from utils.collect import SOURCE_COLUMNS
+from utils.csv_lines import append_rows
 from utils.curate import DataSource, prepare
 from utils.curate.prepare import (
     find_background,
@@ -23,7 +24,7 @@ from utils.formats import read_labels
 from utils.images import read_image, write_image
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
 from utils.paths import SHARED_DIR
-from utils.tables import append_rows, replace_rows
+from utils.tables import replace_rows
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from utils.cells import make_safe, restore
 from utils.classes import LabelError, to_class_name
+from utils.csv_lines import append_lines, make_safe, now, read_complete_lines, restore
 from utils.labels import BOX_COLUMNS
-from utils.tables import TableError, append_lines, hold_file, now, read_complete_lines
+from utils.tables import TableError, hold_file
 
 JOURNAL_NAME = "hand_labels.csv"
 JOURNAL_COLUMNS = ["file", *BOX_COLUMNS, "class_name", "labeller", "way", "labelled_at"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.cli.outputs import OutputError, check_writable, make_output_error
-from utils.label_files import LabelledImage, name_label_files, write_labels
+from utils.formats import LabelledImage, name_label_files, write_labels
 
 ONE_FILE_EACH = ("yolo", "voc")  # formats with a label file for each image
 
@@ -20,7 +20,7 @@ def check_label_files(label_format: str, folder: str | Path, files: Sequence[Pat
     A file that exists is never replaced: it may hold corrections by hand.
 
     Args:
-        label_format: one of ``label_files.LABEL_FORMATS``.
+        label_format: one of ``formats.LABEL_FORMATS``.
         folder: the folder of the labels.
         files: the images of the run.
 
@@ -67,7 +67,7 @@ def write_records(
 
     Args:
         folder: the folder of the labels.
-        label_format: one of ``label_files.LABEL_FORMATS``.
+        label_format: one of ``formats.LABEL_FORMATS``.
         records: from ``make_record``.
         names: the path of each image in the labels, by the ``file`` of its record.
 

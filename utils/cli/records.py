@@ -15,9 +15,9 @@ import numpy as np
 
 from utils.atomic import name_part
 from utils.boxes import BOX_COLUMNS, Detections, clip_boxes
-from utils.cells import make_safe
 from utils.classes import CLASS_NAMES, decide
 from utils.cli.outputs import STDOUT, OutputError, make_output_error, open_output, open_stdout
+from utils.csv_lines import make_safe
 
 PROBABILITY_COLUMNS = tuple(f"probability_{name}" for name in CLASS_NAMES)
 CSV_COLUMNS = (

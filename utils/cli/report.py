@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.classes import MASK_CLASSES
 from utils.listing import PassedOver, describe_passed_over
-from utils.phrases import format_count, name_some
+from utils.messages import format_count, name_some
 
 
 @dataclass

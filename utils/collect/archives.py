@@ -17,7 +17,7 @@ import requests
 import urllib3
 from tqdm.auto import tqdm
 
-from utils.errors import UserError
+from utils.messages import UserError
 
 GITHUB = "https://github.com"
 TIMEOUT_S = 30.0

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from lxml import etree, html
 
-from utils.errors import UserError
+from utils.messages import UserError
 
 BING = "https://www.bing.com"
 PAGE_SIZE = 35  # results on a page

@@ -13,10 +13,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.classes import LabelError
+from utils.formats import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
 from utils.images import ImageError, limit_size, list_for_table, read_image, write_image
 from utils.labels import BOX_COLUMNS
 from utils.listing import PassedOver, describe_passed_over
-from utils.voc import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
 
 
 def find_broken_images(files: str | Path | Iterable[str | Path]) -> pd.DataFrame:

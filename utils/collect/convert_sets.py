@@ -21,10 +21,10 @@ from tqdm.auto import tqdm
 from utils.classes import LabelError
 from utils.collect.archives import GitHubSet, Member, PublicSetError, read_archive
 from utils.collect.convert import convert_images
+from utils.formats import VOC_TAGS, write_voc
 from utils.images import ImageError, decode_image, limit_size, write_image
 from utils.labels import BOX_COLUMNS
 from utils.paths import DATA_DIR
-from utils.voc import VOC_TAGS, write_voc
 
 ORIGINALS_FILE = DATA_DIR / "originals.csv"
 # Images and boxes by class in version 1 of the Kaggle set.

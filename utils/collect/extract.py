@@ -22,12 +22,13 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.boxes import Detections, clip_boxes
+from utils.csv_lines import append_rows
 from utils.detect import FCOS, PADDING, Detector, crop_faces
 from utils.images import ImageError, list_for_table, read_image, write_image
 from utils.labels import BOX_COLUMNS
 from utils.listing import PassedOver, describe_passed_over
 from utils.paths import CROPS, FACES, is_crop
-from utils.tables import TableError, append_rows, read_rows, replace_rows
+from utils.tables import TableError, read_rows, replace_rows
 
 SEARCHED = "searched.csv"
 FACE_COLUMNS = ["file", "source", *BOX_COLUMNS, "confidence", "crop", "kept"]

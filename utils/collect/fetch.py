@@ -21,7 +21,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from utils.errors import UserError
+from utils.messages import UserError
 
 # 240 MB as RGB in memory; photographs on web pages are smaller.
 MAX_PIXELS = 80_000_000

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from utils.collect.fetch import FetchError, PoliteSession, check_header, is_temporary
+from utils.csv_lines import append_rows, now
 from utils.images import ImageError, read_image
-from utils.tables import append_rows, now, read_rows
+from utils.tables import read_rows
 
 SOURCES = "sources.csv"
 REFUSED = "refused.csv"

@@ -16,7 +16,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from utils.collect.fetch import PoliteSession
-from utils.errors import UserError
+from utils.messages import UserError
 from utils.tables import read_rows
 
 ANSWERS = "answers.csv"

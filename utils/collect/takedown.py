@@ -18,7 +18,8 @@ from utils.collect.provenance import (
     read_refused,
     read_sources,
 )
-from utils.tables import TableError, append_rows, hold_folder, now, read_rows, replace_rows
+from utils.csv_lines import append_rows, now
+from utils.tables import TableError, hold_folder, read_rows, replace_rows
 
 
 def remove_source(

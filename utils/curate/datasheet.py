@@ -15,12 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from utils.annotate import JOURNAL_COLUMNS, compare_annotators
 from utils.collect import COLUMNS as CRAWL_COLUMNS
 from utils.collect import REFUSED, SOURCE_COLUMNS, TAKEN_DOWN
+from utils.csv_lines import now
 from utils.curate import inventory
 from utils.curate.gaps import find_gaps
 from utils.curate.markdown import escape, format_table
 from utils.labels import BOX_COLUMNS, COLUMNS
-from utils.phrases import format_count
-from utils.tables import now, replace_text
+from utils.messages import format_count
+from utils.tables import replace_text
 
 TEMPLATE = Path(__file__).with_name("datasheet.md.jinja")
 TOP_SITES = 10  # number of sites that the datasheet lists

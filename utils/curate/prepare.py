@@ -24,10 +24,9 @@ from utils.curate.near_duplicates import (
 from utils.curate.source import DataSource
 from utils.curate.split import keep_sides, split_by_group
 from utils.detect import Detector, find_faces, load_detector
-from utils.formats import SHOWN_REASONS, read_labels
+from utils.formats import SHOWN_REASONS, find_contradictions, read_labels
 from utils.images import list_images
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
-from utils.layouts import find_contradictions
 from utils.paths import DATA_DIR
 from utils.tables import read_rows, read_table, replace_rows
 
@@ -141,7 +140,7 @@ def prepare_labels(
     problems = pd.concat([problems, broken], ignore_index=True)
     table = table[~table.file.isin(broken.file)]
     table = apply_corrections(table, pd.read_csv(CORRECTIONS_FILE))
-    contradictory = {row["file"] for row in find_contradictions(table, root)}
+    contradictory = {row["file"] for row in find_contradictions(table.to_dict("records"), root)}
     table = table[~table.file.isin(contradictory)]
     if table.empty:
         raise LabelError(f"Every photograph in {root} is in two classes: delete the wrong ones.")

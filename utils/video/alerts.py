@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from utils.addresses import hide_secrets
 from utils.boxes import Detections
 from utils.classes import CLASS_NAMES, decide
+from utils.messages import hide_secrets
 from utils.video.tracker import split_tracks
 
 STABLE_S = 1.0  # seconds that a label must last before it raises an alert

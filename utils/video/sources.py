@@ -15,10 +15,10 @@ from urllib.request import url2pathname
 import cv2
 import numpy as np
 
-from utils.addresses import hide_secrets, is_address
 from utils.files import SourceError, find_images, is_utf8
 from utils.images import ImageError, read_image
 from utils.listing import PassedOver, describe_passed_over
+from utils.messages import hide_secrets, is_address
 from utils.video.clock import Clock
 from utils.video.container import ends_early, may_jump, stores_count
 from utils.video.live import LiveReader

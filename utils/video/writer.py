@@ -18,13 +18,13 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from utils.atomic import PART
 from utils.files import is_utf8
 from utils.images import ImageError, fit_image
 from utils.video.pyav import import_av
 
 MIN_FREE = 64 * 2**20  # bytes; the file is closed before the disk has less, so that its index fits
 CHECK_EVERY = 25  # frames between two looks at the free space
-PART = ".part"  # in the name of a file that is not complete
 MIN_FPS = 0.1  # frames per second in a file from OpenCV
 MAX_NUMERATOR = 65535  # of the frame rate as a fraction: MPEG-4 Part 2 stores it in 16 bits
 

@@ -1,0 +1,184 @@
+"""What readers and writers of label files share: labelled images, rows of faces, problems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from utils.boxes import BOX_COLUMNS, box_area, clip_boxes
+from utils.classes import CLASS_NAMES, MASK_CLASSES, LabelError
+from utils.images import list_images
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLITS = ("train", "val", "valid", "test")  # how folders for a split are called
+SPLIT_FILE = re.compile(r"(?:instances_|person_keypoints_)?(train|val|valid|test)(?![a-z])", re.I)
+SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)\d*$", re.I)
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """The labels of one image.
+
+    Attributes:
+        file: POSIX path of the image, relative to the folder of the images.
+        resolution_wh: width and height of the upright image, pixels.
+        class_names: the class of each face.
+        xyxy: (N, 4) boxes in pixels of the upright image; right and bottom are excluded.
+        confidence: (N,) confidence of the detector in each face, 0-1; None for labels of a person.
+        split: train, val or test; empty if the data set is not divided.
+    """
+
+    file: str
+    resolution_wh: tuple[int, int]
+    class_names: Sequence[str]
+    xyxy: np.ndarray
+    confidence: np.ndarray | None = None
+    split: str = ""
+
+
+def list_classes(images: Iterable[LabelledImage]) -> list[str]:
+    """Return the classes in their fixed order; ``no_face`` is listed only if a box has it."""
+    used = {name for image in images for name in image.class_names}
+    return [name for name in CLASS_NAMES if name in MASK_CLASSES or name in used]
+
+
+@dataclass
+class Listed:
+    """What a data set says of its images beside their faces.
+
+    Attributes:
+        empty: images that are listed without a box.
+        splits: the split (train, val, test) of each image that has one.
+    """
+
+    empty: list[str] = field(default_factory=list)
+    splits: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Listed) -> None:
+        """Add what another data set says."""
+        self.empty.extend(other.empty)
+        self.splits.update(other.splits)
+
+
+@dataclass
+class Labels:
+    """What a reader found.
+
+    Attributes:
+        rows: the rows of a label table, see ``labels``.
+        problems: what was left out: ``file`` and ``problem``.
+        listed: the images without a box, and the splits.
+    """
+
+    rows: list[dict] = field(default_factory=list)
+    problems: list[dict] = field(default_factory=list)
+    listed: Listed = field(default_factory=Listed)
+
+    def add(self, other: Labels) -> None:
+        """Add what another reader found."""
+        self.rows.extend(other.rows)
+        self.problems.extend(other.problems)
+        self.listed.add(other.listed)
+
+    def add_face(self, file: PurePath, source: str, class_name: str, box: np.ndarray) -> None:
+        """Add the row of a face."""
+        row: dict = {"file": file.as_posix(), "source": source, "class_name": class_name}
+        row.update(zip(BOX_COLUMNS, box.tolist(), strict=True))
+        self.rows.append(row)
+
+    def add_problem(self, file: str, problem: str) -> None:
+        """Add a problem."""
+        self.problems.append({"file": file, "problem": problem})
+
+
+def find_split(image: PurePath, label_file: PurePath | None = None) -> str:
+    """Return the split that a label file or a folder of the image is named after, or "".
+
+    Args:
+        image: its path in the data root.
+        label_file: the file that describes the images of one split, such as
+            ``instances_train.json``.
+    """
+    found = SPLIT_FILE.match(label_file.name) if label_file else None
+    for folder in image.parts[:-1]:
+        found = found or SPLIT_FOLDER.match(folder)
+    if found is None:
+        return ""
+    name = found[1].lower()
+    return "val" if name.startswith("val") else name
+
+
+def index_images(folder: Path) -> dict[str, list[Path]]:
+    """Return the images of a folder and its subfolders, by file name without case."""
+    index: dict[str, list[Path]] = {}
+    for path in list_images(folder):
+        index.setdefault(path.name.casefold(), []).append(path)
+    return index
+
+
+def find_image(
+    name: str, places: Iterable[Path], index: dict[str, list[Path]], label_file: Path
+) -> Path:
+    """Return the image that a label file names.
+
+    Args:
+        name: its POSIX path as written.
+        places: folders to which the path may be relative, the most likely first.
+        index: see ``index_images``; serves if the path is of another computer.
+        label_file: the file that names it.
+
+    Raises:
+        LabelError: the image is not there, or several images have its name.
+    """
+    path = PurePosixPath(name)
+    known = index.get(path.name.casefold(), [])
+    if not path.is_absolute() and ".." not in path.parts:
+        for place in places:
+            if place / path in known:
+                return place / path
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise LabelError(
+            f"{label_file} describes {name}, and {len(known)} images are called {path.name}: write "
+            "the path of the right one."
+        )
+    raise LabelError(
+        f"{label_file} describes {name or 'an image without a name'}, which is missing."
+    )
+
+
+def keep_box(box: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
+    """Return a box clipped to its image. Raise LabelError with a reason if nothing is left.
+
+    Args:
+        box: (4,) ``xyxy``.
+        resolution_wh: width and height of the image.
+    """
+    if not np.isfinite(box).all():
+        raise LabelError("their box is not four finite numbers")
+    if not (box[2] > box[0] and box[3] > box[1]):
+        raise LabelError("their box is flat or reversed")
+    clipped = clip_boxes(box, resolution_wh)[0].astype(float)
+    if not box_area(clipped)[0] > 0:
+        raise LabelError("their box is outside the image")
+    return clipped
+
+
+def count_boxes(number: int) -> str:
+    """Return a number of boxes with its verb, such as "1 box is"."""
+    return "1 box is" if number == 1 else f"{number} boxes are"
+
+
+def make_tables(rows: list[dict], problems: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return rows as a label table, and problems as a table, see ``utils.labels``."""
+    from utils.labels import make_label_table, make_problem_table  # the script needs no pandas
+
+    return make_label_table(rows), make_problem_table(problems)
