@@ -1,5 +1,7 @@
 """The classes of a face. Separate from ``labels``, so that detection needs no pandas."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from utils.messages import UserError
@@ -54,6 +56,7 @@ def to_class_name(name: str, file: object = "A label") -> str:
     return class_name
 
 
+@lru_cache(maxsize=256)
 def _make_key(name: str) -> str:
     """Return the letters and digits of a name, in small letters."""
     return "".join(character for character in name.casefold() if character.isalnum())

@@ -6,7 +6,7 @@ import io
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import cv2
 import numpy as np
@@ -34,6 +34,9 @@ JPEG_START = b"\xff\xd8"
 JPEG_SCAN = b"\xff\xda"
 JPEG_END = b"\xff\xd9"
 JPEG_FILL = b"\xff\xff"  # padding before a marker
+JPEG_APP1 = 0xE1  # the second byte of the marker of EXIF data
+JPEG_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+EXIF_START = b"Exif\0\0"
 # TIFF 6.0 and EXIF 2.3: a tag is an entry of 12 bytes.
 EXIF_ENTRY_BYTES = 12
 EXIF_ORIENTATION = 274
@@ -57,18 +60,14 @@ def read_header_size(path: str | Path) -> tuple[tuple[int, int], bool] | None:
         with open(path, "rb") as file:
             start = file.read(PNG_SIZE_END)
             if start.startswith(JPEG_START):
-                from PIL.JpegImagePlugin import JpegImageFile
-
-                file.seek(0)
-                image = JpegImageFile(file)
-                size_wh = image.size
-                exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+                file.seek(len(JPEG_START))
+                size_wh, exif = _read_jpeg_header(file)
             elif start.startswith(PNG_START):
                 size_wh = struct.unpack(">II", start[16:PNG_SIZE_END])
                 _, _, exif = file.read().partition(b"eXIf")
             else:
                 return None
-    except (ValueError, SyntaxError, struct.error):
+    except struct.error:
         return None
     if 0 in size_wh:
         return None
@@ -76,6 +75,31 @@ def read_header_size(path: str | Path) -> tuple[tuple[int, int], bool] | None:
     orientation = read_orientation(exif)
     is_turned = orientation in range(2, 9)
     return (height, width) if orientation in TURNED_ASIDE else (width, height), is_turned
+
+
+def _read_jpeg_header(file: BinaryIO) -> tuple[tuple[int, int], bytes]:
+    """Return the (width, height) that a JPEG stores, and its EXIF data (TIFF format).
+
+    Args:
+        file: a JPEG, at the first marker.
+
+    Raises:
+        struct.error: there is no size before the pixels.
+    """
+    exif = b""
+    while True:
+        marker = file.read(2)
+        while marker == JPEG_FILL:
+            marker = JPEG_FILL[:1] + file.read(1)
+        first, code, segment_bytes = struct.unpack(">BBH", marker + file.read(2))
+        if first != JPEG_FILL[0] or segment_bytes < 2 or marker == JPEG_SCAN:
+            raise struct.error("no size before the pixels")
+        if code in JPEG_FRAMES:
+            _, height, width = struct.unpack(">BHH", file.read(5))
+            return (width, height), exif
+        segment = file.read(segment_bytes - 2)
+        if code == JPEG_APP1 and segment.startswith(EXIF_START) and not exif:
+            exif = segment.removeprefix(EXIF_START)
 
 
 def count_pages(data: bytes) -> int:

@@ -111,11 +111,12 @@ def split_by_name(images: Iterable[Path]) -> tuple[list[Path], list[PassedOver]]
     good = []
     bad = []
     for image in images:
-        text = make_text(image)
-        if text == image:
-            good.append(image)
+        try:
+            os.fspath(image).encode()
+        except UnicodeEncodeError:
+            bad.append(PassedOver(make_text(image), WRONG_NAME))
         else:
-            bad.append(PassedOver(text, WRONG_NAME))
+            good.append(image)
     return good, bad
 
 
@@ -129,7 +130,24 @@ def is_mac_note(name: str) -> bool:
     return name.startswith(MAC_PREFIX) or name in (MAC_FOLDER, ".DS_Store")
 
 
-def list_folder(folder: str | Path, on_error: Callable[[OSError], None] | None = None) -> Listing:
+def name_below(path: Path, folder: Path) -> str:
+    """Return the POSIX path of a file relative to a folder that it is in.
+
+    It is ``path.relative_to(folder)`` for thousands of files, without making new paths.
+    """
+    prefix = folder.as_posix()
+    text = path.as_posix()
+    if prefix == ".":
+        return text
+    return text[len(prefix.rstrip("/")) + 1 :]
+
+
+def list_folder(
+    folder: str | Path,
+    on_error: Callable[[OSError], None] | None = None,
+    recursive: bool = True,
+    hidden: bool = True,
+) -> Listing:
     """Return the files of a folder and its subfolders.
 
     Folders behind links are followed, after the others. A folder is read once, however many links
@@ -139,6 +157,8 @@ def list_folder(folder: str | Path, on_error: Callable[[OSError], None] | None =
         folder: where to look.
         on_error: callback for the error of each subfolder that cannot be read. Such a folder is
             skipped.
+        recursive: whether its subfolders count too.
+        hidden: whether files and folders count whose names begin with a point.
     """
     listing = Listing()
     root = os.path.realpath(folder)
@@ -161,10 +181,12 @@ def list_folder(folder: str | Path, on_error: Callable[[OSError], None] | None =
             seen.add(key)
             with os.scandir(directory) as entries:
                 for entry in entries:
-                    if is_mac_note(entry.name):
+                    if is_mac_note(entry.name) or (entry.name.startswith(".") and not hidden):
                         continue
                     if not _is_folder(entry):
                         _add_file(listing, entry)
+                    elif not recursive:
+                        continue
                     elif entry.is_symlink():
                         links.append(entry.path)
                     else:
@@ -172,9 +194,10 @@ def list_folder(folder: str | Path, on_error: Callable[[OSError], None] | None =
         except OSError as error:
             if on_error is not None:
                 on_error(error)
-    listing.images.sort()
+    # Sorted by their parts, as paths are, which takes a fifth of the time of comparing paths.
+    listing.images.sort(key=lambda path: path.parts)
     listing.passed_over.sort()
-    listing.others.sort()
+    listing.others.sort(key=lambda path: path.parts)
     return listing
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.boxes import BOX_COLUMNS, box_area, clip_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES, LabelError
@@ -166,10 +167,16 @@ def keep_box(box: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
         raise LabelError("their box is not four finite numbers")
     if not (box[2] > box[0] and box[3] > box[1]):
         raise LabelError("their box is flat or reversed")
-    clipped = clip_boxes(box, resolution_wh)[0].astype(float)
-    if not box_area(clipped)[0] > 0:
+    clipped, is_inside = clip_to_image(box, resolution_wh)
+    if not is_inside[0]:
         raise LabelError("their box is outside the image")
-    return clipped
+    return clipped[0]
+
+
+def clip_to_image(xyxy: ArrayLike, resolution_wh: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, 4) float64 boxes clipped to their image, and whether something is left of each."""
+    clipped = clip_boxes(xyxy, resolution_wh).astype(float)
+    return clipped, box_area(clipped) > 0
 
 
 def count_boxes(number: int) -> str:

@@ -7,6 +7,7 @@ that it is in. Whatever is not used is a problem, so that nothing is lost silent
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from utils.listing import (
     is_mac_note,
     list_folder,
     make_text,
+    name_below,
     split_by_name,
 )
 from utils.messages import format_count, name_some
@@ -59,20 +61,12 @@ def list_source(folder: Path, recursive: bool = True) -> Files:
         folder: the folder.
         recursive: whether its subfolders count too.
     """
-    listing = list_folder(folder)
-
-    def is_wanted(path: Path) -> bool:
-        parts = path.relative_to(folder).parts
-        if len(parts) > 1 and not recursive:
-            return False
-        return not any(part.startswith(".") for part in parts)
-
+    listing = list_folder(folder, recursive=recursive, hidden=False)
     files = Files()
-    files.images, files.passed_over = split_by_name(filter(is_wanted, listing.images))
+    files.images, files.passed_over = split_by_name(listing.images)
     for item in listing.passed_over:
-        if is_wanted(item.file):
-            files.passed_over.append(PassedOver(make_text(item.file), item.reason))
-    for path in filter(is_wanted, listing.others):
+        files.passed_over.append(PassedOver(make_text(item.file), item.reason))
+    for path in listing.others:
         suffix = path.suffix.lower()
         if suffix == ".xml":
             files.annotations.append(path)
@@ -161,11 +155,15 @@ def read_source(
     )
     unlabelled: list[Path] = []
     labelled: list[Path] = list(described)
+    classes_of_folder: dict[str, list[str]] = {}
     for image in files.images:
         if image in described:
             continue
-        class_names = _find_classes(image, folder)
-        file = image.relative_to(root).as_posix()
+        place = os.path.dirname(image)
+        if place not in classes_of_folder:
+            classes_of_folder[place] = _find_classes(image, folder)
+        class_names = classes_of_folder[place]
+        file = name_below(image, root)
         if not class_names:
             unlabelled.append(image)
             continue
@@ -190,11 +188,17 @@ def _read_splits(images: Iterable[Path], folder: Path, root: Path) -> dict[str, 
             for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
                 split_of.setdefault(line.strip(), split)
     splits = {}
+    split_of_folder: dict[str, str] = {}
     for image in images:
-        file = image.relative_to(root)
-        split = split_of.get(image.stem, "") if split_of else find_split(file)
+        if split_of:
+            split = split_of.get(image.stem, "")
+        else:
+            place = os.path.dirname(image)
+            if place not in split_of_folder:
+                split_of_folder[place] = find_split(image.relative_to(root))
+            split = split_of_folder[place]
         if split:
-            splits[file.as_posix()] = split
+            splits[name_below(image, root)] = split
     return splits
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
@@ -12,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from utils.classes import LabelError, to_class_name
-from utils.formats.labelled import keep_box
+from utils.formats.labelled import clip_to_image
 from utils.formats.voc_write import FIRST_PIXEL, VOC_TAGS, counts_from_one
 
 UNKNOWN_SIZE = (0, 0)  # of an image whose size a file does not state
@@ -80,13 +81,15 @@ def parse_voc(path: str | Path) -> VocFile:
     """
     path = Path(path)
     try:
-        root = ET.fromstring(_decode(path.read_bytes()))
+        text = _decode(path.read_bytes())
+        root = ET.fromstring(text)
     except (ET.ParseError, ValueError, OSError) as error:
         raise LabelError(
             f"{path} is not a readable Pascal VOC file ({error}): save it again."
         ) from error
-    for element in root.iter():
-        element.tag = str(element.tag).rpartition("}")[2]  # without a namespace
+    if "xmlns" in text:
+        for element in root.iter():
+            element.tag = str(element.tag).rpartition("}")[2]  # without a namespace
     if root.tag != "annotation":
         raise LabelError(
             f"{path} is not a readable Pascal VOC file (it begins with <{root.tag}>, not "
@@ -158,22 +161,23 @@ def _read_object(item: ET.Element, place: str, offset: tuple[int, ...]) -> Face:
     if not name:
         raise LabelError(f"{place} has no class (the class '' is unknown): write its <name>.")
     class_name = to_class_name(name, place)
-    if item.find("bndbox") is None:
+    bndbox = item.find("bndbox")
+    if bndbox is None:
         for tag, shape in OTHER_SHAPES.items():
             if item.find(tag) is not None:
                 raise LabelError(f"{place} ({name}) is {shape}: draw an upright box instead.")
         raise LabelError(f"{place} ({name}) has no box: draw one.")
     values = []
     for tag in VOC_TAGS:
-        text = item.findtext(f"bndbox/{tag}", "").strip()
+        text = bndbox.findtext(tag, "").strip()
         try:
             values.append(float(text))
         except ValueError:
             problem = f"is '{text}', which is no number" if text else "is missing"
             raise LabelError(f"{place} ({name}): {tag} of the box {problem}: correct it.") from None
-    box = np.array(values) - offset
-    if not np.isfinite(box).all():
-        raise LabelError(f"{place} ({name}): the box {box.tolist()} has no number: correct it.")
+    if not all(math.isfinite(value) for value in values):
+        raise LabelError(f"{place} ({name}): the box {values} has no number: correct it.")
+    box = [value - first for value, first in zip(values, offset, strict=True)]
     x_min, y_min, x_max, y_max = box
     if x_min > x_max or y_min > y_max:
         raise LabelError(
@@ -182,7 +186,7 @@ def _read_object(item: ET.Element, place: str, offset: tuple[int, ...]) -> Face:
         )
     if x_min == x_max or y_min == y_max:
         raise LabelError(f"{place} ({name}): the box {values} has no area: draw it again.")
-    return class_name, box
+    return class_name, np.array(box)
 
 
 def _drop_double_labels(voc: VocFile) -> None:
@@ -211,14 +215,15 @@ def clip_faces(voc: VocFile, resolution_wh: tuple[int, int]) -> tuple[list[Face]
         voc: the file.
         resolution_wh: width and height of the image; zeros if they are unknown.
     """
-    if resolution_wh == UNKNOWN_SIZE:
+    if resolution_wh == UNKNOWN_SIZE or not voc.faces:
         return voc.faces, []
+    boxes, is_inside = clip_to_image([box for _, box in voc.faces], resolution_wh)
     faces = []
     problems = []
-    for class_name, box in voc.faces:
-        try:
-            faces.append((class_name, keep_box(box, resolution_wh)))
-        except LabelError:
+    for (class_name, box), clipped, is_kept in zip(voc.faces, boxes, is_inside, strict=True):
+        if is_kept:
+            faces.append((class_name, clipped))
+        else:
             problems.append(
                 f"{voc.path}: the box {box.tolist()} is outside its image {resolution_wh}: "
                 "correct it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
@@ -14,7 +15,7 @@ from utils.classes import LabelError
 from utils.formats.labelled import make_tables
 from utils.formats.voc import UNKNOWN_SIZE, Face, VocFile, clip_faces, parse_voc
 from utils.images import ImageError, read_upright_size
-from utils.listing import list_folder
+from utils.listing import list_folder, name_below
 from utils.messages import name_some
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def match_voc(
     matcher.claim_by_name(unmatched)
     rows = []
     for voc, image in sorted(matcher.found, key=lambda pair: pair[0].path):
-        file = image.relative_to(root).as_posix()
+        file = name_below(image, root)
         for class_name, box in matcher.fit(voc, image):
             row = {"file": file, "source": source, "class_name": class_name}
             row.update(zip(BOX_COLUMNS, box, strict=True))
@@ -247,6 +248,7 @@ class _ImageFinder:
 
     def __init__(self, images: Iterable[Path], folder: Path) -> None:
         self.folder = folder
+        self._place_of_folder: dict[str, tuple[str, ...]] = {}
         self._near: dict[tuple, list[Path]] = defaultdict(list)
         self._anywhere: dict[str, list[Path]] = defaultdict(list)
         self._near_names: dict[tuple, list[Path]] = defaultdict(list)
@@ -260,10 +262,13 @@ class _ImageFinder:
 
     def _place(self, path: Path) -> tuple[str, ...]:
         """Return the folders of a file, without those that only say what it is."""
-        parts = path.relative_to(self.folder).parts[:-1]
-        return tuple(
-            part for part in parts if part.lower() not in (*ANNOTATION_FOLDERS, *IMAGE_FOLDERS)
-        )
+        around = os.path.dirname(path)
+        if around not in self._place_of_folder:
+            parts = path.relative_to(self.folder).parts[:-1]
+            self._place_of_folder[around] = tuple(
+                part for part in parts if part.lower() not in (*ANNOTATION_FOLDERS, *IMAGE_FOLDERS)
+            )
+        return self._place_of_folder[around]
 
     def find_by_stem(self, path: Path, file_name: str) -> Sequence[Path]:
         """Return the images with the stem of an annotation; its file name decides if it can."""
