@@ -13,6 +13,7 @@ from utils.boxes import (
     clip_boxes,
     nms,
     sample_background,
+    share_inside,
     square_boxes,
     tile_boxes,
     vote_boxes,
@@ -225,3 +226,20 @@ def test_boxes_move_to_the_weighted_mean_and_boxes_without_area_stay():
     moved = vote_boxes(boxes[[0, 2, 3]], boxes, np.array([3, 1, 1, 1]))
     np.testing.assert_allclose(moved, [[0.5, 0, 10.5, 10], [50, 50, 60, 60], [70, 70, 70, 80]])
     assert vote_boxes(as_boxes([]), as_boxes([]), np.zeros(0)).shape == (0, 4)
+
+
+def test_the_share_of_a_box_inside_regions_agrees_with_counted_pixels():
+    boxes = [(0, 0, 10, 10), (5, 5, 15, 25), (30, 30, 30, 40)]
+    regions = [(0, 0, 5, 10), (8, 8, 40, 40)]
+    expected = []
+    for x_min, y_min, x_max, y_max in boxes:
+        row = []
+        for region in regions:
+            mask = np.zeros((50, 50), bool)
+            mask[region[1] : region[3], region[0] : region[2]] = True
+            part = mask[y_min:y_max, x_min:x_max]
+            row.append(part.mean() if part.size else 0)
+        expected.append(row)
+    np.testing.assert_allclose(share_inside(boxes, regions), expected)
+    assert share_inside([], regions).shape == (0, 2)
+    assert share_inside(boxes, []).shape == (3, 0)

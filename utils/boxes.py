@@ -145,6 +145,22 @@ def box_overlap(xyxy_a: ArrayLike, xyxy_b: ArrayLike) -> np.ndarray:
     )
 
 
+def share_inside(xyxy: ArrayLike, regions: ArrayLike) -> np.ndarray:
+    """Return the share of each box that is in each region.
+
+    Args:
+        xyxy: (N, 4) boxes.
+        regions: (M, 4) boxes.
+
+    Returns:
+        (N, M) float32 in 0-1; 0 for a box without area.
+    """
+    boxes = as_boxes(xyxy)
+    inside = _intersection_area(boxes, as_boxes(regions))
+    area = box_area(boxes)[:, None]
+    return np.divide(inside, area, out=np.zeros_like(inside), where=area > 0)
+
+
 def nms(
     xyxy: ArrayLike,
     confidence: ArrayLike,

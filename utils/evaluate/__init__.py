@@ -30,6 +30,7 @@ from utils.evaluate.calibration import (
 from utils.evaluate.matching import match_boxes, match_faces
 from utils.evaluate.pages import draw_test_page, draw_test_pages
 from utils.evaluate.report import describe_share, fill_tables, read_tables, side_by_side
+from utils.evaluate.scorecard import FACE_SIZES, score_answers
 from utils.evaluate.scores import (
     accuracy_table,
     bootstrap_interval,
@@ -48,6 +49,7 @@ from utils.evaluate.sources import compare_detectors, count_false_faces, score_s
 from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
 
 __all__ = [
+    "FACE_SIZES",
     "SIZES",
     "accuracy_table",
     "apply_calibration",
@@ -82,6 +84,7 @@ __all__ = [
     "reliability_table",
     "reliability_tables",
     "run_pipeline",
+    "score_answers",
     "score_pipeline",
     "score_sources",
     "select_class",
