@@ -76,6 +76,10 @@ UNREADABLE = {
     "d.psd": (b"8BPS\0\1", "a Photoshop file"),
     "e.NEF": (b"MM\0*" + bytes(99), "a camera raw file"),
     "f.svg": (b"<svg/>", "a SVG file"),
+    "h.sgi": (b"\x01\xda\x01\x01" + bytes(99), "an SGI file"),
+    "i": (b"BLP2" + bytes(99), "a BLP file"),
+    "j.FLI": (bytes(4) + b"\x11\xaf" + bytes(99), "an FLI file"),
+    "k.pcd": (bytes(99), "a Photo CD file"),
     "g.exr": (b"\x76\x2f\x31\x01", "an OpenEXR file"),
 }
 

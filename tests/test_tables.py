@@ -185,6 +185,9 @@ SPREADSHEETS = {
     "a byte order mark": LABELS.to_csv(index=False).encode("utf-8-sig"),
     "semicolons": LABELS.to_csv(index=False, sep=";").encode("cp1252"),
     "decimal commas": LABELS.to_csv(index=False, sep=";", decimal=",").encode("cp1252"),
+    "a line that names the separator": b"sep=;\r\n" + LABELS.to_csv(index=False, sep=";").encode(),
+    "utf-16 without a byte order mark": LABELS.to_csv(index=False).encode("utf-16-le"),
+    "utf-16, big end first": LABELS.to_csv(index=False).encode("utf-16-be"),
     "tabs in utf-16": LABELS.to_csv(index=False, sep="\t", decimal=",").encode("utf-16"),
     "Windows line ends": LABELS.to_csv(index=False, lineterminator="\r\n").encode("cp1252"),
 }

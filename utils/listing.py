@@ -32,6 +32,14 @@ UNREADABLE_SUFFIXES = {
     ".pcx": "PCX", ".dds": "DDS", ".exr": "OpenEXR", ".hdr": "Radiance HDR", ".qoi": "QOI",
     ".cr2": "camera raw", ".cr3": "camera raw", ".nef": "camera raw", ".arw": "camera raw",
     ".dng": "camera raw", ".orf": "camera raw", ".rw2": "camera raw", ".raf": "camera raw",
+    ".blp": "BLP", ".bufr": "BUFR", ".cur": "cursor", ".dcx": "PCX", ".dcm": "DICOM",
+    ".dpx": "DPX", ".cin": "Cineon", ".fit": "FITS", ".fits": "FITS", ".flc": "FLI", ".fli": "FLI",
+    ".ftc": "FTEX", ".ftu": "FTEX", ".gbr": "GIMP brush", ".grib": "GRIB", ".icb": "TGA",
+    ".iim": "IPTC", ".im": "IM", ".mic": "Microsoft MIC", ".msp": "Microsoft Paint 1",
+    ".palm": "Palm", ".pcd": "Photo CD", ".pct": "PICT", ".pict": "PICT", ".ps": "PostScript",
+    ".pxr": "PIXAR", ".bw": "SGI", ".rgb": "SGI", ".rgba": "SGI", ".sgi": "SGI", ".spi": "SPIDER",
+    ".vda": "TGA", ".vst": "TGA", ".wal": "Quake 2", ".xbm": "XBM", ".xpm": "XPM",
+    ".jxr": "JPEG XR", ".wdp": "JPEG XR", ".djvu": "DjVu", ".jbig2": "JBIG2", ".jb2": "JBIG2",
     ".pef": "camera raw", ".srw": "camera raw", ".eps": "PostScript", ".wmf": "WMF", ".emf": "WMF",
 }  # fmt: skip
 # Never opened to see whether they are images. ``.part`` is a file that is being written, and
@@ -67,8 +75,15 @@ UNREADABLE_SIGNATURES = {
     "DDS": re.compile(rb"DDS \x7c"),
     "QOI": re.compile(rb"qoif"),
     "GIMP": re.compile(rb"gimp xcf"),
+    "BLP": re.compile(rb"BLP[012]"),
+    "FITS": re.compile(rb"SIMPLE  ="),
+    "FLI": re.compile(rb".{4}[\x11\x12]\xaf", re.DOTALL),
+    "SGI": re.compile(rb"\x01\xda[\0\x01][\x01\x02]"),
+    "XPM": re.compile(rb"/\* XPM \*/"),
     "Radiance HDR": re.compile(rb"#\?RADIANCE|#\?RGBE"),
 }
+# Kinds whose names are spoken with a vowel at the beginning.
+AN_KINDS = ("FLI", "FTEX", "IM", "IPTC", "icon", "OpenEXR", "SGI", "XBM", "XPM")
 AVIF_BRANDS = (b"avif", b"avis")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -268,7 +283,7 @@ def explain(path: Path) -> str | None:
         kind = UNREADABLE_SUFFIXES.get(suffix)
     if not kind:
         return kind
-    article = "an" if kind in ("icon", "OpenEXR") else "a"
+    article = "an" if kind in AN_KINDS else "a"
     return f"{article} {kind} file, which cannot be read: save it as JPEG or PNG"
 
 

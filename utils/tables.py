@@ -21,6 +21,8 @@ from utils.csv_lines import TableError, make_safe, read_complete_lines, restore
 
 WAIT_S = 10.0  # seconds to wait for another program that writes the same file
 SEPARATORS = (",", ";", "\t")  # of columns
+NAMED_SEPARATOR = re.compile(r'"?sep=(.)"?[\t ]*\r?\n', re.IGNORECASE)  # Excel's first line
+CHECKED_BYTES = 2**12  # for the zeros that Latin letters have in UTF-16: half of the bytes
 DECIMAL_COMMA = re.compile(r"(?:^|[;\t])-?\d+,\d+(?:[;\t\r\n]|$)", re.MULTILINE)
 
 
@@ -92,8 +94,11 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     path = Path(path)
     try:
         text = _decode(path.read_bytes())
+        named = NAMED_SEPARATOR.match(text)
+        if named:
+            text = text[named.end() :]
         header = text.partition("\n")[0]
-        separator = max(SEPARATORS, key=header.count)
+        separator = named[1] if named else max(SEPARATORS, key=header.count)
         decimal = "."
         if separator != "," and DECIMAL_COMMA.search(text):
             decimal = ","
@@ -116,6 +121,11 @@ def _decode(data: bytes) -> str:
     """Return the text of a table of a person: UTF-8, UTF-16, or else the encoding of Windows."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
+    start = data[:CHECKED_BYTES]
+    for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):  # without a byte order mark
+        zeros = start[first::2].count(0)
+        if len(start) > 1 and zeros > len(start) / 4:
+            return data.decode(encoding)
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             return data.decode(encoding)

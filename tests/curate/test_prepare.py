@@ -24,7 +24,7 @@ from utils.formats import read_labels
 from utils.images import read_image, write_image
 from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
 from utils.paths import SHARED_DIR
-from utils.tables import replace_rows
+from utils.tables import TableError, replace_rows
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +199,14 @@ def test_without_corrections_and_mistakes_every_label_is_kept(small_data, table,
     assert problems.empty
     pd.testing.assert_frame_equal(prepared[: len(table)][COLUMNS], table)
     assert set(prepared[len(table) :].class_name) == {"no_face"}
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["corrections", "mistakes"])
+@pytest.mark.parametrize("damaged", ["", "file,x_min\na.jpg,1\n", "file\na,b,c\n"], ids=repr)
+def test_a_damaged_table_is_named_in_one_sentence(small_data, tables, number, damaged):
+    tables[number].write_text(damaged)
+    with pytest.raises(TableError, match=f"{tables[number].name} (cannot be read|has no column)"):
+        prepare_labels(small_data, make_detector())
 
 
 def test_corrections_and_mistakes_are_applied_and_broken_images_are_reported(

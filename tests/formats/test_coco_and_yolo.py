@@ -247,6 +247,25 @@ def test_an_absolute_place_in_the_data_set_is_found_from_a_relative_root(tmp_pat
     assert (table.file.tolist(), problems.problem.tolist()) == (["images/a.jpg"] * 2, [])
 
 
+def test_a_box_that_is_written_twice_counts_once_and_one_with_two_classes_not_at_all(tmp_path):
+    other = FACE | {"bbox": [15, 2, 8, 7]}
+    faces = [FACE, FACE, FACE, other, other | {"category_id": 20}]
+    save_image(tmp_path / "coco/images/a.jpg")
+    write_coco_file(
+        tmp_path / "coco/annotations.json", [IMAGE], faces, names=("with_mask", "without_mask")
+    )
+    write_yolo_set(tmp_path / "yolo", names="[with_mask, without_mask]")
+    lines = ["0 0.25 0.5 0.1 0.1", "0 0.25 0.5 0.1 0.1", "0 0.75 0.5 0.1 0.1", "1 0.75 0.5 0.1 0.1"]
+    (tmp_path / "yolo/labels/a.txt").write_text("\n".join(lines))
+    table, problems = read_labels(tmp_path)
+    assert table.file.tolist() == ["coco/images/a.jpg", "yolo/images/a.jpg"]
+    said = problems.problem.tolist()
+    assert re.search(r"a\.jpg: the box .* has two classes \(with_mask, without_mask\)", said[0])
+    assert "2 boxes are left out: they repeat another box of the same class." in said[1]
+    assert re.search(r"a\.txt: the box .* has two classes \(with_mask, without_mask\)", said[2])
+    assert "1 box is left out: they repeat another box of the same class." in said[3]
+
+
 def test_yolo_layouts_and_texts_without_images(tmp_path):
     for place in ("train/images/a.jpg", "images/val/b.jpg", "beside/c.jpg", "empty/images/d.jpg"):
         save_image(tmp_path / place)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import supervision as sv
+import yaml
 from PIL import Image
 
 from tests.formats.annotation import write_annotation
@@ -289,3 +290,31 @@ def test_images_in_no_split_or_in_two_are_counted(divided, tmp_path, capsys):
     assert "in more than one split, which stay in the first of them" in err
     assert "Splits: 2 in train, 2 in val, 2 in no split." in out
     assert (tmp_path / "new/images/f.png").is_file()
+
+
+@pytest.mark.parametrize(("kept", "missing"), [("train", "val"), ("val", "train")])
+def test_a_yolo_set_without_train_or_val_gets_the_other_and_says_so(
+    divided, tmp_path, capsys, kept, missing
+):
+    lines = (divided / "data.yaml").read_text().splitlines()
+    others = [line for line in lines if line.startswith(missing)]
+    lines = [line for line in lines if line not in others]
+    (divided / "data.yaml").write_text("\n".join(lines))
+    for path in (*divided.glob(f"images/{missing}/*"), *divided.glob(f"labels/{missing}/*")):
+        path.unlink()
+    assert run_conversion([str(divided), str(tmp_path / "new"), "--to", "yolo"]) == 0
+    assert f"There is no {missing} split, and Ultralytics needs one" in capsys.readouterr().out
+    written = yaml.safe_load((tmp_path / "new/data.yaml").read_text())
+    assert (written[kept], written[missing]) == (f"images/{kept}", f"images/{kept}")
+
+
+@pytest.mark.parametrize("label_format", ["voc", "coco", "yolo"])
+def test_a_set_of_images_without_faces_is_converted(tmp_path, capsys, label_format):
+    write_image(tmp_path / "old/images/a.png", np.zeros((20, 30, 3), np.uint8))
+    (tmp_path / "old/labels").mkdir()
+    (tmp_path / "old/labels/a.txt").touch()
+    (tmp_path / "old/classes.txt").write_text("with_mask\n")
+    assert run_conversion([str(tmp_path / "old"), str(tmp_path / "new"), "--to", label_format]) == 0
+    out, _ = capsys.readouterr()
+    assert "Wrote 1 image with 0 faces" in out
+    assert "1 image is listed without a face, and kept so." in out

@@ -174,10 +174,20 @@ def test_one_photograph_in_two_classes_is_reported(tmp_path):
         "g/with_mask/d.jpg",
     ]
     assert problems.problem.str.contains("is the same photograph as").all()
+    assert problems.problem.str.contains("left out; look at it, and delete it from").all()
+    assert table.file.tolist() == ["f/with_mask/c.jpg"]
     (tmp_path / "f/without_mask/b.jpg").unlink()
     table, problems = read_labels(tmp_path)
     assert len(table) == 3
     assert problems.empty
+
+
+def test_if_all_photographs_are_in_two_classes_the_error_says_so(tmp_path):
+    data = draw(tmp_path / "f/with_mask/a.jpg").read_bytes()
+    (tmp_path / "f/without_mask").mkdir()
+    (tmp_path / "f/without_mask/b.jpg").write_bytes(data)
+    with pytest.raises(LabelError, match="holds no labelled images.* is the same photograph as"):
+        read_labels(tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")

@@ -15,7 +15,7 @@ import pandas as pd
 from utils.collect.archives import GITHUB, GitHubSet, PublicSetError, download_archive
 from utils.collect.convert_sets import convert_archive, convert_kaggle_set
 from utils.paths import DATA_DIR
-from utils.tables import replace_rows
+from utils.tables import read_rows, replace_rows
 
 SETS_FILE = DATA_DIR / "public_sets.csv"
 DOWNLOADS = "downloads"  # folder beside the data root that holds archives until they are converted
@@ -136,7 +136,7 @@ def _fetch_github_set(public_set: GitHubSet, root: Path, server: str) -> pd.Data
     downloads = root.parent / DOWNLOADS
     note = downloads / f"{public_set.name}-{public_set.digest[:12]}.csv"
     if note.is_file():
-        table = pd.read_csv(note, dtype=str, keep_default_na=False)
+        table = read_rows(note, ["file", "problem"])
         converted = table.file[table.problem == ""]
         if all((root / file).is_file() for file in converted):
             return table

@@ -9,6 +9,7 @@ import pandas as pd
 from utils.curate.prepare import SPLIT_FILE
 from utils.images import list_images
 from utils.paths import DATA_DIR
+from utils.tables import read_table
 
 EMPTY_SOURCES = ("objects",)  # public sets of pictures of things and animals
 # Pictures in them that show people, or faces in pictures, on screens and on statues. They were
@@ -30,8 +31,8 @@ def read_empty(
         because ``data/people_in_objects.csv`` names them. A picture that is not in
         ``data/split.csv`` is in train.
     """
-    people = pd.read_csv(PEOPLE_FILE)
-    side_of_file = pd.read_csv(SPLIT_FILE).set_index("file").split
+    people = read_table(PEOPLE_FILE, ["file", "why"])
+    side_of_file = read_table(SPLIT_FILE, ["file", "split"]).set_index("file").split
     rows = []
     for source in sources:
         folder = Path(root) / source

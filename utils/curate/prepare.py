@@ -24,9 +24,15 @@ from utils.curate.near_duplicates import (
 from utils.curate.source import DataSource
 from utils.curate.split import keep_sides, split_by_group
 from utils.detect import Detector, find_faces, load_detector
-from utils.formats import SHOWN_REASONS, find_contradictions, read_labels
+from utils.formats import SHOWN_REASONS, read_labels, settle_photographs
 from utils.images import list_images
-from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections, make_label_table
+from utils.labels import (
+    BOX_COLUMNS,
+    COLUMNS,
+    apply_corrections,
+    make_label_table,
+    make_problem_table,
+)
 from utils.paths import DATA_DIR
 from utils.tables import read_rows, read_table, replace_rows
 
@@ -139,11 +145,12 @@ def prepare_labels(
     broken["file"] = [Path(file).relative_to(root).as_posix() for file in broken.file]
     problems = pd.concat([problems, broken], ignore_index=True)
     table = table[~table.file.isin(broken.file)]
-    table = apply_corrections(table, pd.read_csv(CORRECTIONS_FILE))
-    contradictory = {row["file"] for row in find_contradictions(table.to_dict("records"), root)}
-    table = table[~table.file.isin(contradictory)]
-    if table.empty:
-        raise LabelError(f"Every photograph in {root} is in two classes: delete the wrong ones.")
+    corrections = read_table(CORRECTIONS_FILE, ["file", *BOX_COLUMNS, "class_name"])
+    table = apply_corrections(table, corrections)
+    # A correction may give one of two equal files another class.
+    _, contradictions = settle_photographs(table.to_dict("records"), root)
+    table = table[~table.file.isin([row["file"] for row in contradictions])]
+    problems = pd.concat([problems, make_problem_table(contradictions)], ignore_index=True)
     mistakes = _read_mistakes(table)
     background = find_background(table, root, detector, seed)
     table = pd.concat([table, mistakes, background], ignore_index=True)
@@ -193,7 +200,7 @@ def _read_rebuilt_labels(path: Path) -> pd.DataFrame:
 
 def _read_mistakes(table: pd.DataFrame) -> pd.DataFrame:
     """Read the known mistakes of detectors in the photographs of a label table, as label rows."""
-    mistakes = pd.read_csv(MISTAKES_FILE)
+    mistakes = read_table(MISTAKES_FILE, ["file", *BOX_COLUMNS, "class_name"])
     mistakes = mistakes[mistakes.file.isin(table.file)]
     source_of_file = table.drop_duplicates("file").set_index("file").source
     mistakes = mistakes.assign(source=mistakes.file.map(source_of_file))
@@ -268,6 +275,6 @@ def group_and_split(table: pd.DataFrame, root: str | Path, seed: int = 0) -> pd.
     group = group_near_duplicates(find_near_duplicates(hashes), len(files))
     group_of_file = dict(zip(files, group, strict=True))
     table = table.assign(group=table.file.map(group_of_file))
-    known = keep_sides(table, pd.read_csv(SPLIT_FILE))
+    known = keep_sides(table, read_table(SPLIT_FILE, ["file", "split"]))
     drawn = split_by_group(table, seed=seed)
     return table.assign(split=known.fillna(drawn))

@@ -7,10 +7,10 @@ Importing this package does not load pandas, because the script writes label fil
 """
 
 from utils.formats.coco import find_coco_files, read_coco_folder, write_coco
+from utils.formats.contradictions import settle_photographs
 from utils.formats.convert import Conversion, convert_labels
 from utils.formats.label_studio import write_label_studio
 from utils.formats.labelled import LabelledImage, Labels, Listed, find_split
-from utils.formats.layouts import find_contradictions
 from utils.formats.read import SHOWN_REASONS, read_labels, read_root
 from utils.formats.voc import UNKNOWN_SIZE, read_voc
 from utils.formats.voc_match import describe_wrong_size, read_voc_folder
@@ -30,7 +30,6 @@ __all__ = [
     "convert_labels",
     "describe_wrong_size",
     "find_coco_files",
-    "find_contradictions",
     "find_split",
     "is_yolo_folder",
     "name_label_files",
@@ -40,6 +39,7 @@ __all__ = [
     "read_voc",
     "read_voc_folder",
     "read_yolo_folder",
+    "settle_photographs",
     "write_coco",
     "write_label_studio",
     "write_labels",

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from utils.classes import LabelError
-from utils.formats.convert import TARGET_FORMATS, convert_labels
+from utils.formats.convert import TARGET_FORMATS, Conversion, convert_labels
+from utils.formats.yolo_data import name_split_folders
 from utils.images import ImageError
 from utils.messages import format_count, name_some
 from utils.program import require_packages, run_as_program
@@ -66,6 +67,8 @@ def run_conversion(arguments: list[str] | None = None) -> int:
         order = [name for name in ("train", "val", "test", "") if conversion.splits[name]]
         parts = [f"{conversion.splits[name]} in {name or 'no split'}" for name in order]
         print(f"Splits: {', '.join(parts)}.")
+        if options.to == "yolo":
+            _print_missing_splits(conversion)
     if conversion.unlabelled:
         many = "images have no labels that can be used and are"
         number = format_count(
@@ -75,6 +78,16 @@ def run_conversion(arguments: list[str] | None = None) -> int:
     if conversion.problems:
         print(f"{format_count(len(conversion.problems), 'problem')}, named above.")
     return 1 if conversion.problems or conversion.unlabelled else 0
+
+
+def _print_missing_splits(conversion: Conversion) -> None:
+    """Say which folder stands in for train or val in ``data.yaml``."""
+    for split, folder in name_split_folders(conversion.splits).items():
+        if not conversion.splits[split]:
+            print(
+                f"There is no {split} split, and Ultralytics needs one: data.yaml names {folder} "
+                "in its place."
+            )
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ import numpy as np
 
 from utils.atomic import write_bytes
 from utils.classes import LabelError, to_class_name
+from utils.formats.find import find_image, index_images
 from utils.formats.labelled import (
+    REPEATED,
     SPLITS,
     LabelledImage,
     Labels,
     count_boxes,
-    find_image,
     find_split,
-    index_images,
     keep_box,
     list_classes,
 )
@@ -192,18 +192,18 @@ def _read_file(
             labels.listed.empty.append(file)
         if split:
             labels.listed.splits[file] = split
+        faces = []
         for annotation in annotations:
             try:
                 box = _read_box(annotation) * scale
                 class_name = _read_class(annotation, names)
-                box = keep_box(box, upright_wh)
+                faces.append((class_name, keep_box(box, upright_wh)))
             except LabelError as error:
                 left_out[str(error)] += 1
-                continue
-            labels.add_face(image.relative_to(root), folder.name, class_name, box)
+        left_out[REPEATED] += labels.add_faces(file, folder.name, faces, f"{path}, {name}")
     for annotations in boxes.values():
         left_out["its image is not listed"] += len(annotations)
-    for reason, number in left_out.items():
+    for reason, number in (+left_out).items():
         labels.add_problem(this_file, f"{path}: {count_boxes(number)} left out: {reason}.")
 
 

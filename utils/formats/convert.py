@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from utils.atomic import name_part, write_bytes
 from utils.boxes import BOX_COLUMNS
 from utils.classes import LabelError
+from utils.formats.contradictions import has_no_box
 from utils.formats.labelled import LabelledImage, Labels
 from utils.formats.layouts import IMAGE_SETS
 from utils.formats.read import SHOWN_REASONS, read_root
@@ -134,7 +135,7 @@ def _write_part(
         except ImageError as error:
             conversion.problems.append(str(error))
             continue
-        conversion.whole_images += sum(_has_no_box(row) for row in rows)
+        conversion.whole_images += sum(has_no_box(row) for row in rows)
         conversion.images += 1
         conversion.faces += len(rows)
         conversion.empty += not rows
@@ -185,17 +186,12 @@ def _convert_image(
     boxes = []
     for row in rows:
         names.append(row["class_name"])
-        if _has_no_box(row):
+        if has_no_box(row):
             boxes.append([0, 0, width, height])
         else:
             boxes.append([row[column] for column in BOX_COLUMNS])
     xyxy = np.array(boxes, float).reshape(-1, 4)
     return LabelledImage(name, (width, height), names, xyxy, split=split), is_turned
-
-
-def _has_no_box(row: dict) -> bool:
-    """Return whether the whole image is the face."""
-    return bool(np.isnan(row.get("x_min", np.nan)))
 
 
 def name_copies(files: list[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike
 
 from utils.boxes import BOX_COLUMNS, box_area, clip_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES, LabelError
-from utils.images import list_images
+from utils.formats.contradictions import Face, describe_contradiction, settle_boxes
 
 if TYPE_CHECKING:
     import pandas as pd
 
+REPEATED = "they repeat another box of the same class"  # why boxes are left out
 SPLITS = ("train", "val", "valid", "test")  # how folders for a split are called
 SPLIT_FILE = re.compile(r"(?:instances_|person_keypoints_)?(train|val|valid|test)(?![a-z])", re.I)
 SPLIT_FOLDER = re.compile(r"(train|val|valid|validation|test)\d*$", re.I)
@@ -88,11 +89,26 @@ class Labels:
         self.problems.extend(other.problems)
         self.listed.add(other.listed)
 
-    def add_face(self, file: PurePath, source: str, class_name: str, box: np.ndarray) -> None:
-        """Add the row of a face."""
-        row: dict = {"file": file.as_posix(), "source": source, "class_name": class_name}
-        row.update(zip(BOX_COLUMNS, box.tolist(), strict=True))
-        self.rows.append(row)
+    def add_faces(self, file: str, source: str, faces: Sequence[Face], place: object) -> int:
+        """Add the rows of the faces of an image.
+
+        Args:
+            file: the image.
+            source: its source.
+            faces: the class and the box of each.
+            place: what problems name as the place of a box with two classes, which is left out.
+
+        Returns:
+            How many faces repeat another one, and are left out.
+        """
+        kept, repeated, contradictory = settle_boxes(faces)
+        for same in contradictory:
+            self.add_problem(file, describe_contradiction(place, same))
+        for class_name, box in kept:
+            row: dict = {"file": file, "source": source, "class_name": class_name}
+            row.update(zip(BOX_COLUMNS, box.tolist(), strict=True))
+            self.rows.append(row)
+        return len(repeated)
 
     def add_problem(self, file: str, problem: str) -> None:
         """Add a problem."""
@@ -114,46 +130,6 @@ def find_split(image: PurePath, label_file: PurePath | None = None) -> str:
         return ""
     name = found[1].lower()
     return "val" if name.startswith("val") else name
-
-
-def index_images(folder: Path) -> dict[str, list[Path]]:
-    """Return the images of a folder and its subfolders, by file name without case."""
-    index: dict[str, list[Path]] = {}
-    for path in list_images(folder):
-        index.setdefault(path.name.casefold(), []).append(path)
-    return index
-
-
-def find_image(
-    name: str, places: Iterable[Path], index: dict[str, list[Path]], label_file: Path
-) -> Path:
-    """Return the image that a label file names.
-
-    Args:
-        name: its POSIX path as written.
-        places: folders to which the path may be relative, the most likely first.
-        index: see ``index_images``; serves if the path is of another computer.
-        label_file: the file that names it.
-
-    Raises:
-        LabelError: the image is not there, or several images have its name.
-    """
-    path = PurePosixPath(name)
-    known = index.get(path.name.casefold(), [])
-    if not path.is_absolute() and ".." not in path.parts:
-        for place in places:
-            if place / path in known:
-                return place / path
-    if len(known) == 1:
-        return known[0]
-    if known:
-        raise LabelError(
-            f"{label_file} describes {name}, and {len(known)} images are called {path.name}: write "
-            "the path of the right one."
-        )
-    raise LabelError(
-        f"{label_file} describes {name or 'an image without a name'}, which is missing."
-    )
 
 
 def keep_box(box: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:

@@ -6,18 +6,16 @@ that it is in. Whatever is not used is a problem, so that nothing is lost silent
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from utils.classes import LabelError, to_class_name
+from utils.formats.find import ANNOTATION_FOLDERS, IMAGE_FOLDERS
 from utils.formats.labelled import Labels, Listed, find_split
-from utils.formats.voc_match import ANNOTATION_FOLDERS, IMAGE_FOLDERS, match_voc
+from utils.formats.voc_match import match_voc
 from utils.listing import (
     PassedOver,
     describe_passed_over,
@@ -248,42 +246,4 @@ def _describe_unlabelled(
             except LabelError as error:
                 problem = f"{error} Not used: {count} in it."
         problems.append({"file": file if file != "." else source, "problem": problem})
-    return problems
-
-
-def find_contradictions(rows: Iterable[dict], root: str | Path) -> list[dict[str, str]]:
-    """Return a problem for each photograph of a label table that is in folders of two classes.
-
-    Two files are one photograph if their bytes are equal. Only files of one size are compared.
-
-    Args:
-        rows: of the label table.
-        root: the data root.
-    """
-    root = Path(root)
-    class_of_file: dict[str, str] = {}
-    for row in rows:
-        if np.isnan(row.get("x_min", np.nan)):
-            class_of_file.setdefault(row["file"], row["class_name"])
-    files_of_size: dict[int, list[str]] = defaultdict(list)
-    for file in class_of_file:
-        files_of_size[(root / file).stat().st_size].append(file)
-    problems = []
-    for files in files_of_size.values():
-        if len({class_of_file[file] for file in files}) < 2:
-            continue
-        files_of_digest: dict[bytes, list[str]] = defaultdict(list)
-        for file in files:
-            digest = hashlib.sha256((root / file).read_bytes()).digest()
-            files_of_digest[digest].append(file)
-        for same in files_of_digest.values():
-            if len({class_of_file[file] for file in same}) < 2:
-                continue
-            for file in same:
-                others = [name for name in same if class_of_file[name] != class_of_file[file]]
-                problem = (
-                    f"{root / file} is the same photograph as {name_some(others)}, which is in "
-                    "another class: delete the wrong one; until then they are left out of training."
-                )
-                problems.append({"file": file, "problem": problem})
     return problems

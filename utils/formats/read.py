@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from utils.classes import CLASS_NAMES, LabelError
 from utils.formats.coco import find_coco_files, read_coco_folder
+from utils.formats.contradictions import settle_photographs
 from utils.formats.labelled import Labels, make_tables
-from utils.formats.layouts import find_contradictions, list_source, list_sources, read_source
+from utils.formats.layouts import list_source, list_sources, read_source
 from utils.formats.yolo import is_yolo_folder, read_yolo_folder
 from utils.images import list_images
 from utils.messages import name_some
@@ -31,8 +32,7 @@ def read_labels(
     Each folder in it is a source, in one of the layouts that ``layouts`` reads: class folders and
     Pascal VOC files, nested or not; or it holds COCO or YOLO labels. The root itself may be one
     too. Images without labels are left out; each of these, and each file that cannot be used, is in
-    the table of problems. A photograph in two classes is a problem and has both rows;
-    ``curate.prepare_labels`` drops them.
+    the table of problems. So is a photograph in two class folders: it is left out of both.
 
     Args:
         root: the data root.
@@ -95,9 +95,11 @@ def read_root(
         for part in parts:
             files.add(list_source(part))
         labels.add(read_source(files, root, root, root.resolve().name, keep_empty))
-    if not labels.rows and not may_be_empty:
+    labels.rows, contradictions = settle_photographs(labels.rows, root)
+    labels.problems.extend(contradictions)
+    is_empty = not labels.rows and not (keep_empty and labels.listed.empty)
+    if is_empty and not may_be_empty:
         raise LabelError(_explain_nothing(root, labels.problems))
-    labels.problems.extend(find_contradictions(labels.rows, root))
     return labels
 
 

@@ -6,13 +6,13 @@ import codecs
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from utils.classes import LabelError, to_class_name
+from utils.formats.contradictions import Face, describe_contradiction, settle_boxes
 from utils.formats.labelled import clip_to_image
 from utils.formats.voc_write import FIRST_PIXEL, VOC_TAGS, counts_from_one
 
@@ -28,8 +28,6 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-
-Face = tuple[str, np.ndarray]  # class name and (4,) float64 ``xyxy`` box
 
 
 @dataclass
@@ -103,7 +101,11 @@ def parse_voc(path: str | Path) -> VocFile:
             voc.faces.append(_read_object(item, f"{path}, object {number}", offset))
         except LabelError as error:
             voc.problems.append(str(error))
-    _drop_double_labels(voc)
+    voc.faces, repeated, contradictory = settle_boxes(voc.faces)
+    for _, box in repeated:
+        voc.problems.append(f"{path}: the box {box.tolist()} is written twice: it counts once.")
+    for faces in contradictory:
+        voc.problems.append(describe_contradiction(path, faces))
     return voc
 
 
@@ -187,25 +189,6 @@ def _read_object(item: ET.Element, place: str, offset: tuple[int, ...]) -> Face:
     if x_min == x_max or y_min == y_max:
         raise LabelError(f"{place} ({name}): the box {values} has no area: draw it again.")
     return class_name, np.array(box)
-
-
-def _drop_double_labels(voc: VocFile) -> None:
-    """Drop boxes with two classes, and what is written twice."""
-    classes_of_box: dict[tuple, list[str]] = defaultdict(list)
-    for class_name, box in voc.faces:
-        classes_of_box[tuple(box)].append(class_name)
-    voc.faces = []
-    for values, class_names in classes_of_box.items():
-        shown = [float(value) for value in values]
-        if len(set(class_names)) > 1:
-            voc.problems.append(
-                f"{voc.path}: the box {shown} has two classes ({', '.join(class_names)}): delete "
-                "the wrong one."
-            )
-            continue
-        if len(class_names) > 1:
-            voc.problems.append(f"{voc.path}: the box {shown} is written twice: it counts once.")
-        voc.faces.append((class_names[0], np.array(values)))
 
 
 def clip_faces(voc: VocFile, resolution_wh: tuple[int, int]) -> tuple[list[Face], list[str]]:

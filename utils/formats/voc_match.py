@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
@@ -12,18 +11,16 @@ import numpy as np
 
 from utils.boxes import BOX_COLUMNS
 from utils.classes import LabelError
+from utils.formats.contradictions import Face
+from utils.formats.find import ImageFinder
 from utils.formats.labelled import make_tables
-from utils.formats.voc import UNKNOWN_SIZE, Face, VocFile, clip_faces, parse_voc
+from utils.formats.voc import UNKNOWN_SIZE, VocFile, clip_faces, parse_voc
 from utils.images import ImageError, read_upright_size
 from utils.listing import list_folder, name_below
 from utils.messages import name_some
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Folders that hold annotations or images of the folder around them, in small letters.
-ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
-IMAGE_FOLDERS = ("images", "image", "jpegimages", "img", "imgs", "photos")
 
 
 def describe_wrong_size(
@@ -129,7 +126,7 @@ class _Matcher:
         self.problems: list[dict[str, str]] = []
         self._empty: list[Path] = []  # annotations without a face
         self._folder = folder
-        self._finder = _ImageFinder(images, folder)
+        self._finder = ImageFinder(images, folder)
 
     def read(self, annotations: Iterable[Path]) -> list[VocFile]:
         """Return the annotations that can be read."""
@@ -236,65 +233,6 @@ class _Matcher:
 
     def _list(self, images: Iterable[Path]) -> str:
         return ", ".join(image.relative_to(self._folder).as_posix() for image in images)
-
-
-class _ImageFinder:
-    """Finds images by the stem or the name, near an annotation first.
-
-    Args:
-        images: the images.
-        folder: the folder around images and annotations.
-    """
-
-    def __init__(self, images: Iterable[Path], folder: Path) -> None:
-        self.folder = folder
-        self._place_of_folder: dict[str, tuple[str, ...]] = {}
-        self._near: dict[tuple, list[Path]] = defaultdict(list)
-        self._anywhere: dict[str, list[Path]] = defaultdict(list)
-        self._near_names: dict[tuple, list[Path]] = defaultdict(list)
-        self._names: dict[str, list[Path]] = defaultdict(list)
-        for image in images:
-            place = self._place(image)
-            self._near[place, image.stem].append(image)
-            self._anywhere[image.stem].append(image)
-            self._near_names[place, image.name].append(image)
-            self._names[image.name].append(image)
-
-    def _place(self, path: Path) -> tuple[str, ...]:
-        """Return the folders of a file, without those that only say what it is."""
-        around = os.path.dirname(path)
-        if around not in self._place_of_folder:
-            parts = path.relative_to(self.folder).parts[:-1]
-            self._place_of_folder[around] = tuple(
-                part for part in parts if part.lower() not in (*ANNOTATION_FOLDERS, *IMAGE_FOLDERS)
-            )
-        return self._place_of_folder[around]
-
-    def find_by_stem(self, path: Path, file_name: str) -> Sequence[Path]:
-        """Return the images with the stem of an annotation; its file name decides if it can."""
-        found = self._near.get((self._place(path), path.stem))
-        found = found or self._anywhere.get(path.stem) or []
-        named = [image for image in found if image.name == file_name]
-        if len(named) == 1:
-            return named
-        return found
-
-    def find_by_name(self, path: Path, file_name: str) -> Sequence[Path]:
-        """Return the images with a name, or with its stem: a converted image keeps that."""
-        place = self._place(path)
-        stem = PureWindowsPath(file_name).stem
-        return (
-            self._near_names.get((place, file_name))
-            or self._names.get(file_name)
-            or self._near.get((place, stem))
-            or self._anywhere.get(stem)
-            or []
-        )
-
-    def describe_folder(self) -> Path:
-        """Return where images were looked for."""
-        images = self.folder / "images"
-        return images if images.is_dir() else self.folder
 
 
 def read_voc_folder(

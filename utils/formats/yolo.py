@@ -16,7 +16,7 @@ import numpy as np
 from utils.atomic import write_bytes
 from utils.classes import LabelError, to_class_name
 from utils.formats.labelled import (
-    SPLITS,
+    REPEATED,
     LabelledImage,
     Labels,
     count_boxes,
@@ -24,7 +24,14 @@ from utils.formats.labelled import (
     keep_box,
     list_classes,
 )
-from utils.formats.yolo_data import CLASS_FILES, DATA_FILE, YAML_FILES, expand_place, read_names
+from utils.formats.yolo_data import (
+    CLASS_FILES,
+    DATA_FILE,
+    YAML_FILES,
+    expand_place,
+    name_split_folders,
+    read_names,
+)
 from utils.images import ImageError, list_images, read_upright_size
 from utils.messages import name_some
 
@@ -66,10 +73,9 @@ def write_yolo(folder: str | Path, images: Iterable[LabelledImage]) -> list[Path
     class_lines = "".join(f"{name}\n" for name in class_names)
     paths.append(write_bytes(folder / "classes.txt", class_lines.encode()))
     names = "".join(f"  {index}: {name}\n" for index, name in enumerate(class_names))
-    used = {image.split for image in images}
-    places = [f"{split}: images/{split}\n" for split in SPLITS if split in used]
-    places = places or ["train: images\n", "val: images\n"]
-    text = f"{''.join(places)}nc: {len(class_names)}\nnames:\n{names}"
+    folders = name_split_folders({image.split for image in images})
+    places = "".join(f"{split}: {place}\n" for split, place in folders.items())
+    text = f"{places}nc: {len(class_names)}\nnames:\n{names}"
     paths.append(write_bytes(folder / DATA_FILE, text.encode()))
     return paths
 
@@ -244,15 +250,16 @@ def _read_text(
     except ImageError as error:
         labels.add_problem(file.as_posix(), str(error))
         return
+    faces = []
     for line in lines:
         try:
             class_name, shares = _read_line(line, names)
             box = keep_box(shares * np.tile(upright_wh, 2), upright_wh)
+            faces.append((class_name, box))
         except LabelError as error:
             left_out[str(error)] += 1
-            continue
-        labels.add_face(file, source, class_name, box)
-    for reason, number in left_out.items():
+    left_out[REPEATED] += labels.add_faces(file.as_posix(), source, faces, text)
+    for reason, number in (+left_out).items():
         labels.add_problem(file.as_posix(), f"{text}: {count_boxes(number)} left out: {reason}.")
 
 

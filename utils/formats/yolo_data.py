@@ -5,6 +5,7 @@ It is ``data.yaml``, or ``classes.txt`` with a name a line, in the order of the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +16,23 @@ from utils.images import list_images
 DATA_FILE = "data.yaml"
 YAML_FILES = (DATA_FILE, "data.yml", "dataset.yaml", "dataset.yml")
 CLASS_FILES = ("classes.txt", "obj.names")
+
+
+def name_split_folders(splits: Collection[str]) -> dict[str, str]:
+    """Return the folder of images of each split, for ``data.yaml``.
+
+    Ultralytics needs both train and val. A missing one of these gets the folder of another split.
+
+    Args:
+        splits: those of the images; "" is none.
+    """
+    used = [split for split in SPLITS if split in splits]
+    if not used:
+        return {"train": "images", "val": "images"}
+    folders = {split: f"images/{split}" for split in used}
+    for split in ("train", "val"):
+        folders.setdefault(split, f"images/{used[0]}")
+    return folders
 
 
 def read_names(folder: Path) -> tuple[dict[int, str], list[tuple[str, str]]]:
