@@ -17,6 +17,7 @@ from utils.formats.voc_match import describe_wrong_size, read_voc_folder
 from utils.formats.voc_write import VOC_TAGS, write_voc, write_voc_files
 from utils.formats.write import LABEL_FORMATS, name_label_files, write_labels
 from utils.formats.yolo import is_yolo_folder, read_yolo_folder, write_yolo
+from utils.formats.yolo_data import read_yolo_names
 
 __all__ = [
     "LABEL_FORMATS",
@@ -40,6 +41,7 @@ __all__ = [
     "read_voc_folder",
     "read_yolo_folder",
     "settle_photographs",
+    "read_yolo_names",
     "write_coco",
     "write_label_studio",
     "write_labels",

@@ -30,7 +30,7 @@ from utils.formats.yolo_data import (
     YAML_FILES,
     expand_place,
     name_split_folders,
-    read_names,
+    read_yolo_names,
 )
 from utils.images import ImageError, list_images, read_upright_size
 from utils.messages import name_some
@@ -116,7 +116,7 @@ def read_yolo_folder(folder: str | Path, root: str | Path | None = None) -> Labe
     labels = Labels()
     here = folder.relative_to(root).as_posix() if folder != root else folder.name
     try:
-        names, places = read_names(folder)
+        names, places = read_yolo_names(folder)
     except LabelError as error:
         labels.add_problem(here, str(error))
         return labels

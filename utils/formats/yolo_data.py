@@ -35,7 +35,7 @@ def name_split_folders(splits: Collection[str]) -> dict[str, str]:
     return folders
 
 
-def read_names(folder: Path) -> tuple[dict[int, str], list[tuple[str, str]]]:
+def read_yolo_names(folder: Path) -> tuple[dict[int, str], list[tuple[str, str]]]:
     """Return the class names by id, and the splits and places that ``data.yaml`` names.
 
     Raises:

@@ -1,0 +1,264 @@
+"""Read the labels that answers are scored against: COCO, YOLO or Pascal VOC."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils.boxes import BOX_COLUMNS
+from utils.classes import MASK_CLASSES, LabelError, to_class_name
+from utils.formats import find_coco_files, is_yolo_folder, read_root, read_yolo_names
+from utils.images import read_upright_size
+from utils.labels import make_label_table
+from utils.messages import format_count, name_some
+
+
+@dataclass
+class Truth:
+    """Labelled photographs.
+
+    Attributes:
+        path: the file or folder that was read.
+        labels: the label table: boxes of the three mask classes.
+        files: all photographs, also those that are listed without a face.
+        problems: sentences about what was left out.
+        ignored: regions that the labels say to ignore, COCO's crowds: ``file`` and boxes.
+        sizes: width and height of photographs, pixels, where the labels state them.
+        image_ids: the photograph of each image id of COCO.
+        categories: the class name of each category id of COCO.
+        class_names: the class name of each number of YOLO.
+    """
+
+    path: Path
+    labels: pd.DataFrame
+    files: list[str]
+    problems: list[str] = field(default_factory=list)
+    ignored: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["file", *BOX_COLUMNS])
+    )
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    image_ids: dict[str, str] = field(default_factory=dict)
+    categories: dict[str, str] = field(default_factory=dict)
+    class_names: dict[int, str] = field(default_factory=dict)
+
+    def find_size(self, file: str) -> tuple[int, int]:
+        """Return width and height of an upright photograph, pixels.
+
+        Raises:
+            ImageError: the image cannot be read.
+        """
+        if file not in self.sizes:
+            root = self.path if self.path.is_dir() else self.path.parent
+            self.sizes[file], _ = read_upright_size(root / file)
+        return self.sizes[file]
+
+
+class FileMatcher:
+    """Finds the photograph that another program means: by name, and by the folders above it.
+
+    Args:
+        files: POSIX paths of the photographs.
+    """
+
+    def __init__(self, files: list[str]) -> None:
+        self._files_of_stem: dict[str, list[str]] = {}
+        for file in files:
+            stem = PurePosixPath(file).stem.casefold()
+            self._files_of_stem.setdefault(stem, []).append(file)
+
+    def find(self, name: str) -> tuple[str | None, int]:
+        """Return the photograph that a path means, and how many parts of the two paths agree.
+
+        Folders are compared from the right. The extension counts only where two photographs differ
+        in nothing else.
+
+        Args:
+            name: a path in the style of any system.
+
+        Raises:
+            LabelError: several photographs fit alike.
+        """
+        path = PurePosixPath(name.replace("\\", "/"))
+        candidates = self._files_of_stem.get(path.stem.casefold(), [])
+        if not candidates and path.suffix:
+            candidates = self._files_of_stem.get(path.name.casefold(), [])  # photo.v2, no extension
+        scores = {file: _count_common_parts(path, PurePosixPath(file)) for file in candidates}
+        if not scores:
+            return None, 0
+        best = max(scores.values())
+        fitting = [file for file in candidates if scores[file] == best]
+        if len(fitting) > 1:
+            same = [file for file in fitting if PurePosixPath(file).suffix == path.suffix]
+            if len(same) != 1:
+                raise LabelError(
+                    f"{name} may be any of {name_some(fitting)}: write more of its path."
+                )
+            fitting = same
+        return fitting[0], best
+
+
+def _count_common_parts(path: PurePosixPath, other: PurePosixPath) -> int:
+    """Return how many parts of two paths agree, from the right. The names are known to agree."""
+    count = 1
+    folders = reversed(path.parent.parts)
+    for part, other_part in zip(folders, reversed(other.parent.parts), strict=False):
+        if part != other_part:
+            break
+        count += 1
+    return count
+
+
+def load_json(path: Path) -> Any:
+    """Return the content of a JSON file. Raise LabelError if it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabelError(
+            f"{path} is not a readable JSON file ({error}): export it again."
+        ) from error
+
+
+def read_bbox(entry: Mapping[str, Any], place: str) -> list[float]:
+    """Return the box of a COCO entry as ``xyxy``. Raise LabelError if it is none.
+
+    Args:
+        entry: holds ``bbox``: left, top, width, height.
+        place: the file and the number of the entry, for the message.
+    """
+    try:
+        x_min, y_min, width, height = (float(value) for value in entry["bbox"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise LabelError(f"{place} has no bbox of four numbers: export it again.") from error
+    if not np.isfinite([x_min, y_min, width, height]).all() or min(width, height) < 0:
+        raise LabelError(f"{place} has a bbox that is no box: export it again.")
+    return [x_min, y_min, x_min + width, y_min + height]
+
+
+def read_truth(path: str | Path) -> Truth:
+    """Read labels.
+
+    Args:
+        path: a folder of COCO, YOLO or Pascal VOC with its images, or a COCO JSON file alone, whose
+            images are not needed.
+
+    Raises:
+        LabelError: nothing can be used.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise LabelError(f"There is no {path}: check the path.")
+    if path.is_dir():
+        truth = _read_folder(path)
+    elif path.suffix.lower() == ".json":
+        truth = _read_coco_file(path)
+    else:
+        raise LabelError(f"{path} is no COCO file: name a .json file, or the folder of the labels.")
+    if not truth.files:
+        raise LabelError(f"{path} lists no photograph: check that it holds labels.")
+    return truth
+
+
+def _read_folder(path: Path) -> Truth:
+    """Return the labels of a folder."""
+    labels = read_root(path, keep_empty=True)
+    table = make_label_table(labels.rows)
+    problems = [row["problem"] for row in labels.problems]
+    truth = Truth(path, table, [], problems)
+    has_box = table.x_min.notna()
+    whole = table.file[~has_box].unique()
+    if len(whole):
+        count = format_count(len(whole), "image has", "images have")
+        truth.problems.append(
+            f"{count} a class but no box and cannot be scored: {name_some(whole)}."
+        )
+    is_face = table.class_name.isin(MASK_CLASSES)
+    truth.labels = table[has_box & is_face].reset_index(drop=True)
+    boxed = table.file[has_box]
+    truth.files = list(dict.fromkeys([*boxed, *labels.listed.empty]))
+    if is_yolo_folder(path):
+        truth.class_names = read_yolo_names(path)[0]
+    for file in find_coco_files(path):
+        _add_ids(truth, file)
+    return truth
+
+
+def _add_ids(truth: Truth, path: Path) -> None:
+    """Add the ids of a COCO file in a folder. Ids that two files use differently are dropped."""
+    content = load_json(path)
+    matcher = FileMatcher(truth.files)
+    for entry in content.get("images") or []:
+        if not isinstance(entry, dict):
+            continue
+        file, _ = matcher.find(str(entry.get("file_name", "")))
+        if file is None:
+            continue
+        if truth.image_ids.setdefault(str(entry.get("id")), file) != file:
+            raise LabelError(
+                f"{path} and another COCO file in {truth.path} use the same image ids: name one of "
+                "the files instead of the folder."
+            )
+    for category in content.get("categories") or []:
+        if isinstance(category, dict):
+            truth.categories[str(category.get("id"))] = str(category.get("name", ""))
+
+
+def _read_coco_file(path: Path) -> Truth:
+    """Return the labels of a COCO JSON file, without its images."""
+    content = load_json(path)
+    if not isinstance(content, dict):
+        raise LabelError(f"{path} is not a COCO file of labels: it needs images and annotations.")
+    lists: dict[str, list[dict]] = {}
+    for key in ("images", "annotations", "categories"):
+        items = content.get(key)
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise LabelError(f"{path} is not a COCO file of labels: {key} is no list of objects.")
+        lists[key] = items
+    truth = Truth(path, make_label_table([]), [])
+    for entry in lists["images"]:
+        file = str(entry.get("file_name", "")).replace("\\", "/")
+        if not file or file in truth.files:
+            raise LabelError(f"{path} lists an image without a name, or twice ({file}): mend it.")
+        truth.files.append(file)
+        truth.image_ids[str(entry.get("id"))] = file
+        if entry.get("width") and entry.get("height"):
+            truth.sizes[file] = (int(entry["width"]), int(entry["height"]))
+    for category in lists["categories"]:
+        truth.categories[str(category.get("id"))] = str(category.get("name", ""))
+    left_out: Counter[str] = Counter()
+    rows = []
+    crowds = []
+    for number, annotation in enumerate(lists["annotations"], 1):
+        file = truth.image_ids.get(str(annotation.get("image_id")), "")
+        if not file:
+            left_out["its image is not listed"] += 1
+            continue
+        try:
+            box = read_bbox(annotation, f"{path}, annotation {number},")
+        except LabelError:
+            left_out["it has no usable box (bbox)"] += 1
+            continue
+        if annotation.get("iscrowd"):
+            crowds.append([file, *box])
+            continue
+        name = truth.categories.get(str(annotation.get("category_id")), "")
+        try:
+            class_name = to_class_name(name)
+        except LabelError:
+            left_out[f"the class '{name}' is unknown"] += 1
+            continue
+        if class_name in MASK_CLASSES:
+            row = dict(zip(BOX_COLUMNS, box, strict=True))
+            rows.append({"file": file, "source": path.stem, "class_name": class_name} | row)
+    truth.labels = make_label_table(rows)
+    truth.ignored = pd.DataFrame(crowds, columns=["file", *BOX_COLUMNS])
+    for reason, count in left_out.items():
+        boxes = format_count(count, "box is", "boxes are")
+        truth.problems.append(f"{path}: {boxes} left out: {reason}.")
+    return truth
