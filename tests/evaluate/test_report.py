@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.evaluate.report import describe_share, fill_tables, read_tables, side_by_side
+from utils.evaluate.report import (
+    describe_share,
+    fill_tables,
+    join_intervals,
+    read_tables,
+    side_by_side,
+)
 from utils.evaluate.scores import accuracy_table
 from utils.paths import MODEL_DIR
 
@@ -97,3 +103,17 @@ def test_every_table_of_the_model_cards_has_rows_and_numbers(card):
     for table in tables.values():
         assert len(table)
         assert len(table.select_dtypes("number").columns)
+
+
+def test_intervals_are_joined_to_text():
+    table = pd.DataFrame(
+        {
+            "n": [3, 2],
+            "recall": [0.9, float("nan")],
+            "recall_low": [0.6, float("nan")],
+            "recall_high": [0.98, float("nan")],
+        }
+    )
+    joined = join_intervals(table)
+    assert joined.to_dict("list") == {"n": [3, 2], "recall": ["0.900 (0.600-0.980)", ""]}
+    assert "recall_low" in table  # the table itself is not changed

@@ -29,7 +29,13 @@ from utils.evaluate.calibration import (
 )
 from utils.evaluate.matching import match_boxes, match_faces
 from utils.evaluate.pages import draw_test_page, draw_test_pages
-from utils.evaluate.report import describe_share, fill_tables, read_tables, side_by_side
+from utils.evaluate.report import (
+    describe_share,
+    fill_tables,
+    join_intervals,
+    read_tables,
+    side_by_side,
+)
 from utils.evaluate.scorecard import FACE_SIZES, score_answers
 from utils.evaluate.scores import (
     accuracy_table,
@@ -73,6 +79,7 @@ __all__ = [
     "fill_tables",
     "fit_confidence",
     "fit_temperature",
+    "join_intervals",
     "macro_f1",
     "majority_baseline",
     "match_boxes",

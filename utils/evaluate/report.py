@@ -6,6 +6,7 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from utils.atomic import write_bytes
@@ -40,6 +41,26 @@ def side_by_side(by_slice: pd.DataFrame) -> pd.DataFrame:
     table = table.loc[by_slice.slice.unique(), by_slice.recipe.unique()]
     table.insert(0, "n", n)
     return table
+
+
+def join_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which each score and its interval are one column of text.
+
+    Args:
+        table: columns ``x``, ``x_low`` and ``x_high`` become the text ``0.900 (0.600-0.980)`` in
+            column ``x``, empty where the score is missing; other columns stay.
+    """
+    joined = table.copy()
+    for name in table.columns:
+        bounds = [f"{name}_low", f"{name}_high"]
+        if not set(bounds) <= set(table.columns):
+            continue
+        texts = []
+        for value, low, high in table[[name, *bounds]].to_numpy(float):
+            texts.append("" if np.isnan(value) else f"{value:.3f} ({low:.3f}-{high:.3f})")
+        joined[name] = texts
+        joined = joined.drop(columns=bounds)
+    return joined
 
 
 def fill_tables(path: str | Path, tables: dict[str, pd.DataFrame]) -> None:

@@ -63,9 +63,13 @@ def mine_false_faces(
         rows["confidence"] = false.confidence.round(3)
         tables.append(rows)
     tables = [table for table in tables if len(table)]
-    if not tables:
-        return pd.DataFrame(columns=["file", *BOX_COLUMNS, "confidence"])
-    return pd.concat(tables, ignore_index=True)
+    if tables:
+        mined = pd.concat(tables, ignore_index=True)
+    else:
+        mined = pd.DataFrame(columns=["file", *BOX_COLUMNS, "confidence"])
+    # An empty table has no types of its own, and would change those of a table it is added to.
+    numbers = [*BOX_COLUMNS, "confidence"]
+    return mined.astype({"file": "str", **dict.fromkeys(numbers, float)})
 
 
 def load_negatives(
