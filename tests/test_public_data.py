@@ -186,14 +186,16 @@ def test_notebooks_02_and_04_train_on_what_make_data_fetched(project):
         START="../model/mask_classifier.keras",  # ImageNet's weights would be downloaded
         HEAD_EPOCHS=1,
         EPOCHS=1,
+        SHORT_EPOCHS=1,
         STEPS=2,
         BATCH=4,
+        NEGATIVES=4,
         CLASSIC_EPOCHS=0,
     )
     assert "Photographs: data/raw (" in printed
     assert "Making the label table ../data/labels.csv." in printed
     assert "Folders without labels: objects." in printed
-    history = read_history(project, "*/without_maskedface-net")
+    history = read_history(project, "*/shipped")
     assert np.isfinite(history.loss).all() and len(history) == 1
 
     # The label table has the names of the split, so every photograph is on its side.
