@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN_REASONS = 3  # that an error names if nothing can be used
 
+NEEDS = f"it needs class folders ({', '.join(CLASS_NAMES)}), Pascal VOC, COCO or YOLO."
+
 # Reads one folder: (folder, root) -> (label table, table of problems).
 FolderReader = Callable[[Path, Path], "tuple[pd.DataFrame, pd.DataFrame]"]
 
@@ -95,11 +97,15 @@ def read_root(
         for part in parts:
             files.add(list_source(part))
         labels.add(read_source(files, root, root, root.resolve().name, keep_empty))
+    is_labelled = bool(labels.rows)
     labels.rows, contradictions = settle_photographs(labels.rows, root)
     labels.problems.extend(contradictions)
     is_empty = not labels.rows and not (keep_empty and labels.listed.empty)
     if is_empty and not may_be_empty:
-        raise LabelError(_explain_nothing(root, labels.problems))
+        text = f"{root} holds no labelled images: {NEEDS}"
+        if is_labelled:
+            text = f"The labelled images of {root} cannot be used: each is in two class folders."
+        raise LabelError(text + _name_reasons(labels.problems))
     return labels
 
 
@@ -144,16 +150,11 @@ def _read_format(
     return labels
 
 
-def _explain_nothing(root: Path, problems: list[dict]) -> str:
-    """Return the sentences for a root without labels, with the first reasons."""
-    text = (
-        f"{root} holds no labelled images: it needs class folders ({', '.join(CLASS_NAMES)}), "
-        "Pascal VOC, COCO or YOLO."
-    )
+def _name_reasons(problems: list[dict]) -> str:
+    """Return the first problems as sentences, and how many more there are."""
     reasons = [row["problem"] for row in problems[:SHOWN_REASONS]]
     more = len(problems) - len(reasons)
-    if reasons:
-        text += f" {' '.join(reasons)}"
+    text = "".join(f" {reason}" for reason in reasons)
     if more > 0:
         are = "is 1 more such reason" if more == 1 else f"are {more} more such reasons"
         text += f" There {are}."
