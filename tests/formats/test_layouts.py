@@ -186,9 +186,7 @@ def test_if_all_photographs_are_in_two_classes_the_error_says_so(tmp_path):
     data = draw(tmp_path / "f/with_mask/a.jpg").read_bytes()
     (tmp_path / "f/without_mask").mkdir()
     (tmp_path / "f/without_mask/b.jpg").write_bytes(data)
-    with pytest.raises(
-        LabelError, match="is in two class folders.* is the same photograph as"
-    ):
+    with pytest.raises(LabelError, match="is in two class folders.* is the same photograph as"):
         read_labels(tmp_path)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -162,7 +163,7 @@ class _Matcher:
         else:
             self.claimed[own[0]] = path
             self.found.append((voc, own[0]))
-            stem = PureWindowsPath(voc.file_name).stem
+            stem, _ = os.path.splitext(voc.file_name)
             if stem and stem != path.stem:
                 self._note(
                     path,
