@@ -293,3 +293,10 @@ def test_no_caption_claims_certainty(probability, text):
     assert list_texts(detections)[0] == [f"face {text}", "face"]
     if probability > 0.5:
         assert list_texts(replace(detections, y_prob=y_prob))[0][0] == f"with_mask {text}"
+
+
+def test_the_caption_of_an_unsure_face_ends_with_a_question_mark():
+    detections = make_detections([(0, 0, 9, 9), (20, 0, 29, 9)])
+    detections = replace(detections, is_unsure=np.array([True, False]))
+    expected = [["with_mask 97 %?", "with_mask?"], ["with_mask 97 %", "with_mask"]]
+    assert list_texts(detections) == expected

@@ -25,15 +25,18 @@ class Detections:
         y_prob: (N, C) float32, the classifier's probabilities; None before faces are classified.
         track_id: (N,) int64, the same number for the same person in all frames; None without
             tracking.
+        is_unsure: (N,) bool, whether the class is in doubt, see ``detect.detect_masks``; None if
+            that is not known.
     """
 
     xyxy: np.ndarray
     confidence: np.ndarray
     y_prob: np.ndarray | None = None
     track_id: np.ndarray | None = None
+    is_unsure: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        arrays = (self.xyxy, self.confidence, self.y_prob, self.track_id)
+        arrays = (self.xyxy, self.confidence, self.y_prob, self.track_id, self.is_unsure)
         lengths = {len(array) for array in arrays if array is not None}
         if len(lengths) != 1 or self.xyxy.shape[1:] != (4,):
             raise ValueError(
@@ -56,6 +59,7 @@ class Detections:
             confidence=self.confidence[index],
             y_prob=None if self.y_prob is None else self.y_prob[index],
             track_id=None if self.track_id is None else self.track_id[index],
+            is_unsure=None if self.is_unsure is None else self.is_unsure[index],
         )
 
 

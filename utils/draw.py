@@ -64,8 +64,9 @@ def draw_detections(
 ) -> np.ndarray:
     """Draw a box in the colour of its class and a caption such as "with_mask 97 %" for each face.
 
-    Lines and letters grow with the image. A caption stays inside the image and covers no other face
-    or caption. If there is no room for both, it is the class alone, or else it is left out.
+    The caption of an unsure face ends with "?": "with_mask 62 %?". Lines and letters grow with the
+    image. A caption stays inside the image and covers no other face or caption. If there is no room
+    for both, it is the class alone, or else it is left out.
 
     Args:
         image: (H, W, 3) uint8 RGB; it is not changed.
@@ -218,6 +219,8 @@ def list_texts(detections: Detections, remarks: Sequence[str] | None = None) -> 
     for index, (name, share) in enumerate(zip(names, shares, strict=True)):
         percent = f"{min(99, round(100 * float(share)))} %"  # never 100 %: no model is certain
         own = [f"{name} {percent}", name]
+        if detections.is_unsure is not None and detections.is_unsure[index]:
+            own = [f"{text}?" for text in own]
         if detections.track_id is not None and detections.track_id[index]:
             own = [f"{detections.track_id[index]}: {text}" for text in own]
         if remarks is not None and remarks[index]:

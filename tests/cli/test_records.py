@@ -57,6 +57,7 @@ def test_keys_of_a_record():
         "class_name",
         "probability",
         "probabilities",
+        "unsure",
     ]
     assert list(make_record("a.mp4", RESOLUTION_WH, make_detections(1), 0, 0.0))[:3] == [
         "file",

@@ -46,3 +46,10 @@ def test_warning_is_printed_and_is_no_problem(capsys):
     report.warn("The stream broke off.")
     assert capsys.readouterr().err == "The stream broke off.\n"
     assert (report.problems, report.exit_code) == ([], 0)
+
+
+def test_summary_tells_how_many_faces_are_unsure():
+    report = Report()
+    faces = [{"class_name": "with_mask", "unsure": unsure} for unsure in (True, False, False)]
+    report.add({"faces": faces})
+    assert report.summary("image", []) == "1 image, 3 faces: 3 with_mask; 1 of 3 faces unsure."

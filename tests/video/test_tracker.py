@@ -218,3 +218,27 @@ def test_boxes_are_matched_best_first(first, second, expected):
         sorted(match_greedily(np.array(first).reshape(-1, 4), np.array(second).reshape(-1, 4)))
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("unsure", "expected"),
+    [
+        ([False] * 4, False),
+        ([True] * 4, True),
+        ([True, False, False], False),
+        ([False, True], True),
+    ],
+)
+def test_a_track_is_unsure_if_at_least_half_of_its_last_frames_are(unsure, expected):
+    tracker = Tracker()
+    for frame, is_unsure in enumerate(unsure):
+        tracks = tracker.update(
+            Detections(
+                xyxy=np.array([[0, 0, 60, 60]], np.float32),
+                confidence=np.array([0.9], np.float32),
+                y_prob=MASKED[None],
+                is_unsure=np.array([is_unsure]),
+            ),
+            frame / FPS,
+        )
+    assert tracks.is_unsure.tolist() == [expected]

@@ -31,6 +31,7 @@ CSV_COLUMNS = (
     "class_name",
     "probability",
     *PROBABILITY_COLUMNS,
+    "unsure",
 )
 MIN_FREE = 2**20  # bytes that a JSON file leaves free on the disk, so that the CSV files fit
 CHECK_EVERY = 25  # records between two checks of the free space
@@ -56,8 +57,8 @@ def make_record(
 
     Returns:
         ``{"file", "width", "height", "faces": [{"box": [x_min, y_min, x_max, y_max], "confidence",
-        "class_name", "probability", "probabilities": {name: p}}]}``. A frame also has ``frame`` and
-        ``time_s``, and a face whose track counts has ``track_id``.
+        "class_name", "probability", "probabilities": {name: p}, "unsure": bool}]}``.
+        A frame also has ``frame`` and ``time_s``, and a face whose track counts has ``track_id``.
     """
     record: dict = {"file": file.as_posix() if isinstance(file, Path) else file}
     if frame is not None:
@@ -83,6 +84,7 @@ def make_record(
         face["probabilities"] = {
             name: round(float(p), 4) for name, p in zip(CLASS_NAMES, row, strict=True)
         }
+        face["unsure"] = detections.is_unsure is not None and bool(detections.is_unsure[index])
         record["faces"].append(face)
     return record
 

@@ -22,7 +22,8 @@ class Report:
             the memory.
         records: the records kept, from ``make_record``.
         problems: a sentence about each input or output that failed.
-        counts: number of "images" (or frames), of "faces", and of faces of each class.
+        counts: number of "images" (or frames), of "faces", of "unsure" faces, and of faces
+            of each class.
         interrupted: whether Ctrl-C ended the run early.
         people: for a video, the number of people of each class.
         passed_over: image-like files of folders that cannot be read as images.
@@ -43,6 +44,7 @@ class Report:
         self.counts["images"] += 1
         self.counts["faces"] += len(record["faces"])
         self.counts.update(face["class_name"] for face in record["faces"])
+        self.counts["unsure"] += sum(bool(face.get("unsure")) for face in record["faces"])
         if self.keep_records:
             self.records.append(record)
 
@@ -96,6 +98,10 @@ class Report:
         classes = [f"{counts[name]} {name}" for name in MASK_CLASSES if counts[name]]
         if classes:
             text += f": {', '.join(classes)}"
+        if self.counts["unsure"]:
+            text += (
+                f"; {self.counts['unsure']} of {format_count(self.counts['faces'], 'face')} unsure"
+            )
         if len(copies) == 1:
             text += f"; annotated copy {copies[0]}"
         elif copies:

@@ -11,10 +11,12 @@ from utils.detect.face_detector import DETECTOR_FILE, FCOS, decode_faces
 from utils.detect.grid import PAD, grid_points
 from utils.detect.mask_classifier import (
     CLASSIFIER_FILE,
+    UNSURE_BELOW,
     Classifier,
     blend_probabilities,
     classify_faces,
     load_classifier,
+    measure_sureness,
 )
 from utils.detect.onnx_session import count_cores, open_session, share_cores
 from utils.detect.opencv_detectors import RES10_FILES, YUNET_FILE, Res10, YuNet
@@ -46,6 +48,7 @@ __all__ = [
     "Pipeline",
     "RES10_FILES",
     "Res10",
+    "UNSURE_BELOW",
     "YUNET_FILE",
     "YuNet",
     "blend_probabilities",
@@ -60,6 +63,7 @@ __all__ = [
     "load_detector",
     "load_models",
     "load_pipeline",
+    "measure_sureness",
     "one_at_a_time",
     "open_session",
     "share_cores",

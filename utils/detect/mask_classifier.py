@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from utils.classes import CLASS_NAMES, MASK_CLASSES
+from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
 from utils.detect.crops import to_input
 from utils.detect.onnx_session import open_session
 from utils.paths import MODEL_DIR
 
 # The 8-bit model. The float model lies beside it; notebook 02 compares the two.
 CLASSIFIER_FILE = MODEL_DIR / "mask_classifier_int8.onnx"
+# The level of a model file that names none. ``evaluate.choose_unsure_level`` chooses one.
+UNSURE_BELOW = 0.6
 BATCH_SIZE = 32  # faces per run of the network, to bound the memory that a crowd takes
 
 
@@ -29,12 +31,14 @@ class Classifier:
         class_names: the columns of the output.
         input_size: S, pixels.
         threshold: a box whose ``no_face`` probability reaches it is dropped.
+        unsure_below: an answer whose ``measure_sureness`` is lower is unsure.
     """
 
     session: ort.InferenceSession
     class_names: tuple[str, ...]
     input_size: int
     threshold: float
+    unsure_below: float = UNSURE_BELOW
 
 
 def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
@@ -51,6 +55,7 @@ def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
             class_names=tuple(json.loads(metadata["class_names"])),
             input_size=int(metadata["input_size"]),
             threshold=float(metadata["threshold"]),
+            unsure_below=float(metadata.get("unsure_below", UNSURE_BELOW)),
         )
     except (KeyError, ValueError) as error:
         raise ValueError(
@@ -108,3 +113,29 @@ def blend_probabilities(
     is_face = 1 - no_face.sum(axis=1, keepdims=True)
     blended = product / product.sum(axis=1, keepdims=True) * is_face
     return np.concatenate([blended, no_face], axis=1).astype(np.float32)
+
+
+def measure_sureness(
+    y_prob: np.ndarray, y_prob_classifier: np.ndarray, y_prob_detector: np.ndarray | None
+) -> np.ndarray:
+    """Measure how sure each answer is.
+
+    This is the probability of the answer. If the detector has an opinion too, it is at most the
+    mean of the two opinions' probabilities of the answer. So it is low if the answer is unlikely,
+    and if the detector and the classifier clearly differ.
+
+    Args:
+        y_prob: (N, C), from which ``decide`` takes the answer.
+        y_prob_classifier: (N, C), the classifier's.
+        y_prob_detector: (N, C), the detector's, or None.
+
+    Returns:
+        (N,) in 0-1.
+    """
+    rows = np.arange(len(y_prob))
+    answer = decide(y_prob)
+    sureness = y_prob[rows, answer]
+    if y_prob_detector is None:
+        return sureness
+    mean = (y_prob_classifier[rows, answer] + y_prob_detector[rows, answer]) / 2
+    return np.minimum(sureness, mean)

@@ -21,6 +21,7 @@ from utils.detect.mask_classifier import (
     blend_probabilities,
     classify_faces,
     load_classifier,
+    measure_sureness,
 )
 from utils.detect.opencv_detectors import Res10, YuNet
 from utils.images import ImageError, read_image
@@ -114,15 +115,18 @@ def detect_masks(
         detector_share: weight of the detector's class probabilities, if it has any, 0-1.
 
     Returns:
-        Detections with ``y_prob`` (N, C), the most confident first.
+        Detections with ``y_prob`` (N, C) and ``is_unsure`` (N,), the most confident first.
     """
     found = detector(image)
     found = found[np.argsort(-found.confidence, kind="stable")]
-    y_prob = classify_faces(classifier, crop_faces(image, found.xyxy))
+    y_prob_classifier = classify_faces(classifier, crop_faces(image, found.xyxy))
+    y_prob = y_prob_classifier
     if found.y_prob is not None:
-        y_prob = blend_probabilities(y_prob, found.y_prob, detector_share)
+        y_prob = blend_probabilities(y_prob_classifier, found.y_prob, detector_share)
+    sureness = measure_sureness(y_prob, y_prob_classifier, found.y_prob)
     is_face = y_prob[:, NO_FACE] < classifier.threshold
-    return replace(found, y_prob=y_prob)[is_face]
+    is_unsure = sureness < classifier.unsure_below
+    return replace(found, y_prob=y_prob, is_unsure=is_unsure)[is_face]
 
 
 def one_at_a_time(detector: Detector) -> Detector:

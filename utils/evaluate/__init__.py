@@ -53,6 +53,7 @@ from utils.evaluate.scores import (
 )
 from utils.evaluate.sources import compare_detectors, count_false_faces, score_sources
 from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
+from utils.evaluate.unsure import choose_unsure_level, unsure_table
 
 __all__ = [
     "FACE_SIZES",
@@ -64,6 +65,7 @@ __all__ = [
     "bootstrap_interval",
     "calibration_error",
     "certainty_table",
+    "choose_unsure_level",
     "classification_table",
     "classify_rows",
     "compare_detectors",
@@ -98,6 +100,7 @@ __all__ = [
     "side_by_side",
     "slice_table",
     "threshold_table",
+    "unsure_table",
     "wilson_interval",
     "worst_mistakes",
 ]

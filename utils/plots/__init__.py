@@ -10,6 +10,7 @@ from utils.plots.charts import (
     plot_shares,
     plot_sizes,
     plot_thresholds,
+    plot_unsure,
 )
 from utils.plots.galleries import (
     plot_gallery,
@@ -32,6 +33,7 @@ __all__ = [
     "plot_shares",
     "plot_sizes",
     "plot_thresholds",
+    "plot_unsure",
     "save_figure",
     "to_png",
 ]

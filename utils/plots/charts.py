@@ -271,3 +271,20 @@ def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
     ax.legend()
     sns.despine(ax=ax)
     return ax
+
+
+def plot_unsure(table: pd.DataFrame, chosen: float) -> Axes:
+    """Plot the share of unsure answers and the error of the sure ones by level.
+
+    Args:
+        table: ``level, unsure, error`` of ``evaluate.unsure_table``.
+        chosen: the level to mark.
+    """
+    _, ax = plt.subplots(figsize=(6, 3.4))
+    sns.lineplot(table, x="level", y="unsure", label="unsure answers", ax=ax)
+    sns.lineplot(table, x="level", y="error", label="wrong among the sure", linestyle="--", ax=ax)
+    ax.axvline(chosen, color="0.4", linestyle=":", label=f"chosen: {chosen:.2f}")
+    ax.set(xlabel="level of sureness", ylabel="share")
+    ax.legend()
+    sns.despine(ax=ax)
+    return ax

@@ -58,6 +58,7 @@ _EXPORTS = {
         "export_detector",
         "export_onnx",
         "quantize_onnx",
+        "write_unsure_level",
     ),
     "loop": (
         "KeepWeights",

@@ -180,6 +180,21 @@ def quantize_onnx(
     return write_bytes(output, quantized.SerializeToString())
 
 
+def write_unsure_level(paths: Iterable[str | Path], level: float) -> None:
+    """Write the level under which an answer is unsure into classifiers; all else in them stays.
+
+    Args:
+        paths: files of ``export_classifier`` and their 8-bit versions.
+        level: from ``evaluate.choose_unsure_level``.
+    """
+    for path in paths:
+        model = onnx.load(path)
+        metadata = {item.key: item.value for item in model.metadata_props}
+        metadata["unsure_below"] = str(level)
+        onnx.helper.set_model_props(model, metadata)
+        write_bytes(path, model.SerializeToString())
+
+
 def _find_nodes(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
     """Return the names of the nodes made from the Keras layers whose names have these prefixes.
 

@@ -26,12 +26,14 @@ class _Faces:
     Attributes:
         xyxy: (N, 4) boxes, pixels.
         y_prob: (N, C) the last classification; 0 if there is none.
+        is_unsure: (N,) bool, whether that classification is in doubt.
         streak: (N,) number of classifications in a row with the same class.
         waited: (N,) number of frames since the last classification.
     """
 
     xyxy: np.ndarray = field(default_factory=lambda: as_boxes([]))
     y_prob: np.ndarray = field(default_factory=lambda: np.zeros((0, len(CLASS_NAMES)), np.float32))
+    is_unsure: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     streak: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     waited: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
@@ -40,6 +42,7 @@ class _Faces:
         return _Faces(
             xyxy=self.xyxy[index],
             y_prob=self.y_prob[index],
+            is_unsure=self.is_unsure[index],
             streak=self.streak[index],
             waited=self.waited[index],
         )
@@ -75,22 +78,23 @@ class VideoPipeline:
         found = found[np.argsort(-found.confidence, kind="stable")]
         faces = self._recall(found.xyxy)
         due = self._list_due(found, faces)
-        classified, y_prob = self._classify(image, found, due)
+        classified, y_prob, is_unsure = self._classify(image, found, due)
 
         is_same = decide(y_prob) == decide(faces.y_prob[classified])
         faces.streak[classified] = np.where(is_same, faces.streak[classified], 0) + 1
         faces.y_prob[classified] = y_prob
+        faces.is_unsure[classified] = is_unsure
         faces.waited += 1
         faces.waited[classified] = 0
 
         rejected = np.setdiff1d(due, classified)
         kept = np.setdiff1d(np.arange(len(found)), rejected)
         self._last = faces.select(kept)
-        return replace(found[kept], y_prob=faces.y_prob[kept])
+        return replace(found[kept], y_prob=faces.y_prob[kept], is_unsure=faces.is_unsure[kept])
 
     def _classify(
         self, image: np.ndarray, found: Detections, positions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Classify some of the detections of a frame.
 
         Args:
@@ -99,8 +103,8 @@ class VideoPipeline:
             positions: (K,) which of them to classify.
 
         Returns:
-            The positions (M,) of those that the classifier takes for faces, and their ``y_prob``
-            (M, C).
+            The positions (M,) of those that the classifier takes for faces, their ``y_prob``
+            (M, C) and their ``is_unsure`` (M,).
         """
         # ``detect_masks`` drops the other boxes. The positions in ``track_id`` tell which are left.
         numbered = replace(found, track_id=np.arange(len(found)))
@@ -109,7 +113,11 @@ class VideoPipeline:
             return numbered[positions]
 
         classified = detect_masks(image, detector=select, classifier=self._classifier)
-        return np.asarray(classified.track_id), np.asarray(classified.y_prob)
+        return (
+            np.asarray(classified.track_id),
+            np.asarray(classified.y_prob),
+            np.asarray(classified.is_unsure),
+        )
 
     def _recall(self, xyxy: np.ndarray) -> _Faces:
         """Return what the last frame knew about the faces of this one; zeros for new faces.
@@ -126,10 +134,12 @@ class VideoPipeline:
         faces = _Faces(
             xyxy=xyxy,
             y_prob=np.zeros((len(xyxy), len(CLASS_NAMES)), np.float32),
+            is_unsure=np.zeros(len(xyxy), bool),
             streak=np.zeros(len(xyxy), int),
             waited=np.zeros(len(xyxy), int),
         )
         faces.y_prob[position] = self._last.y_prob[last_position]
+        faces.is_unsure[position] = self._last.is_unsure[last_position]
         faces.streak[position] = self._last.streak[last_position]
         faces.waited[position] = self._last.waited[last_position]
         return faces

@@ -30,6 +30,7 @@ SHAPE_POWER = 3
 HIDDEN_PENALTY = 0.4  # overlap subtracted per second out of sight when candidates are ranked
 # Added to the probability of a track's present label, so that the label does not flicker.
 LABEL_BONUS = 0.12
+UNSURE_SHARE = 0.5  # weighted share of unsure frames from which a track's label is unsure
 MIN_HITS = 3  # confident boxes after which a track counts: a detector rarely repeats a mistake
 MAX_EARLY_MISSES = 2  # frames in a row that a track may be missing before it counts
 
@@ -43,7 +44,7 @@ class Track:
         time_s: the time of the last box, seconds.
         velocity: (2,) of the centre, pixels per second.
         size: (2,) width and height, averaged over time, pixels.
-        votes: (seconds, weight, (C,) probabilities) of the last second.
+        votes: (seconds, weight, (C,) probabilities, whether unsure) of the last second.
         hits: number of confident boxes so far.
         missed: number of frames since the last box.
         track_id: number from 1, or 0 until the track counts.
@@ -54,7 +55,7 @@ class Track:
     time_s: float
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     size: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    votes: deque[tuple[float, float, np.ndarray]] = field(default_factory=deque)
+    votes: deque[tuple[float, float, np.ndarray, bool]] = field(default_factory=deque)
     hits: int = 0
     missed: int = 0
     track_id: int = 0
@@ -78,6 +79,7 @@ class Track:
         weight: float,
         y_prob: np.ndarray,
         is_confident: bool = True,
+        is_unsure: bool = False,
     ) -> None:
         """Add the box of a new frame.
 
@@ -87,6 +89,7 @@ class Track:
             weight: weight of the frame in the vote.
             y_prob: (C,) probabilities of the classes.
             is_confident: whether the detector is confident enough to start a track.
+            is_unsure: whether the class in this frame is in doubt.
         """
         if self.hits:
             self._update_motion(xyxy, time_s)
@@ -96,7 +99,7 @@ class Track:
         self.time_s = time_s
         self.hits += int(is_confident)
         self.missed = 0
-        self.votes.append((time_s, weight, y_prob))
+        self.votes.append((time_s, weight, y_prob, is_unsure))
         while self.votes[0][0] < time_s - MEMORY_S:
             self.votes.popleft()
 
@@ -122,14 +125,20 @@ class Track:
 
     def vote(self) -> np.ndarray:
         """Update the label, and return the weighted mean of the probabilities (C,) in memory."""
-        weights = [weight for _, weight, _ in self.votes]
-        probabilities = [y_prob for _, _, y_prob in self.votes]
+        weights = [weight for _, weight, _, _ in self.votes]
+        probabilities = [y_prob for _, _, y_prob, _ in self.votes]
         mean = np.average(probabilities, axis=0, weights=weights)
         if self.class_id is not None:
             mean[self.class_id] += LABEL_BONUS
             mean /= 1 + LABEL_BONUS
         self.class_id = int(mean.argmax())
         return mean
+
+    def is_unsure(self) -> bool:
+        """Return whether at least ``UNSURE_SHARE`` of the votes in memory are unsure, by weight."""
+        weights = [weight for _, weight, _, _ in self.votes]
+        unsure = [is_unsure for _, _, _, is_unsure in self.votes]
+        return bool(np.average(unsure, weights=weights) >= UNSURE_SHARE)
 
 
 def _enlarge(xyxy: np.ndarray) -> np.ndarray:
@@ -199,8 +208,9 @@ class Tracker:
             time_s: time of the frame, seconds; frames may be dropped between two calls.
 
         Returns:
-            The faces that have a track, with the voted ``y_prob`` and with ``track_id``, which is 0
-            until the track counts. A track counts from its ``MIN_HITS``-th confident box on.
+            The faces that have a track, with the voted ``y_prob`` and ``is_unsure`` and with
+            ``track_id``, which is 0 until the track counts. A track counts from its ``MIN_HITS``-th
+            confident box on.
         """
         if detections.y_prob is None:
             raise ValueError("The tracker needs classified faces: detections with y_prob.")
@@ -217,6 +227,7 @@ class Tracker:
                 weight=float(detections.confidence[index]),
                 y_prob=detections.y_prob[index],
                 is_confident=bool(is_confident[index]),
+                is_unsure=detections.is_unsure is not None and bool(detections.is_unsure[index]),
             )
             if track.hits == MIN_HITS and not track.track_id:
                 self.count += 1
@@ -229,6 +240,7 @@ class Tracker:
             confidence=detections.confidence[shown],
             y_prob=y_prob.reshape(len(shown), detections.y_prob.shape[1]),
             track_id=track_id,
+            is_unsure=np.array([matched[index].is_unsure() for index in shown], bool),
         )
 
     def _advance_clock(self, time_s: float) -> float:
