@@ -18,7 +18,7 @@ from utils.paths import MODEL_DIR
 # The 8-bit model. The float model lies beside it; notebook 02 compares the two.
 CLASSIFIER_FILE = MODEL_DIR / "mask_classifier_int8.onnx"
 # The level of a model file that names none. ``evaluate.choose_unsure_level`` chooses one.
-UNSURE_BELOW = 0.6
+UNSURE_BELOW = 0.55
 BATCH_SIZE = 32  # faces per run of the network, to bound the memory that a crowd takes
 
 

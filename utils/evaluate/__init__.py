@@ -53,7 +53,7 @@ from utils.evaluate.scores import (
 )
 from utils.evaluate.sources import compare_detectors, count_false_faces, score_sources
 from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
-from utils.evaluate.unsure import choose_unsure_level, unsure_table
+from utils.evaluate.unsure import choose_unsure_level, collect_opinions, unsure_table
 
 __all__ = [
     "FACE_SIZES",
@@ -68,6 +68,7 @@ __all__ = [
     "choose_unsure_level",
     "classification_table",
     "classify_rows",
+    "collect_opinions",
     "compare_detectors",
     "compare_sources",
     "compare_table",

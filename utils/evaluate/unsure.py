@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from utils.classes import decide
-from utils.detect import DETECTOR_SHARE, blend_probabilities, measure_sureness
+from utils.boxes import BOX_COLUMNS, box_iou
+from utils.classes import CLASS_NAMES, MASK_CLASSES, NO_FACE, decide
+from utils.detect import (
+    DETECTOR_SHARE,
+    Classifier,
+    Detector,
+    blend_probabilities,
+    classify_faces,
+    crop_faces,
+    find_faces,
+    measure_sureness,
+)
 
 UNSURE_LEVELS = np.arange(0, 1, 0.01).round(2)  # levels to compare
 ERROR_SHARE = 0.5  # sure answers may be wrong at most this often, as a share of all answers' error
+MIN_IOU = 0.5  # of a detection and the labelled face that it stands for
 MAX_UNSURE = 0.1  # at most this share of the answers may be unsure
+
+
+def collect_opinions(
+    detector: Detector, classifier: Classifier, labels: pd.DataFrame, root: str | Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Collect the opinions about the labelled faces that a detector finds.
+
+    Args:
+        detector: finds the faces.
+        classifier: from ``load_classifier``. Boxes that it takes for no face are left out.
+        labels: the label table of photographs of validation, boxes only.
+        root: the data root.
+
+    Returns:
+        ``y_true`` (N,), the classifier's ``y_prob`` (N, C), and the detector's, or None if it has
+        none: the arguments of ``unsure_table``.
+    """
+    labels = labels[labels.class_name.isin(MASK_CLASSES) & labels.x_min.notna()]
+    by_file = {Path(root) / file: rows for file, rows in labels.groupby("file")}
+    y_true = [np.zeros(0, int)]
+    of_classifier = [np.zeros((0, len(CLASS_NAMES)))]
+    of_detector = []
+    for file, image, found in find_faces(by_file, detector, name="collecting opinions"):
+        rows = by_file[file]
+        y_prob = classify_faces(classifier, crop_faces(image, found.xyxy))
+        iou = box_iou(found.xyxy, rows[BOX_COLUMNS].to_numpy(float))
+        is_used = (iou.max(axis=1) >= MIN_IOU) & (y_prob[:, NO_FACE] < classifier.threshold)
+        class_ids = rows.class_name.map(CLASS_NAMES.index).to_numpy(int)
+        y_true.append(class_ids[iou.argmax(axis=1)][is_used])
+        of_classifier.append(y_prob[is_used])
+        if found.y_prob is not None:
+            of_detector.append(found.y_prob[is_used])
+    opinions = np.concatenate(of_detector) if of_detector else None
+    return np.concatenate(y_true), np.concatenate(of_classifier), opinions
 
 
 def unsure_table(
