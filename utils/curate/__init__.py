@@ -3,13 +3,15 @@
 ``open_data`` chooses the photographs to run on: one's own, or the sample that ships.
 ``prepare_labels`` reads a data root into the label table that training uses: corrected, grouped and
 split. ``open_labels`` reads a table that is there, or makes it. The split itself is made by
-``split_by_group``. ``find_near_duplicates`` finds copies of photographs, ``write_datasheet``
-describes the data set, and ``export_faces`` writes its faces as image files.
+``split_by_group``. ``find_near_duplicates`` finds copies of photographs, ``find_label_issues``
+finds doubtful labels, ``write_datasheet`` describes the data set, and ``export_faces`` writes its
+faces as image files.
 """
 
 from utils.curate.datasheet import write_datasheet
 from utils.curate.empty import EMPTY_SOURCES, PEOPLE_FILE, read_empty
 from utils.curate.export import EXPORTED, export_faces
+from utils.curate.label_issues import find_label_issues
 from utils.curate.near_duplicates import (
     HASH_SIDE,
     MAX_DISTANCE_FULL,
@@ -50,6 +52,7 @@ __all__ = [
     "DataSource",
     "digest_split",
     "export_faces",
+    "find_label_issues",
     "find_near_duplicates",
     "group_near_duplicates",
     "hash_image",
