@@ -195,7 +195,7 @@ NAMES = {
     "nothing": ([], "a.jpg", None),
     "another name": (["b.jpg"], "a.jpg", None),
     "the same": (["x/a.jpg", "y/a.jpg"], "y/a.jpg", "y/a.jpg"),
-    "another folder": (["x/a.jpg"], "/home/me/a.jpg", "x/a.jpg"),
+    "another folder": (["x/a.jpg"], "/elsewhere/a.jpg", "x/a.jpg"),
     "no extension": (["x/a.jpg"], "a", "x/a.jpg"),
     "another extension": (["x/a.jpg"], "x/a.png", "x/a.jpg"),
     "a point in the name": (["a.v2.jpg"], "a.v2", "a.v2.jpg"),

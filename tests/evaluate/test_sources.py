@@ -10,12 +10,15 @@ from utils.boxes import Detections
 from utils.evaluate import (
     average_precision,
     compare_detectors,
+    compare_systems,
     count_false_faces,
     count_outcomes,
     draw_test_page,
     draw_test_pages,
     match_faces,
+    score_answers,
     score_sources,
+    spread_systems,
 )
 from utils.evaluate.pages import KINDS
 from utils.images import write_image
@@ -39,6 +42,7 @@ def find(*confidence: float) -> Detections:
 def test_false_faces_are_counted_by_picture_and_in_all(found, n, share, faces):
     counted = count_false_faces(found)
     assert (counted["n"], counted["faces"]) == (n, faces)
+    np.testing.assert_equal(counted["per_1000"], 1000 * faces / n if n else np.nan)
     np.testing.assert_equal(counted["share"], share)
     if n:
         assert counted["low"] <= share <= counted["high"]
@@ -107,3 +111,43 @@ def test_the_kinds_of_pages_come_in_turn():
     assert len(pages) == 4
     again = draw_test_pages(2, seed=3)
     np.testing.assert_array_equal(pages[1], again[1])
+
+
+def test_systems_are_compared_on_each_source_with_intervals_over_groups():
+    found, labels = draw_answers(0)
+    files = labels.file.unique()
+    labels["source"] = np.where(labels.file.isin(files[::2]), "a", "b")
+    labels["group"] = labels.file.str[:1]
+    bare = {file: Detections(found[file].xyxy, found[file].confidence) for file in files}
+    systems = {"ours": {file: found[file] for file in files}, "faces alone": bare}
+    table = compare_systems(systems, labels, rounds=20)
+    key = ["source", "system", "score", "iou"]
+    assert not table.duplicated(key).any()
+    assert table.groupby(["source", "system"]).size().to_dict() == {
+        (source, system): count
+        for source in ("a", "b", "all")
+        for system, count in (("ours", 6), ("faces alone", 4))
+    }
+    half = labels[labels.source == "a"]
+    expected = score_answers(
+        {file: found[file] for file in half.file.unique()},
+        half,
+        group=half.drop_duplicates("file").set_index("file").group.to_dict(),
+        rounds=20,
+    ).set_index(["score", "what", "size", "iou"])
+    rows = table.set_index(key)
+    for name, place in {
+        "face AP": ("ap", "face"),
+        "mean AP": ("ap", "mean of three classes"),
+        "F1": ("f1", "boxes and labels"),
+    }.items():
+        row = rows.loc[("a", "ours", name, 0.3)]
+        for column in ("n", "value", "low", "high"):
+            assert row[column] == expected.loc[(*place, "all sizes", 0.3), column]
+
+    wide = spread_systems(table)
+    assert wide.columns[:3].tolist() == ["system", "n", "face AP at 0.5"]
+    assert wide.index.tolist() == ["a", "a", "b", "b", "all", "all"]
+    row = rows.loc[("all", "ours", "face AP", 0.5)]
+    expected_text = f"{row.value:.3f} ({row.low:.3f}-{row.high:.3f})"
+    assert wide[wide.system == "ours"].loc["all", "face AP at 0.5"] == expected_text

@@ -6,8 +6,13 @@
 such as those of ``draw_test_pages``. ``fit_temperature`` calibrates a classifier, and
 ``reliability_tables`` show how well. ``run_pipeline`` and ``score_pipeline`` run a detector, alone
 or with a classifier, on labelled images.
+
+``compare_systems`` makes the table of systems by source, ``find_operating_points`` the confidences
+at which mistakes are rare, and ``condition_table`` recall and precision by size, class, brightness
+and blur. ``python -m utils.evaluate`` scores the answers of any program.
 """
 
+from utils.evaluate.answers import Answers, read_answers
 from utils.evaluate.boxes import (
     SIZES,
     average_precision,
@@ -27,8 +32,10 @@ from utils.evaluate.calibration import (
     reliability_table,
     reliability_tables,
 )
+from utils.evaluate.conditions import condition_table, measure_faces
 from utils.evaluate.matching import match_boxes, match_faces
-from utils.evaluate.pages import draw_test_page, draw_test_pages
+from utils.evaluate.operating import find_operating_points, operating_points
+from utils.evaluate.pages import KINDS, draw_test_page, draw_test_pages
 from utils.evaluate.report import (
     describe_share,
     fill_tables,
@@ -51,13 +58,23 @@ from utils.evaluate.scores import (
     wilson_interval,
     worst_mistakes,
 )
-from utils.evaluate.sources import compare_detectors, count_false_faces, score_sources
+from utils.evaluate.sources import (
+    compare_detectors,
+    compare_systems,
+    count_false_faces,
+    score_sources,
+    spread_systems,
+)
 from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
+from utils.evaluate.truth import Truth, read_truth
 from utils.evaluate.unsure import choose_unsure_level, collect_opinions, unsure_table
 
 __all__ = [
     "FACE_SIZES",
+    "KINDS",
     "SIZES",
+    "Answers",
+    "Truth",
     "accuracy_table",
     "apply_calibration",
     "average_precision",
@@ -71,7 +88,9 @@ __all__ = [
     "collect_opinions",
     "compare_detectors",
     "compare_sources",
+    "compare_systems",
     "compare_table",
+    "condition_table",
     "confusion_table",
     "count_false_faces",
     "count_outcomes",
@@ -80,6 +99,7 @@ __all__ = [
     "draw_test_page",
     "draw_test_pages",
     "fill_tables",
+    "find_operating_points",
     "fit_confidence",
     "fit_temperature",
     "join_intervals",
@@ -87,9 +107,13 @@ __all__ = [
     "majority_baseline",
     "match_boxes",
     "match_faces",
+    "measure_faces",
+    "operating_points",
     "precision_recall",
     "prior_bias",
+    "read_answers",
     "read_tables",
+    "read_truth",
     "recall_table",
     "reliability_table",
     "reliability_tables",
@@ -100,6 +124,7 @@ __all__ = [
     "select_class",
     "side_by_side",
     "slice_table",
+    "spread_systems",
     "threshold_table",
     "unsure_table",
     "wilson_interval",

@@ -1,4 +1,6 @@
-"""Test pages without people: text, tables and plots, drawn in other ways than those of training.
+"""Test pages without people, drawn in other ways than those of training.
+
+They show text, tables, plots, patterns and screenshots.
 
 The training pictures of ``train.render_page`` use font files. These pages use letters that are in
 no font file: OpenCV's strokes (Hershey, 1967) and the font inside Pillow. Their plots are drawn by
@@ -8,6 +10,7 @@ Matplotlib, whose default font, DejaVu Sans, is among those of training.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -22,7 +25,10 @@ HERSHEY_FONTS = (
     cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 )
-KINDS = ("strokes", "print", "plot")
+TABLE = "table"
+PATTERN = "pattern"
+SCREENSHOT = "screenshot"
+KINDS = ("strokes", "print", "plot", TABLE, PATTERN, SCREENSHOT)
 SIDES = (320, 720)  # pixels: least and greatest side of a page; the greatest is excluded
 LETTER_SIZES = (10, 120)  # pixels: least and greatest font size
 HERSHEY_HEIGHT = 30  # pixels: height of a line of Hershey letters at scale 1
@@ -40,13 +46,19 @@ def draw_test_page(rng: np.random.Generator, kind: str) -> np.ndarray:
         return _draw_strokes(rng, width, height)
     if kind == "print":
         return _draw_print(rng, width, height)
+    if kind == TABLE:
+        return _draw_table(rng, width, height)
+    if kind == PATTERN:
+        return _draw_pattern(rng, width, height)
+    if kind == SCREENSHOT:
+        return _draw_screenshot(rng, width, height)
     return _draw_plot(rng, width, height)
 
 
-def draw_test_pages(count: int, seed: int = 0) -> list[np.ndarray]:
+def draw_test_pages(count: int, seed: int = 0, kinds: Sequence[str] = KINDS) -> list[np.ndarray]:
     """Return pages without people, the kinds in turn; the same for the same seed."""
     rng = np.random.default_rng(seed)
-    return [draw_test_page(rng, KINDS[number % len(KINDS)]) for number in range(count)]
+    return [draw_test_page(rng, kinds[number % len(kinds)]) for number in range(count)]
 
 
 def _draw_colours(
@@ -134,3 +146,76 @@ def _draw_plot(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     canvas.print_png(buffer)
     buffer.seek(0)
     return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def _draw_table(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Return a page with a table: ruled cells with a word or a number in each, a coloured head."""
+    paper, ink = _draw_colours(rng)
+    page = Image.new("RGB", (width, height), paper)
+    pen = ImageDraw.Draw(page)
+    letter = int(rng.integers(10, 29))
+    font = ImageFont.load_default(letter)
+    row_height = round(1.6 * letter)
+    column_width = int(rng.integers(4 * letter, 10 * letter))
+    head = tuple(rng.integers(0, 256, 3).tolist())
+    pen.rectangle([(0, 0), (width, row_height)], fill=head)
+    for y in range(0, height, row_height):
+        pen.line([(0, y), (width, y)], fill=ink)
+        for x in range(0, width, column_width):
+            is_number = rng.random() < 0.6
+            text = f"{rng.normal(0, 100):.2f}" if is_number else _draw_line(rng, letters=6)
+            pen.text((x + 4, y + 2), text, fill=ink, font=font)
+    for x in range(0, width, column_width):
+        pen.line([(x, 0), (x, height)], fill=ink)
+    return np.asarray(page)
+
+
+def _draw_pattern(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Return a page of one repeated form: stripes, checks, dots, waves or noise."""
+    paper, ink = _draw_colours(rng)
+    step = int(rng.integers(6, 80))
+    y, x = np.mgrid[:height, :width]
+    form = ("stripes", "checks", "dots", "waves", "noise")[int(rng.integers(5))]
+    if form == "stripes":
+        angle = rng.uniform(0, np.pi)
+        is_ink = (np.cos(angle) * x + np.sin(angle) * y) % step < step / 2
+    elif form == "checks":
+        is_ink = (x // step + y // step) % 2 == 0
+    elif form == "dots":
+        is_ink = np.hypot(x % step - step / 2, y % step - step / 2) < step / 3
+    elif form == "waves":
+        is_ink = np.sin(2 * np.pi * (y / step + np.sin(2 * np.pi * x / (3 * step)))) > 0
+    else:
+        coarse = rng.random((height // step + 2, width // step + 2)).astype(np.float32)
+        is_ink = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) > 0.5
+    return np.where(is_ink[..., None], ink, paper).astype(np.uint8)
+
+
+def _draw_screenshot(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Return a page like a window: a title bar, a list at the side, buttons, text and icons."""
+    paper, ink = _draw_colours(rng)
+    page = Image.new("RGB", (width, height), paper)
+    pen = ImageDraw.Draw(page)
+    letter = int(rng.integers(10, 19))
+    font = ImageFont.load_default(letter)
+    bar = 2 * letter
+    side = int(rng.integers(width // 5, width // 3))
+    accent = tuple(rng.integers(0, 256, 3).tolist())
+    pen.rectangle([(0, 0), (width, bar)], fill=accent)
+    pen.text((6, letter // 2), _draw_line(rng, letters=16), fill=paper, font=font)
+    for number in range(3):
+        x = width - (number + 1) * bar
+        pen.ellipse([(x, bar // 4), (x + bar // 2, 3 * bar // 4)], fill=paper)
+    pen.line([(side, bar), (side, height)], fill=ink)
+    for y in range(2 * bar, height, bar):
+        if rng.random() < 0.7:
+            pen.rounded_rectangle([(6, y), (6 + letter, y + letter)], radius=3, fill=accent)
+        pen.text((12 + letter, y), _draw_line(rng, letters=8), fill=ink, font=font)
+        if rng.random() < 0.6:
+            letters = max(1, 2 * (width - side) // letter)
+            pen.text((side + 8, y), _draw_line(rng, letters), fill=ink, font=font)
+        else:
+            right = side + 8 + int(rng.integers(3 * letter, 9 * letter))
+            corners = [(side + 8, y), (right, y + round(1.4 * letter))]
+            pen.rounded_rectangle(corners, radius=letter // 2, outline=ink, fill=accent)
+    return np.asarray(page)

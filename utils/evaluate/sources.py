@@ -13,10 +13,15 @@ from utils.boxes import Detections
 from utils.detect import Detector
 from utils.evaluate.boxes import average_precision, count_outcomes
 from utils.evaluate.matching import match_faces
+from utils.evaluate.scorecard import ANY_SIZE, BOXES, BOXES_AND_LABELS, FACE, MEAN, score_answers
 from utils.evaluate.scores import wilson_interval
 from utils.evaluate.trials import run_pipeline
 
 ALL_SOURCES = "all"
+# Figures of ``compare_systems``: the name in its table, and the score of ``score_answers``.
+FACE_AP = "face AP"
+MEAN_AP = "mean AP"
+F1 = "F1"
 MIN_CONFIDENCE = 0.5  # confidence at which F1 is computed and faces are counted
 
 
@@ -68,13 +73,22 @@ def count_false_faces(
 
     Returns:
         ``n`` pictures, the ``share`` of them with a false face, its 95 % interval ``low`` and
-        ``high``, and ``faces``, the number of false faces. The share of no pictures is NaN.
+        ``high``, the number of false ``faces``, and their number ``per_1000`` pictures. The share
+        of no pictures is NaN.
     """
     counts = [int((detections.confidence >= min_confidence).sum()) for detections in found]
     with_face = sum(count > 0 for count in counts)
     low, high = wilson_interval(with_face, len(counts))
     share = with_face / len(counts) if counts else float("nan")
-    return {"n": len(counts), "share": share, "low": low, "high": high, "faces": sum(counts)}
+    faces = sum(counts)
+    return {
+        "n": len(counts),
+        "share": share,
+        "low": low,
+        "high": high,
+        "faces": faces,
+        "per_1000": 1000 * faces / len(counts) if counts else float("nan"),
+    }
 
 
 def compare_detectors(
@@ -106,6 +120,74 @@ def compare_detectors(
             detections = [detector(picture) for picture in pictures]
             counted = count_false_faces(detections)
             false_faces.append({"detector": name, "pictures": kind, **counted})
-    columns = ["detector", "pictures", "n", "share", "low", "high", "faces"]
+    columns = ["detector", "pictures", "n", "share", "low", "high", "faces", "per_1000"]
     table = pd.DataFrame(false_faces, columns=columns)
     return pd.concat(by_source).set_index("detector"), table.set_index("detector")
+
+
+def compare_systems(
+    found: Mapping[str, Mapping[str, Detections]],
+    labels: pd.DataFrame,
+    min_ious: Sequence[float] = (0.5, 0.3),
+    rounds: int = 300,
+) -> pd.DataFrame:
+    """Score systems source by source, with 95 % intervals over groups.
+
+    A system is a detector, alone or with a classifier.
+
+    Args:
+        found: for each system the detections of each file, also those of low confidence.
+        labels: the label table of these files, boxes only. Near-duplicates share a ``group``, which
+            the bootstrap resamples as a whole; without this column, a photograph is a group.
+        min_ious: the least IoUs of a found and a labelled box.
+        rounds: bootstrap samples.
+
+    Returns:
+        A table ``source, system, score, iou, n, value, low, high``. The scores are ``face AP``;
+        ``mean AP`` of the three classes, and ``F1`` at a confidence of 0.5, for which a face counts
+        if its class is right. Without classes there is no mean, and F1 is that of the boxes.
+    """
+    of_file = labels.drop_duplicates("file").set_index("file")
+    group = of_file["group"].to_dict() if "group" in labels else None
+    rows: list[dict[str, Any]] = []
+    for source in [*sorted(of_file.source.unique()), ALL_SOURCES]:
+        is_here = of_file.source == source
+        files = of_file.index if source == ALL_SOURCES else of_file.index[is_here]
+        labels_here = labels[labels.file.isin(files)]
+        for system, answers in found.items():
+            scores = score_answers(
+                {file: answers[file] for file in files},
+                labels_here,
+                min_confidence=MIN_CONFIDENCE,
+                min_ious=min_ious,
+                sizes=[ANY_SIZE],
+                group=group,
+                rounds=rounds,
+            ).set_index(["score", "what", "iou"])
+            is_classified = ("ap", MEAN, min_ious[0]) in scores.index
+            wanted = {FACE_AP: ("ap", FACE), MEAN_AP: ("ap", MEAN), F1: ("f1", BOXES_AND_LABELS)}
+            if not is_classified:
+                wanted = {FACE_AP: ("ap", FACE), F1: ("f1", BOXES)}
+            for name, key in wanted.items():
+                for min_iou in min_ious:
+                    row = scores.loc[(*key, min_iou), ["n", "value", "low", "high"]]
+                    place = {"source": source, "system": system, "score": name, "iou": min_iou}
+                    rows.append(place | row.to_dict())
+    columns = ["source", "system", "score", "iou", "n", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def spread_systems(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of ``compare_systems`` with a row for each source and system.
+
+    A cell is text, such as ``0.784 (0.751-0.812)``: the figure and its interval.
+    """
+    texts = [f"{row.value:.3f} ({row.low:.3f}-{row.high:.3f})" for row in scores.itertuples()]
+    names = [f"{row.score} at {row.iou:g}" for row in scores.itertuples()]
+    table = scores.assign(text=texts, figure=names)
+    key = ["source", "system"]
+    n = table.groupby(key, sort=False).n.first().astype(int)
+    wide = table.pivot(index=key, columns="figure", values="text")
+    wide = wide.loc[n.index, list(dict.fromkeys(names))]
+    wide.insert(0, "n", n)
+    return wide.reset_index("system")

@@ -1,6 +1,7 @@
 """Plots for the notebooks. Each function draws images or a finished table, and returns the Axes."""
 
 from utils.plots.charts import (
+    plot_conditions,
     plot_confusion,
     plot_counts,
     plot_history,
@@ -21,6 +22,7 @@ from utils.plots.galleries import (
 )
 
 __all__ = [
+    "plot_conditions",
     "plot_confusion",
     "plot_counts",
     "plot_gallery",

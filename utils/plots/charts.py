@@ -253,6 +253,37 @@ def plot_intervals(table: pd.DataFrame, value: str = "accuracy", hue: str | None
     return ax
 
 
+def plot_conditions(table: pd.DataFrame) -> Axes:
+    """Plot recall and precision of each slice with their intervals.
+
+    Args:
+        table: ``slice, score, n, value, low, high``, see ``evaluate.condition_table``.
+    """
+    scores = list(dict.fromkeys(table.score))
+    slices = list(dict.fromkeys(table.slice))
+    _, axes = plt.subplots(
+        ncols=max(1, len(scores)),
+        figsize=(11, 0.9 + 0.3 * len(slices)),
+        sharex=True,
+        squeeze=False,
+    )
+    for ax, score in zip(axes[0], scores, strict=False):
+        part = table[(table.score == score) & (table.n > 0)].reset_index(drop=True)
+        ax.errorbar(
+            x=part.value,
+            y=[slices.index(name) for name in part.slice],
+            xerr=_error_bars(part.value, part),
+            fmt="o",
+            capsize=3,
+        )
+        n = table[table.score == score].set_index("slice").n
+        ax.set_yticks(range(len(slices)), [f"{name} (n={n.get(name, 0)})" for name in slices])
+        ax.set(xlabel=f"{score}, 95 % interval", ylim=(len(slices) - 0.5, -0.5))
+    sns.despine()
+    axes[0, 0].figure.tight_layout()
+    return axes[0, 0]
+
+
 def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
     """Plot both errors of a threshold on the probability of ``no_face``.
 
