@@ -137,3 +137,33 @@ def test_a_number_stands_before_its_noun(count, nouns, text):
 )
 def test_the_first_names_of_a_list_are_shown(names, text):
     assert name_some(names) == text
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtmp://live.host.tv/app/live_1_SECRET", "rtmp://live.host.tv/app/***"),
+        ("rtmps://host:443/app/inst/SECRET?x=1", "rtmps://host:443/app/inst/***?x=1"),
+        ("rtmp://host/app", "rtmp://host/app"),
+        ("rtsp://host/?user=a&amp;password=SECRET", "rtsp://host/?user=***;password=***"),
+        ("rtsp://host/?password=ab&amp;SECRET", "rtsp://host/?password=***"),
+        ("rtsp://host/?password=ab&SECRET&channel=1", "rtsp://host/?password=***&channel=1"),
+        ("rtsp://admin:SECRET", "rtsp://***"),
+        ("rtsp://host:554/stream1", "rtsp://host:554/stream1"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+    ],
+)
+def test_stream_keys_and_escaped_passwords_are_hidden(address, shown):
+    assert hide_secrets(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("SECRET@host/x is not the value", "host/x is not the value"),
+        ("--video: rtsp://admin:pa SECRET@host/x", "--video: rtsp://host/x"),
+        ("unrecognized arguments: --foo", "unrecognized arguments: --foo"),
+    ],
+)
+def test_a_password_with_a_space_is_hidden_in_a_message(message, shown):
+    assert hide_secrets_in_message(message) == shown

@@ -57,7 +57,9 @@ def test_a_command_without_its_packages_ends_with_one_sentence(capsys):
     with pytest.raises(SystemExit) as stopped:
         require_packages("numpy", "no_such_package")
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("This command needs no_such_package: install the ")
+    assert capsys.readouterr().err.startswith(
+        "This command needs no_such_package: install it with "
+    )
 
 
 def test_a_shortage_that_caused_an_error_is_recognised():
@@ -155,3 +157,43 @@ def test_too_little_address_space_is_told_before_a_library_crashes(tmp_path):
     assert done.returncode == 2
     assert done.stderr.decode().startswith("There is not enough memory: a limit leaves 488 MB")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "target"),
+    [
+        ("utils.collect", "lxml", "data"),
+        ("utils.collect", "pandas", "data"),
+        ("utils.evaluate", "sklearn", "lab"),
+        ("utils.formats", "yaml", "lab"),
+        ("utils.formats", "pandas", "lab"),
+        ("utils.detect", "pooch", "detectors"),
+    ],
+)
+def test_a_command_in_the_core_installation_says_what_to_install(tmp_path, command, module, target):
+    hide = f"""
+        import sys
+
+        class Hidden:
+            def find_spec(self, name, path=None, target=None):
+                if name == {module!r}:
+                    raise ModuleNotFoundError(name=name)
+
+        sys.meta_path.insert(0, Hidden())
+        import importlib.util
+        find_spec = importlib.util.find_spec
+        importlib.util.find_spec = lambda name: None if name == {module!r} else find_spec(name)
+    """
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(hide))
+    done = subprocess.run(
+        [sys.executable, "-m", command, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"This command needs {module}: install it with ")
+    assert done.stderr.endswith(f"or `make {target}`.\n")
+    assert len(done.stderr.splitlines()) == 1

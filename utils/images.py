@@ -81,17 +81,25 @@ def read_image(path: str | Path, on_pages: Callable[[int], None] | None = None) 
     Raises:
         ImageError: the file is missing, is not an image, or is truncated.
     """
-    try:
-        # cv2.imread cannot open non-ASCII paths on Windows.
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise _make_read_error(path, error) from error
+    data = read_bytes(path)
     image = decode_image(data, path)
     if on_pages is not None:
         pages = count_pages(data)
         if pages > 1:
             on_pages(pages)
     return image
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return the content of a file. ``cv2.imread`` cannot open non-ASCII paths on Windows.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise _make_read_error(path, error) from error
 
 
 def _make_read_error(path: object, error: OSError) -> ImageError:
@@ -167,8 +175,9 @@ def read_upright_size(path: str | Path) -> tuple[tuple[int, int], bool]:
         raise _make_read_error(path, error) from error
     if header is not None:
         return header
-    height, width = read_image(path).shape[:2]
-    return (width, height), False
+    from utils.reader_process import measure_image_apart  # it imports this module
+
+    return measure_image_apart(path), False
 
 
 def _read_stored(buffer: np.ndarray) -> tuple[np.ndarray | None, bytes]:

@@ -20,7 +20,15 @@ SECRET_PARTS = (
 SECRET_NAMES = ("u", "p", "k", "pw", "un", "uid", "sid", "pin", "code", "pas", "admin")
 # A parameter: its name, "=" or ":", and its value up to the next parameter. A path may hold
 # parameters too, as in rtsp://host/user=admin&password=1234.
-PARAMETER = re.compile(r"""([^\s/?&;,#=:"'{}]+)(["']?[=:])([^&;]*)""")
+# A & or ; that no other name follows, also written as &amp;, is a part of the value.
+NAME = r"""[^\s/?&;,#=:"'{}]+"""
+PARAMETER = re.compile(rf"""({NAME})(["']?[=:])((?:[^&;]|[&;](?!{NAME}["']?[=:]))*)""")
+# The key of a stream to publish is the last part of an RTMP address, after the application.
+STREAM_KEY = re.compile(
+    r"^(rtmp\w*://[^/]*/[^/]+(?:/[^/]+)*)/[^/?#]+(?=/?(?:[?#]|$))", re.IGNORECASE
+)
+# A name and a password whose @ is missing, as after a space: no port is a word.
+WRONG_PORT = re.compile(r"(?<=://)[^/?#\[\]:]+:(?!\d*$)[^/?#]*$")
 # A value may hold further parameters. An SRT stream's begin with #!:: and name a user and session.
 SECRET_IN_VALUE = re.compile(
     rf"(?:{'|'.join(SECRET_PARTS)})\w*[\"']?[=:]|\b(?:{'|'.join(SECRET_NAMES)})=|#!::"
@@ -98,19 +106,26 @@ def _hide_once(text: str) -> str:
         text = re.sub(r"://.*[@＠]", "://", text, flags=re.DOTALL)
     else:  # an address whose scheme was forgotten or misspelled: admin:1234@host, rtsp:/...
         text = re.sub(r"^[^\s@＠]*:.*[@＠]", "", text, flags=re.DOTALL)
+    text = STREAM_KEY.sub(rf"\1/{HIDDEN}", text)
     host = ""
     rest = text
     match = SCHEME_AND_HOST.match(text)
     if match:  # a folder of this machine may be called user
-        host = match[0]
-        rest = PATH_LOGIN.sub(rf"\1:{HIDDEN}", text[len(host) :])
+        host = WRONG_PORT.sub(HIDDEN, match[0])
+        rest = PATH_LOGIN.sub(rf"\1:{HIDDEN}", text[len(match[0]) :])
         rest = PATH_PAIR.sub(rf"\1/{HIDDEN}", rest)
     rest = JSON_WEB_TOKEN.sub(HIDDEN, rest)
     return host + PARAMETER.sub(_hide_value, rest)
 
 
 def hide_secrets_in_message(message: str) -> str:
-    """Return a sentence with the secrets of every address in it hidden."""
+    """Return a sentence with the secrets of every address in it hidden.
+
+    A password may hold spaces, so everything from a scheme to the last ``@`` goes, and what stands
+    before an ``@`` in any word.
+    """
+    message = re.sub(r"://.*[@＠]", "://", message, flags=re.DOTALL)
+    message = re.sub(r"\S+[@＠](?=\S)", "", message)
     return re.sub(r"\S+", lambda word: hide_secrets(word[0]), message)
 
 

@@ -59,17 +59,20 @@ def begin_program() -> None:
     _check_address_space()
 
 
-def require_packages(*names: str) -> None:
+def require_packages(*names: str, extra: str = "notebooks", target: str = "lab") -> None:
     """Exit with a sentence if a package that the program imports is not installed.
 
     Args:
         names: the modules, such as ``pandas``.
+        extra: the extra of ``pyproject.toml`` that installs them.
+        target: the target of ``make`` that installs them.
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         print(
-            f"This command needs {', '.join(missing)}: install the packages of the notebooks with "
-            '`pip install --constraint requirements.lock --editable ".[notebooks]"` or `make lab`.',
+            f"This command needs {', '.join(missing)}: install it with "
+            f'`pip install --constraint requirements.lock --editable ".[{extra}]"` '
+            f"or `make {target}`.",
             file=sys.stderr,
         )
         sys.exit(SHORTAGE_CODE)

@@ -86,7 +86,7 @@ def test_mending_completes_images_with_a_row_and_deletes_others(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("step", "kept"), [("append_rows", 0), ("read_image", 0), ("Path.replace", 1)]
+    ("step", "kept"), [("append_rows", 0), ("measure_image_apart", 0), ("Path.replace", 1)]
 )
 def test_image_and_row_stay_consistent_after_any_interruption(tmp_path, monkeypatch, step, kept):
     def interrupt(*args: object) -> None:

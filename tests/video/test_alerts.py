@@ -81,3 +81,8 @@ def test_missing_command_is_reported_and_does_not_stop_the_video():
         alerts.update(make_faces((1, WITHOUT), (2, WITHOUT)), frame / 25)
     message = "The alert no-such-program cannot be run (No such file or directory)"
     assert messages == [f"{message}: check the command."] * 2
+
+
+def test_an_unknown_field_is_one_sentence():
+    with pytest.raises(ValueError, match=r"unknown field \{klass\}: use \{class\} and \{track\}"):
+        Alerts('notify-send "{klass}"')

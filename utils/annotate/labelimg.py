@@ -30,9 +30,10 @@ from utils.boxes import as_boxes, clip_boxes
 from utils.classes import LabelError
 from utils.display import has_display
 from utils.formats import read_voc, write_voc
-from utils.images import ImageError, list_images, read_image
+from utils.images import ImageError, list_images
 from utils.labels import BOX_COLUMNS, PROBLEM_COLUMNS
 from utils.paths import ROOT, is_crop
+from utils.reader_process import measure_image_apart
 
 METHOD = "labelimg"  # the journal's ``way``
 NO_CLASS = "face"  # the name in a Pascal VOC file of a face that has no class yet
@@ -196,7 +197,7 @@ def write_annotations(table: pd.DataFrame, root: str | Path) -> int:
         if path.exists() and not is_unedited(path):
             continue
         try:
-            height, width = read_image(root / file).shape[:2]
+            width, height = measure_image_apart(root / file)
         except ImageError as error:
             tqdm.write(str(error))
             continue

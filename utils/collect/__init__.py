@@ -7,6 +7,15 @@ which waits between them; ``open_recording`` replays a recorded crawl without a 
 ``python -m utils.collect rebuild`` fetches its images again.
 """
 
+import sys
+
+from utils.program import require_packages
+
+if sys.argv[:1] == ["-m"]:  # imported for its command, before ``__main__``
+    require_packages(
+        "pandas", "requests", "urllib3", "PIL", "lxml", "filelock", extra="data", target="data"
+    )
+
 from utils.collect.bing import CrawlError
 from utils.collect.convert import convert_images, find_broken_images
 from utils.collect.crawl import crawl_images

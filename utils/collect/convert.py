@@ -14,9 +14,10 @@ from tqdm.auto import tqdm
 
 from utils.classes import LabelError
 from utils.formats import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
-from utils.images import ImageError, limit_size, list_for_table, read_image, write_image
+from utils.images import ImageError, limit_size, list_for_table, write_image
 from utils.labels import BOX_COLUMNS
 from utils.listing import PassedOver, describe_passed_over
+from utils.reader_process import measure_image_apart, read_image_apart
 
 
 def find_broken_images(files: str | Path | Iterable[str | Path]) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def find_broken_images(files: str | Path | Iterable[str | Path]) -> pd.DataFrame
     if isinstance(files, str | Path):
         files, passed_over = list_for_table(files)
     files = list(files)
-    problems = _run_all(read_image, [(file,) for file in files], "checking files")
+    problems = _run_all(measure_image_apart, [(file,) for file in files], "checking files")
     for item in passed_over:
         files.append(item.file)
         problems.append(describe_passed_over([item])[0])
@@ -116,7 +117,7 @@ def _convert_image(source: Path, output: Path, max_side: int) -> None:
     """Convert an image and its annotations, unless the output exists."""
     if output.exists():
         return
-    image = read_image(source)
+    image = read_image_apart(source)
     smaller = limit_size(image, max_side)
     folders = [
         (source.parent, output.parent),

@@ -22,9 +22,10 @@ from utils.classes import LabelError
 from utils.collect.archives import GitHubSet, Member, PublicSetError, read_archive
 from utils.collect.convert import convert_images
 from utils.formats import VOC_TAGS, write_voc
-from utils.images import ImageError, decode_image, limit_size, write_image
+from utils.images import ImageError, limit_size, write_image
 from utils.labels import BOX_COLUMNS
 from utils.paths import DATA_DIR
+from utils.reader_process import decode_image_apart
 
 ORIGINALS_FILE = DATA_DIR / "originals.csv"
 # Images and boxes by class in version 1 of the Kaggle set.
@@ -174,7 +175,7 @@ def _convert_member(
         ImageError: the image cannot be read.
         LabelError: its annotation is missing or cannot be read.
     """
-    image = decode_image(content.read(members[path].name), path)
+    image, _ = decode_image_apart(content.read(members[path].name), path)
     annotation = None
     if annotations:
         annotation_path = annotations.get(PurePosixPath(path).stem)

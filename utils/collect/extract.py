@@ -24,10 +24,11 @@ from tqdm.auto import tqdm
 from utils.boxes import Detections, clip_boxes
 from utils.csv_lines import append_rows
 from utils.detect import FCOS, PADDING, Detector, crop_faces
-from utils.images import ImageError, list_for_table, read_image, write_image
+from utils.images import ImageError, list_for_table, write_image
 from utils.labels import BOX_COLUMNS
 from utils.listing import PassedOver, describe_passed_over
 from utils.paths import CROPS, FACES, is_crop
+from utils.reader_process import read_image_apart
 from utils.tables import TableError, read_rows, replace_rows
 
 SEARCHED = "searched.csv"
@@ -166,7 +167,7 @@ def _search_photo(
     """Write the crops of a photograph; return the rows of its faces, and its own row."""
     row = {"file": file, "faces": 0, "small": 0, "problem": ""}
     try:
-        image = read_image(root / file)
+        image = read_image_apart(root / file)
     except ImageError as error:
         row["problem"] = str(error)
         return [], row

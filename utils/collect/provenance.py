@@ -21,7 +21,8 @@ import pandas as pd
 
 from utils.collect.fetch import FetchError, PoliteSession, check_header, is_temporary
 from utils.csv_lines import append_rows, now
-from utils.images import ImageError, read_image
+from utils.images import ImageError
+from utils.reader_process import measure_image_apart
 from utils.tables import read_rows
 
 SOURCES = "sources.csv"
@@ -116,7 +117,7 @@ def keep_part(part: Path, folder: Path, row: Mapping[str, str]) -> None:
         FetchError: "truncated": the image cannot be decoded to its end; the part is deleted.
     """
     try:
-        height, width = read_image(part).shape[:2]
+        width, height = measure_image_apart(part)
     except ImageError as error:
         part.unlink()
         raise FetchError("truncated") from error

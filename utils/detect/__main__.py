@@ -9,9 +9,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-
 from utils.paths import MODEL_DIR, SHARED_DIR
+from utils.program import require_packages
+
+if __name__ == "__main__":
+    require_packages("pooch", extra="models", target="detectors")
+
+import pooch
 
 TIMEOUT = 30  # seconds without an answer
 

@@ -24,7 +24,8 @@ from utils.detect.mask_classifier import (
     measure_sureness,
 )
 from utils.detect.opencv_detectors import Res10, YuNet
-from utils.images import ImageError, read_image
+from utils.images import ImageError
+from utils.reader_process import read_image_apart
 
 # Both map an (H, W, 3) uint8 RGB image to its faces. A pipeline also classifies them (``y_prob``).
 Detector = Callable[[np.ndarray], Detections]
@@ -160,7 +161,7 @@ def find_faces(
 
     for file in tqdm(list(files), desc=name, unit="image", leave=False):
         try:
-            image = read_image(file)
+            image = read_image_apart(file)
         except ImageError as error:
             tqdm.write(str(error))
             continue

@@ -12,6 +12,13 @@ at which mistakes are rare, and ``condition_table`` recall and precision by size
 and blur. ``python -m utils.evaluate`` scores the answers of any program.
 """
 
+import sys
+
+from utils.program import require_packages
+
+if sys.argv[:1] == ["-m"]:  # imported for its command, before ``__main__``
+    require_packages("pandas", "scipy", "sklearn", "PIL")
+
 from utils.evaluate.answers import Answers, read_answers
 from utils.evaluate.boxes import (
     SIZES,

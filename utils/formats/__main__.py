@@ -91,5 +91,5 @@ def _print_missing_splits(conversion: Conversion) -> None:
 
 
 if __name__ == "__main__":
-    require_packages("PIL", "yaml")
+    require_packages("pandas", "PIL", "yaml")
     run_as_program(run_conversion)

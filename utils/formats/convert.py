@@ -19,7 +19,8 @@ from utils.formats.labelled import LabelledImage, Labels
 from utils.formats.layouts import IMAGE_SETS
 from utils.formats.read import SHOWN_REASONS, read_root
 from utils.formats.write import write_labels
-from utils.images import ImageError, list_images, read_image, read_upright_size, write_image
+from utils.images import ImageError, list_images, read_upright_size, write_image
+from utils.reader_process import read_image_apart
 
 TARGET_FORMATS = ("voc", "coco", "yolo")
 QUALITY = 95  # JPEG quality of a photograph that is turned upright
@@ -175,7 +176,7 @@ def _convert_image(
     Raises:
         ImageError: the image cannot be read or written.
     """
-    image = read_image(path)  # also finds images that other programs could not read
+    image = read_image_apart(path)  # also finds images that other programs could not read
     height, width = image.shape[:2]
     _, is_turned = read_upright_size(path)
     if is_turned:

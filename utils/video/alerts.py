@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from utils.messages import hide_secrets
 from utils.video.tracker import split_tracks
 
 STABLE_S = 1.0  # seconds that a label must last before it raises an alert
+FIELDS = ("{class}", "{track}")  # of a command; replaced by the class and the number of the track
+FIELD = re.compile(r"\{\w+\}")
 NO_ALERT = ("with_mask",)  # classes that raise no alert
 
 
@@ -37,7 +40,8 @@ class Alerts:
             on_message: called with a sentence if the command cannot be run.
 
         Raises:
-            ValueError: the command is empty, or a quotation mark in it is not closed.
+            ValueError: the command is empty, it has an unknown field, or a quotation mark in it is
+                not closed.
         """
         try:
             self._words = shlex.split(command)
@@ -48,6 +52,11 @@ class Alerts:
         if not self._words:
             raise ValueError(
                 "--alert is empty: name a command, such as 'notify-send {class} {track}'."
+            )
+        unknown = [field for field in FIELD.findall(command) if field not in FIELDS]
+        if unknown:
+            raise ValueError(
+                f"--alert has the unknown field {unknown[0]}: use {' and '.join(FIELDS)}."
             )
         self.count = 0
         self._on_message = on_message

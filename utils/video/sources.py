@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 
 from utils.files import SourceError, find_images, is_utf8
-from utils.images import ImageError, read_image
+from utils.images import ImageError
 from utils.listing import PassedOver, describe_passed_over
 from utils.messages import hide_secrets, is_address
+from utils.reader_process import read_image_apart
 from utils.video.clock import Clock
 from utils.video.container import ends_early, may_jump, stores_count
 from utils.video.live import LiveReader
@@ -323,7 +324,7 @@ class Video:
     def _read_folder(self) -> Iterator[tuple[float, np.ndarray]]:
         for number, file in enumerate(self.files):
             try:
-                image = read_image(file)
+                image = read_image_apart(file)
             except ImageError as error:
                 self._on_message(str(error))
                 self._unread += 1
