@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Ctrl-C ends the program without a word while the next module loads.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from utils.program import begin_program, run_as_program
 
 if __name__ == "__main__":

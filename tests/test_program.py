@@ -74,6 +74,8 @@ def test_ctrl_c_while_the_script_loads_is_one_line(tmp_path, seconds):
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
+    if "init_import_site" in err or ".pth" in err:  # Python itself had not begun: its own words
+        return
     assert "Traceback" not in err
     assert len(err.splitlines()) <= 1
     if process.returncode == 0:
