@@ -98,6 +98,14 @@ def test_a_label_that_was_moved_is_found(row):
     assert 0.9 * common / (4000 - common) < issue.score < 0.9 * common / (4000 - common) + 0.1
 
 
+def test_a_label_that_touches_only_the_face_beside_it_is_not_misplaced():
+    labels = make_labels()
+    found = detect_labels(labels)
+    beside = labels.iloc[[0]].copy()
+    beside[["x_min", "x_max"]] += 35
+    assert find_label_issues(pd.concat([labels, beside]), found).empty
+
+
 def test_the_most_doubtful_labels_come_first():
     labels = make_labels()
     found = detect_labels(labels)

@@ -54,8 +54,8 @@ def find_label_issues(
         - ``missed``: a detection that touches no label. Its score is 1 - confidence.
         - ``swapped``: a label whose detection has another class. Its score is 1 - the probability
           of that class.
-        - ``misplaced``: a label that is too unlike its nearest detection. Its score is cleanlab's
-          similarity of the two boxes.
+        - ``misplaced``: a label that is too unlike its nearest detection, although no other label
+          is nearer to that. Its score is cleanlab's similarity of the two boxes.
 
     Raises:
         ValueError: detections have no ``y_prob``.
@@ -102,7 +102,9 @@ def find_label_issues(
         if faces_here.empty or len(confident) == 0:
             continue
 
-        nearest = confident[box_iou(faces_here[BOX_COLUMNS], confident.xyxy).argmax(axis=1)]
+        iou = box_iou(faces_here[BOX_COLUMNS], confident.xyxy)
+        nearest_position = iou.argmax(axis=1)
+        nearest = confident[nearest_position]
         compared = faces_here.assign(class_found=name_classes(nearest))
         is_other_class = (compared.class_name != compared.class_found).to_numpy()
         is_swapped = is_other_class & (unlike_other_class[position] <= 1 - MIN_SIMILARITY)
@@ -110,7 +112,9 @@ def find_label_issues(
         swapped = compared.assign(issue="swapped", score=1 - probability)
         tables.append(swapped[is_swapped])
 
-        is_misplaced = similarity[position] <= MAX_SIMILARITY
+        # In a crowd, the nearest detection may be the face beside it.
+        is_its_own = iou.argmax(axis=0)[nearest_position] == np.arange(len(faces_here))
+        is_misplaced = is_its_own & (similarity[position] <= MAX_SIMILARITY)
         misplaced = compared.assign(issue="misplaced", score=similarity[position])
         tables.append(misplaced[is_misplaced])
     tables = [table[ISSUE_COLUMNS] for table in tables if len(table)]
