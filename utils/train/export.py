@@ -22,7 +22,11 @@ FIRST_BLOCK = ("Conv1", "bn_Conv1", "expanded_conv")
 
 
 def export_classifier(
-    model: keras.Model, path: str | Path, threshold: float, split: str = ""
+    model: keras.Model,
+    path: str | Path,
+    threshold: float,
+    split: str = "",
+    sources: Sequence[str] | None = None,
 ) -> Path:
     """Write a classifier as an ONNX file that ``detect.load_classifier`` reads.
 
@@ -32,6 +36,7 @@ def export_classifier(
         threshold: the probability of ``no_face`` from which a box is dropped.
         split: digest of the split that the model was trained on, from
             ``curate.digest_split``.
+        sources: folders of the data root that the digest covers; None: those of the first models.
 
     Returns:
         The path.
@@ -43,6 +48,8 @@ def export_classifier(
         "threshold": str(threshold),
         "split": split,
     }
+    if sources is not None:
+        metadata["sources"] = json.dumps(sorted(sources))
     return export_onnx(model, path, resolution_wh=(input_size, input_size), metadata=metadata)
 
 
