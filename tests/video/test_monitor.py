@@ -84,7 +84,7 @@ def test_faces_stay_blurred_while_the_detector_is_unsure_or_loses_them(pipeline,
     monitor = Monitor(detect_badly, blur=True)
     rng = np.random.default_rng(0)
     if found == "unsure":  # without any track
-        monitor.tracker.update = lambda faces, time_s: Tracker().update(faces[:0], time_s)
+        monitor.tracker.update = lambda faces, time_s, _: Tracker().update(faces[:0], time_s)
     for frame in range(10):
         left = 20 + 2 * frame
         image = draw_blocks(("with_mask", (left, 40, left + 40, 90)), resolution_wh=STREET_SIZE)

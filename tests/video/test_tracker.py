@@ -242,3 +242,20 @@ def test_a_track_is_unsure_if_at_least_half_of_its_last_frames_are(unsure, expec
             frame / FPS,
         )
     assert tracks.is_unsure.tolist() == [expected]
+
+
+def test_a_face_that_the_border_cuts_hardly_counts_in_the_vote():
+    """Without the frame's size it counts in full: two cut frames outvote a whole one."""
+    cut = [0.0, 20.0, 30.0, 60.0]
+    whole = [2.0, 20.0, 42.0, 60.0]
+    answers = []
+    for size in (None, (640, 480)):
+        tracker = Tracker()
+        for frame, box in enumerate((cut, cut, whole)):
+            y_prob = np.zeros((1, 4), np.float32)
+            y_prob[0, 2 if box is cut else 0] = 1
+            confidence = np.array([0.9], np.float32)
+            found = Detections(np.array([box], np.float32), confidence, y_prob=y_prob)
+            tracks = tracker.update(found, frame / 30, size)
+        answers.append(int(tracks.y_prob[0].argmax()))
+    assert answers == [2, 0]

@@ -59,9 +59,10 @@ class Monitor:
         """
         self._arrivals.append(time.perf_counter())
         detections = self.pipeline(image)
-        tracks = self.tracker.update(detections, time_s)
+        resolution_wh = (image.shape[1], image.shape[0])
+        tracks = self.tracker.update(detections, time_s, resolution_wh)
         self.blur_boxes = np.concatenate([detections.xyxy, self.tracker.predict_missing()])
-        too_close = self.find_close(tracks, (image.shape[1], image.shape[0]))
+        too_close = self.find_close(tracks, resolution_wh)
         self.counter.update(tracks, time_s, too_close)
         if tracks.track_id is not None:
             self._uncounted = int((tracks.track_id == 0).sum())

@@ -30,6 +30,7 @@ SHAPE_POWER = 3
 HIDDEN_PENALTY = 0.4  # overlap subtracted per second out of sight when candidates are ranked
 # Added to the probability of a track's present label, so that the label does not flicker.
 LABEL_BONUS = 0.12
+CUT_WEIGHT = 0.1  # factor of the vote of a face that the border cuts: its nose may be hidden
 UNSURE_SHARE = 0.5  # weighted share of unsure frames from which a track's label is unsure
 MIN_HITS = 3  # confident boxes after which a track counts: a detector rarely repeats a mistake
 MAX_EARLY_MISSES = 2  # frames in a row that a track may be missing before it counts
@@ -180,6 +181,12 @@ def match_greedily(
     return pairs
 
 
+def _is_cut(xyxy: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
+    """Return which boxes (N, 4) touch the border of the frame, (N,) bool."""
+    width, height = resolution_wh
+    return ((xyxy[:, :2] <= 1) | (xyxy[:, 2:] >= (width - 1, height - 1))).any(axis=1)
+
+
 class Tracker:
     """Gives each face a track that it keeps from frame to frame.
 
@@ -200,12 +207,19 @@ class Tracker:
         self._last_s: float | None = None  # time of the last frame
         self._clock_s = 0.0  # time watched, without long pauses
 
-    def update(self, detections: Detections, time_s: float) -> Detections:
+    def update(
+        self,
+        detections: Detections,
+        time_s: float,
+        resolution_wh: tuple[int, int] | None = None,
+    ) -> Detections:
         """Match the faces of one frame to tracks, and return them with the votes of their tracks.
 
         Args:
             detections: with ``y_prob`` (N, C); may include boxes under ``start_confidence``.
             time_s: time of the frame, seconds; frames may be dropped between two calls.
+            resolution_wh: width and height of the frame. With it, a face that the border of the
+                frame cuts counts little in the vote.
 
         Returns:
             The faces that have a track, with the voted ``y_prob`` and ``is_unsure`` and with
@@ -218,13 +232,16 @@ class Tracker:
         self._tracks = [track for track in self._tracks if track.is_alive(clock_s)]
         is_confident = detections.confidence >= self.start_confidence
         matched = self._match(detections, is_confident)
+        vote_weight = detections.confidence.copy()
+        if resolution_wh is not None:
+            vote_weight[_is_cut(detections.xyxy, resolution_wh)] *= CUT_WEIGHT
         for track in self._tracks:
             track.missed += 1
         for index, track in matched.items():
             track.add(
                 xyxy=detections.xyxy[index],
                 time_s=clock_s,
-                weight=float(detections.confidence[index]),
+                weight=float(vote_weight[index]),
                 y_prob=detections.y_prob[index],
                 is_confident=bool(is_confident[index]),
                 is_unsure=detections.is_unsure is not None and bool(detections.is_unsure[index]),
