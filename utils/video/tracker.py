@@ -184,7 +184,8 @@ def match_greedily(
 def _is_cut(xyxy: np.ndarray, resolution_wh: tuple[int, int]) -> np.ndarray:
     """Return which boxes (N, 4) touch the border of the frame, (N,) bool."""
     width, height = resolution_wh
-    return ((xyxy[:, :2] <= 1) | (xyxy[:, 2:] >= (width - 1, height - 1))).any(axis=1)
+    x_min, y_min, x_max, y_max = xyxy.T
+    return (x_min <= 1) | (y_min <= 1) | (x_max >= width - 1) | (y_max >= height - 1)
 
 
 class Tracker:
