@@ -12,8 +12,8 @@ import numpy as np
 
 from utils.boxes import Detections, as_boxes
 from utils.classes import CLASS_NAMES, NO_FACE, LabelError, to_class_name
-from utils.evaluate.truth import FileMatcher, Truth, load_json, read_bbox
-from utils.formats import read_yolo_names
+from utils.evaluate.truth import FileMatcher, Truth, read_bbox
+from utils.formats import load_json, read_yolo_names
 
 FACE_NAMES = ("face", "faces", "head")  # class names that say nothing about a mask
 NOT_TEXTS = ("classes.txt", "train.txt", "val.txt", "test.txt", "readme.txt")

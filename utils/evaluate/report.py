@@ -28,13 +28,18 @@ def describe_share(row: pd.Series, name: str = "accuracy") -> str:
     return f"{100 * row[name]:.1f} % (95 % interval {interval}, n = {int(row['n'])})"
 
 
+def format_interval(value: float, low: float, high: float) -> str:
+    """Return a score and its interval as text: ``0.900 (0.600-0.980)``."""
+    return f"{value:.3f} ({low:.3f}-{high:.3f})"
+
+
 def side_by_side(by_slice: pd.DataFrame) -> pd.DataFrame:
     """Return a ``slice_table`` with a row per slice and a column per recipe.
 
     Slices and recipes keep their order. A cell is text, such as ``0.900 (0.600-0.980)``: accuracy
     and its interval.
     """
-    texts = [f"{row.accuracy:.3f} ({row.low:.3f}-{row.high:.3f})" for row in by_slice.itertuples()]
+    texts = [format_interval(row.accuracy, row.low, row.high) for row in by_slice.itertuples()]
     table = by_slice.assign(text=texts)
     n = table.groupby("slice").n.first()
     table = table.pivot(index="slice", columns="recipe", values="text")
@@ -57,7 +62,7 @@ def join_intervals(table: pd.DataFrame) -> pd.DataFrame:
             continue
         texts = []
         for value, low, high in table[[name, *bounds]].to_numpy(float):
-            texts.append("" if np.isnan(value) else f"{value:.3f} ({low:.3f}-{high:.3f})")
+            texts.append("" if np.isnan(value) else format_interval(value, low, high))
         joined[name] = texts
         joined = joined.drop(columns=bounds)
     return joined

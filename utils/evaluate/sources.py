@@ -13,6 +13,7 @@ from utils.boxes import Detections
 from utils.detect import Detector
 from utils.evaluate.boxes import average_precision, count_outcomes
 from utils.evaluate.matching import match_faces
+from utils.evaluate.report import format_interval
 from utils.evaluate.scorecard import ANY_SIZE, BOXES, BOXES_AND_LABELS, FACE, MEAN, score_answers
 from utils.evaluate.scores import wilson_interval
 from utils.evaluate.trials import run_pipeline
@@ -182,7 +183,7 @@ def spread_systems(scores: pd.DataFrame) -> pd.DataFrame:
 
     A cell is text, such as ``0.784 (0.751-0.812)``: the figure and its interval.
     """
-    texts = [f"{row.value:.3f} ({row.low:.3f}-{row.high:.3f})" for row in scores.itertuples()]
+    texts = [format_interval(row.value, row.low, row.high) for row in scores.itertuples()]
     names = [f"{row.score} at {row.iou:g}" for row in scores.itertuples()]
     table = scores.assign(text=texts, figure=names)
     key = ["source", "system"]

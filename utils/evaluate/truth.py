@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,13 @@ import pandas as pd
 
 from utils.boxes import BOX_COLUMNS
 from utils.classes import MASK_CLASSES, LabelError, to_class_name
-from utils.formats import find_coco_files, is_yolo_folder, read_root, read_yolo_names
+from utils.formats import (
+    find_coco_files,
+    is_yolo_folder,
+    load_json,
+    read_root,
+    read_yolo_names,
+)
 from utils.images import read_upright_size
 from utils.labels import make_label_table
 from utils.messages import format_count, name_some
@@ -113,16 +118,6 @@ def _count_common_parts(path: PurePosixPath, other: PurePosixPath) -> int:
             break
         count += 1
     return count
-
-
-def load_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raise LabelError if it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise LabelError(
-            f"{path} is not a readable JSON file ({error}): export it again."
-        ) from error
 
 
 def read_bbox(entry: Mapping[str, Any], place: str) -> list[float]:

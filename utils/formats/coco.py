@@ -88,7 +88,7 @@ def find_coco_files(folder: str | Path) -> list[Path]:
 def _is_coco(path: Path) -> bool:
     """Return whether a JSON file is COCO, or is called so and cannot be read."""
     try:
-        content = _load(path)
+        content = load_json(path)
     except LabelError:
         name = path.name.lower()
         return "coco" in name or name.startswith("instances") or path.parent.name == "annotations"
@@ -97,8 +97,8 @@ def _is_coco(path: Path) -> bool:
     )
 
 
-def _load(path: Path) -> Any:
-    """Return the content of a JSON file. Raise LabelError if it is not JSON."""
+def load_json(path: Path) -> Any:
+    """Return the content of a JSON file. Raise LabelError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
@@ -125,7 +125,7 @@ def read_coco_folder(folder: str | Path, root: str | Path | None = None) -> Labe
     read_before: dict[Path, Path] = {}
     for path in find_coco_files(folder):
         try:
-            content = _load(path)
+            content = load_json(path)
             if not isinstance(content, dict):
                 raise LabelError(f"{path} is not a COCO file: export it again.")
             _read_file(path, content, folder, root, index, read_before, labels)
