@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.train.augment import color_jitter, degrade
+from utils.train.augment import color_jitter, darken, degrade
 
-CHANGES = {"color_jitter": color_jitter, "degrade": degrade}
+CHANGES = {"color_jitter": color_jitter, "darken": darken, "degrade": degrade}
 SIZES = [(1, 1), (3, 2), (40, 60)]
 EDGE = 24  # the first column of the bright part of the image
 
@@ -80,3 +80,16 @@ def test_degrade_keeps_the_order_of_the_channels():
         np.testing.assert_allclose(
             degrade(image, np.random.default_rng(seed)).mean(axis=(0, 1)), (200, 90, 30), atol=6
         )
+
+
+def test_one_image_in_six_becomes_much_darker_and_the_others_stay_the_same(image):
+    dark = 0
+    for seed in range(600):
+        changed = darken(image, np.random.default_rng(seed))
+        ratio = changed.mean() / image.mean()
+        if ratio < 1:
+            dark += 1
+            assert 0.15 < ratio < 0.61
+        else:
+            np.testing.assert_array_equal(changed, image)
+    assert 70 <= dark <= 130

@@ -344,6 +344,7 @@ def draw_white(size, rng):
 def test_a_share_of_the_cells_holds_no_face(share, monkeypatch):
     """Light and noise are left out, so that a white cell is a negative one."""
     monkeypatch.setattr(views, "color_jitter", lambda image, rng: image)
+    monkeypatch.setattr(views, "darken", lambda image, rng: image)
     monkeypatch.setattr(views, "degrade", lambda image, rng: image)
     dataset = make_view_dataset(
         [PHOTOGRAPHS["three faces"]],

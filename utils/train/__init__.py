@@ -23,7 +23,7 @@ from contextlib import contextmanager
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _EXPORTS = {
-    "augment": ("augment_face", "color_jitter", "degrade"),
+    "augment": ("augment_face", "color_jitter", "darken", "degrade"),
     "classifier": (
         "add_calibration",
         "average_weights",

@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.images import limit_size
 
+DARK_SHARE = 1 / 6  # share of the views of the detector that ``darken`` changes
 SMALL_FACE_SIDES = (10, 48)  # pixels: the sides of faces at the back of a scene
 
 
@@ -34,6 +35,22 @@ def color_jitter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.1:
         light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
     return np.clip(light, 0, 255).astype(np.uint8)
+
+
+def darken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Darken one image in six, as at night or against the light; the others stay the same.
+
+    Args:
+        image: (H, W, 3) uint8.
+        rng: source of the random numbers.
+
+    Returns:
+        An (H, W, 3) uint8 image.
+    """
+    if rng.random() >= DARK_SHARE:
+        return image
+    exposure = rng.uniform(0.2, 0.6)
+    return (image * np.float32(exposure)).astype(np.uint8)
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

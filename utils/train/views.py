@@ -17,7 +17,7 @@ from utils.classes import MASK_CLASSES
 from utils.detect import PAD
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
-from utils.train.augment import color_jitter, degrade
+from utils.train.augment import color_jitter, darken, degrade
 from utils.train.loop import make_batches
 from utils.train.targets import TARGET_SIZE, encode_targets
 
@@ -328,7 +328,7 @@ def make_view_dataset(
                 else:
                     parts.append(cut_view(photo, size // cells, rng))
             view = _join_views(parts, size)
-        image = degrade(color_jitter(view.image, rng), rng)
+        image = degrade(darken(color_jitter(view.image, rng), rng), rng)
         return image.astype(np.float32), encode_targets(view, strides)
 
     point_count = sum((size // stride) ** 2 for stride in strides)
