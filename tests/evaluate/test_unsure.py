@@ -6,11 +6,21 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from utils.detect import measure_sureness
-from utils.evaluate import choose_unsure_level, unsure_table
-from utils.paths import ROOT
+from utils.boxes import BOX_COLUMNS, Detections
+from utils.classes import CLASS_NAMES
+from utils.detect import (
+    classify_faces,
+    crop_faces,
+    load_classifier,
+    load_detector,
+    measure_sureness,
+)
+from utils.evaluate import choose_unsure_level, collect_opinions, unsure_table
+from utils.images import read_image
+from utils.paths import EXAMPLES_DIR, ROOT
 
 MASKED = [0.9, 0.1, 0.0, 0.0]
 BARE = [0.1, 0.9, 0.0, 0.0]
@@ -66,3 +76,45 @@ def test_script_writes_unsure_to_json_csv_and_summary(tmp_path, detector):
     assert list(rows[0])[-1] == "unsure"
     sentence = f"; {sum(unsure)} of {len(unsure)} faces unsure"
     assert (sentence in run.stdout + run.stderr) == any(unsure)
+
+
+class LabelsAsDetections:
+    """A detector that finds the labelled faces of the image read last, and one box more."""
+
+    def __init__(self, boxes: np.ndarray, y_prob: np.ndarray | None):
+        extra = np.array([[0, 0, 8, 8]], np.float32)
+        self.xyxy = np.concatenate([boxes, extra]).astype(np.float32)
+        self.y_prob = y_prob
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        return Detections(self.xyxy, np.ones(len(self.xyxy), np.float32), self.y_prob)
+
+
+@pytest.mark.parametrize("has_opinion", [True, False])
+def test_opinions_are_those_about_labelled_faces(has_opinion):
+    file = "three_classes.jpg"
+    image = read_image(EXAMPLES_DIR / file)
+    boxes = load_detector("fcos")(image).xyxy
+    class_ids = np.arange(len(boxes)) % 3
+    labels = pd.DataFrame(boxes, columns=BOX_COLUMNS)
+    labels["file"] = file
+    labels["class_name"] = [CLASS_NAMES[class_id] for class_id in class_ids]
+    of_detector = np.full((len(boxes) + 1, 4), 0.25) if has_opinion else None
+    detector = LabelsAsDetections(boxes, of_detector)
+    classifier = load_classifier()
+
+    y_true, y_prob, opinions = collect_opinions(detector, classifier, labels, EXAMPLES_DIR)
+    expected = classify_faces(classifier, crop_faces(image, boxes))
+    np.testing.assert_array_equal(y_true, class_ids)
+    np.testing.assert_allclose(y_prob, expected, atol=1e-6)
+    assert (opinions is not None) == has_opinion
+    if has_opinion:
+        assert opinions.shape == (len(boxes), 4)
+
+
+def test_no_photograph_gives_no_opinion():
+    labels = pd.DataFrame(columns=["file", "class_name", *BOX_COLUMNS])
+    y_true, y_prob, opinions = collect_opinions(
+        load_detector("fcos"), load_classifier(), labels, EXAMPLES_DIR
+    )
+    assert (y_true.shape, y_prob.shape, opinions) == ((0,), (0, 4), None)

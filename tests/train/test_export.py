@@ -1,5 +1,6 @@
 """Export: an ONNX file agrees with its Keras model at any size, and its 8-bit version nearly."""
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -8,7 +9,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from utils.train.export import export_onnx, quantize_onnx
+from utils.detect import classify_faces, load_classifier
+from utils.images import read_image
+from utils.paths import EXAMPLES_DIR, MODEL_DIR
+from utils.train.export import export_onnx, quantize_onnx, write_unsure_level
 from utils.train.loop import save_model
 
 pytestmark = pytest.mark.training
@@ -132,3 +136,18 @@ def test_a_stop_while_a_model_is_written_leaves_the_one_that_was_there(
         save_model(model, shipped[2])
     assert {file.read_bytes() for file in tmp_path.iterdir()} == {b"the shipped model"}
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_unsure_level_is_written_and_all_else_stays(tmp_path):
+    shipped = MODEL_DIR / "mask_classifier_int8.onnx"
+    path = Path(shutil.copy(shipped, tmp_path))
+    write_unsure_level([path], 0.37)
+
+    before = load_classifier(shipped)
+    after = load_classifier(path)
+    assert after.unsure_below == 0.37
+    assert before.unsure_below != 0.37
+    assert after.threshold == before.threshold
+    crop = read_image(EXAMPLES_DIR / "hopper.jpg")
+    expected = classify_faces(before, [crop])
+    np.testing.assert_array_equal(classify_faces(after, [crop]), expected)
