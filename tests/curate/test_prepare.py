@@ -20,7 +20,7 @@ from utils.curate.prepare import (
     prepare_labels,
     read_data,
 )
-from utils.curate.split import digest_split, is_split_of, select_sources
+from utils.curate.split import SPLIT_FILE, digest_split, is_split_of, select_sources
 from utils.detect import CLASSIFIER_FILE, DETECTOR_FILE, load_classifier
 from utils.formats import read_labels
 from utils.images import read_image, write_image
@@ -280,7 +280,7 @@ def test_preparation_reproduces_the_split_of_the_shipped_model():
     Detected faces add rows of photographs that have a side already, so no detector is needed.
     """
     table, _ = prepare_labels(SHARED_DIR / "data", make_detector())
-    known_sides = pd.read_csv(prepare.SPLIT_FILE).set_index("file").split
+    known_sides = pd.read_csv(SPLIT_FILE).set_index("file").split
     assert (table.split == table.file.map(known_sides)).all()
     shipped = load_classifier().session.get_modelmeta().custom_metadata_map
     known = select_sources(table, json.loads(shipped["sources"]))

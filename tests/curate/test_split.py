@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from utils.classes import CLASS_NAMES
-from utils.curate.prepare import SPLIT_FILE
 from utils.curate.split import (
     FIRST_SOURCES,
     LATER_SOURCES,
+    SPLIT_FILE,
     digest_split,
     is_split_of,
     keep_sides,

@@ -9,7 +9,6 @@ faces as image files.
 """
 
 from utils.curate.datasheet import write_datasheet
-from utils.curate.empty import EMPTY_SOURCES, PEOPLE_FILE, read_empty
 from utils.curate.export import EXPORTED, export_faces
 from utils.curate.label_issues import find_label_issues
 from utils.curate.near_duplicates import (
@@ -24,13 +23,13 @@ from utils.curate.near_duplicates import (
 from utils.curate.prepare import (
     CORRECTIONS_FILE,
     MISTAKES_FILE,
-    SPLIT_FILE,
     open_labels,
     prepare_labels,
     read_data,
 )
-from utils.curate.source import DataSource, open_data
+from utils.curate.source import EMPTY_SOURCES, PEOPLE_FILE, DataSource, open_data, read_empty
 from utils.curate.split import (
+    SPLIT_FILE,
     digest_split,
     is_split_of,
     keep_sides,

@@ -1,7 +1,7 @@
 """Prepare a data set: make the label table that training reads from a data root.
 
 ``prepare_labels`` does all steps: it reads the labels, corrects them, adds background, groups
-near-duplicates, and makes the split (``group_and_split``, with ``utils/curate/split.py``).
+near-duplicates, and makes the split (``group_and_split``).
 ``open_labels`` reads the table that notebook 01 wrote, or makes it with the defaults.
 """
 
@@ -22,7 +22,7 @@ from utils.curate.near_duplicates import (
     hash_images,
 )
 from utils.curate.source import DataSource
-from utils.curate.split import keep_sides, split_by_group
+from utils.curate.split import SPLIT_FILE, keep_sides, split_by_group
 from utils.detect import Detector, find_faces, load_detector
 from utils.formats import SHOWN_REASONS, read_labels, settle_photographs
 from utils.images import list_images
@@ -38,7 +38,6 @@ from utils.tables import read_rows, read_table, replace_rows
 
 CORRECTIONS_FILE = DATA_DIR / "label_corrections.csv"  # wrong labels of the public sets
 MISTAKES_FILE = DATA_DIR / "detector_mistakes.csv"  # things that a detector took for a face
-SPLIT_FILE = DATA_DIR / "split.csv"  # the split that the shipped models were trained on
 LABELS_FILE = "labels.csv"  # the label table, in the folder where a run writes
 # A box of the detector with more confidence is not used as background.
 SUSPICION = 0.25

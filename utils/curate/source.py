@@ -1,4 +1,8 @@
-"""The photographs that a notebook runs on: those of ``data/raw``, or the sample that ships."""
+"""The photographs that a notebook runs on.
+
+``open_data`` chooses the data root: ``data/raw``, or the sample that ships. ``read_empty`` lists
+the pictures in it that show no people: a detector should find no face in them.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,23 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from utils.classes import LabelError
+from utils.curate.split import SPLIT_FILE
 from utils.images import list_images
 from utils.paths import DATA_DIR, OUTPUT_DIR, RAW_DIR, SAMPLE_DIR
+from utils.tables import read_table
 
 # The environment variable with which ``make notebooks`` and the tests keep their runs short.
 USE_SAMPLE = "FACE_MASK_SAMPLE"
 HOW_TO_GET_DATA = (
     "fetch the public sets with `make data`, or collect your own with notebook 01 (see README.md)"
 )
+EMPTY_SOURCES = ("objects",)  # public sets of pictures of things and animals
+# Pictures in them that show people, or faces in pictures, on screens and on statues. They were
+# found with two detectors at a low confidence and by looking at all pictures.
+PEOPLE_FILE = DATA_DIR / "people_in_objects.csv"
 
 
 @dataclass(frozen=True)
@@ -90,3 +102,33 @@ def _name(root: Path) -> str:
     if path.is_relative_to(project):
         return path.relative_to(project).as_posix()
     return str(root)
+
+
+def read_empty(
+    root: str | Path, sources: tuple[str, ...] = EMPTY_SOURCES
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read which pictures of a data root show no people.
+
+    Args:
+        root: the data root.
+        sources: folders of the root whose pictures show things. Missing ones are skipped.
+
+    Returns:
+        A table ``file, source, split``, and a table ``file, why`` of the pictures that are left out
+        because ``data/people_in_objects.csv`` names them. A picture that is not in
+        ``data/split.csv`` is in train.
+    """
+    people = read_table(PEOPLE_FILE, ["file", "why"])
+    side_of_file = read_table(SPLIT_FILE, ["file", "split"]).set_index("file").split
+    rows = []
+    for source in sources:
+        folder = Path(root) / source
+        if not folder.is_dir():
+            continue
+        for path in list_images(folder):
+            rows.append({"file": path.relative_to(root).as_posix(), "source": source})
+    table = pd.DataFrame(rows, columns=["file", "source"], dtype="str")
+    table["split"] = table.file.map(side_of_file).fillna("train").astype("str")
+    shows_people = table.file.isin(people.file)
+    left_out = people[people.file.isin(table.file)].reset_index(drop=True)
+    return table[~shows_people].reset_index(drop=True), left_out

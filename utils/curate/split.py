@@ -18,7 +18,9 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from utils.detect import open_session
+from utils.paths import DATA_DIR
 
+SPLIT_FILE = DATA_DIR / "split.csv"  # the split that the shipped models were trained on
 SIDES = ("train", "val", "test")
 # The sources of models whose file does not name them, and those that were added to
 # ``data/split.csv`` later.

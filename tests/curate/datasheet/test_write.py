@@ -22,7 +22,7 @@ from utils.collect import (
     read_taken_down,
 )
 from utils.csv_lines import TableError, append_rows
-from utils.curate.datasheet import write_datasheet
+from utils.curate import write_datasheet
 from utils.labels import BOX_COLUMNS
 
 YES, NO, BADLY, NO_FACE = CLASS_NAMES

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from utils.classes import CLASS_NAMES
-from utils.curate.inventory import (
+from utils.curate.datasheet.inventory import (
     count_detection,
     count_refusals,
     list_faces,

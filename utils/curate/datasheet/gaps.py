@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from utils.classes import MASK_CLASSES
-from utils.curate.inventory import SIZES, find_main_values, list_faces, size_faces
-from utils.curate.markdown import escape, format_percent
+from utils.curate.datasheet.inventory import SIZES, find_main_values, list_faces, size_faces
+from utils.curate.datasheet.markdown import escape, format_percent
 from utils.messages import format_count
 
 # Share of a class's faces from one source or site. Above it, a score for the class is mostly a

@@ -16,9 +16,9 @@ from utils.annotate import JOURNAL_COLUMNS, compare_annotators
 from utils.collect import COLUMNS as CRAWL_COLUMNS
 from utils.collect import REFUSED, SOURCE_COLUMNS, TAKEN_DOWN
 from utils.csv_lines import now
-from utils.curate import inventory
-from utils.curate.gaps import find_gaps
-from utils.curate.markdown import escape, format_table
+from utils.curate.datasheet import inventory
+from utils.curate.datasheet.gaps import find_gaps
+from utils.curate.datasheet.markdown import escape, format_table
 from utils.labels import BOX_COLUMNS, COLUMNS
 from utils.messages import format_count
 from utils.tables import replace_text

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.curate.markdown import escape, format_percent, format_table
+from utils.curate.datasheet.markdown import escape, format_percent, format_table
 
 RENDER = mistune.create_markdown(plugins=["table", "strikethrough"])
 TEXTS = [

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from utils.classes import CLASS_NAMES
-from utils.curate.gaps import WIDELY_SPOKEN, find_gaps
+from utils.curate.datasheet.gaps import WIDELY_SPOKEN, find_gaps
 from utils.labels import make_label_table
 
 YES, NO, BADLY, NO_FACE = CLASS_NAMES
