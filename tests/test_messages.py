@@ -5,9 +5,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from utils.classes import LabelError
-from utils.collect.archives import PublicSetError
 from utils.collect.bing import CrawlError
 from utils.collect.fetch import FetchError
+from utils.collect.public_sets import PublicSetError
 from utils.collect.recording import RecordingError
 from utils.files import SourceError
 from utils.images import ImageError

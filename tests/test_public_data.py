@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from tests.collect.archive_server import ArchiveServer, make_archive
+from tests.collect.public_sets.archive_server import ArchiveServer, make_archive
 from tests.small_data import KAGGLE_SPELLING
-from utils.collect.archives import blob_id, digest_files
-from utils.collect.convert_sets import read_originals
-from utils.collect.public_sets import FOLDERS, SETS_FILE, fetch_public_sets
+from utils.collect.public_sets.archives import blob_id, digest_files
+from utils.collect.public_sets.convert import read_originals
+from utils.collect.public_sets.fetch import FOLDERS, SETS_FILE, fetch_public_sets
 from utils.curate.source import USE_SAMPLE
 from utils.formats import read_voc, write_voc
 from utils.images import read_image
@@ -128,8 +128,8 @@ def project(tmp_path_factory):
             server.archives[address] = make_archive("set", files)
         table = folder / "sets.csv"
         pd.DataFrame(rows).to_csv(table, index=False)
-        patch.setattr("utils.collect.convert_sets.KAGGLE_IMAGES", sum(SIDES.values()))
-        patch.setattr("utils.collect.convert_sets.KAGGLE_BOXES", boxes)
+        patch.setattr("utils.collect.public_sets.convert.KAGGLE_IMAGES", sum(SIDES.values()))
+        patch.setattr("utils.collect.public_sets.convert.KAGGLE_BOXES", boxes)
         failures = fetch_public_sets(
             [],
             project / "data/raw",

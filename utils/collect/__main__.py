@@ -9,9 +9,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from utils.collect.archives import GITHUB, PublicSetError
 from utils.collect.fetch import PoliteSession
-from utils.collect.public_sets import FOLDERS, MASKEDFACE_PAGE, fetch_public_sets
+from utils.collect.public_sets import (
+    FOLDERS,
+    GITHUB,
+    MASKEDFACE_PAGE,
+    PublicSetError,
+    fetch_public_sets,
+)
 from utils.collect.rebuild import REBUILT_LABELS, read_share_list, rebuild_images, write_labels
 from utils.paths import DATA_DIR
 from utils.tables import TableError

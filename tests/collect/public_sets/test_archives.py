@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.collect.archive_server import ArchiveServer, make_archive
-from utils.collect.archives import (
+from tests.collect.public_sets.archive_server import ArchiveServer, make_archive
+from utils.collect.public_sets.archives import (
     GitHubSet,
     PublicSetError,
     blob_id,

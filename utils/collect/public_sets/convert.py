@@ -1,4 +1,4 @@
-"""Convert the public data sets that trained the models into the project's layout.
+"""Write the images and boxes of the public sets in the project's layout.
 
 ``data/originals.csv`` lists the file names that the split and the label corrections use.
 """
@@ -19,8 +19,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.classes import LabelError
-from utils.collect.archives import GitHubSet, Member, PublicSetError, read_archive
 from utils.collect.convert import convert_images
+from utils.collect.public_sets.archives import GitHubSet, Member, PublicSetError, read_archive
 from utils.formats import VOC_TAGS, write_voc
 from utils.images import ImageError, limit_size, write_image
 from utils.labels import BOX_COLUMNS

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.collect.archive_server import ArchiveServer, make_archive
+from tests.collect.public_sets.archive_server import ArchiveServer, make_archive
 from utils.classes import LabelError
 from utils.collect.__main__ import main
-from utils.collect.archives import PublicSetError, blob_id, digest_files
-from utils.collect.convert_sets import (
+from utils.collect.public_sets.archives import PublicSetError, blob_id, digest_files
+from utils.collect.public_sets.convert import (
     KAGGLE_BOXES,
     convert_kaggle_set,
     name_by_original,
@@ -21,7 +21,7 @@ from utils.collect.convert_sets import (
     parse_annotation,
     read_originals,
 )
-from utils.collect.public_sets import SETS_FILE, fetch_public_sets, read_public_sets
+from utils.collect.public_sets.fetch import SETS_FILE, fetch_public_sets, read_public_sets
 from utils.formats import read_labels, read_voc
 from utils.images import read_image
 from utils.paths import DATA_DIR, EXAMPLES_DIR
@@ -198,7 +198,9 @@ def test_a_copy_and_a_broken_image_are_left_out_and_named(tmp_path, originals, m
     known = tmp_path / "originals.csv"
     known_row = originals.iloc[[0]].assign(git_blob=blob_id(copied))
     known_row.to_csv(known, index=False)
-    monkeypatch.setattr("utils.collect.convert_sets.read_originals", lambda: pd.read_csv(known))
+    monkeypatch.setattr(
+        "utils.collect.public_sets.convert.read_originals", lambda: pd.read_csv(known)
+    )
     said = []
     with ArchiveServer() as server:
         address = f"/{row['repository']}/archive/{row['commit']}.zip"
@@ -223,8 +225,8 @@ def test_a_kaggle_set_with_other_counts_is_refused(tmp_path):
 
 
 def test_the_kaggle_set_becomes_scenes(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.collect.convert_sets.KAGGLE_IMAGES", 2)
-    monkeypatch.setattr("utils.collect.convert_sets.KAGGLE_BOXES", {"with_mask": 2})
+    monkeypatch.setattr("utils.collect.public_sets.convert.KAGGLE_IMAGES", 2)
+    monkeypatch.setattr("utils.collect.public_sets.convert.KAGGLE_BOXES", {"with_mask": 2})
     source = tmp_path / "kaggle"
     for folder in ("images", "annotations"):
         (source / folder).mkdir(parents=True)

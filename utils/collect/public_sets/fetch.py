@@ -1,8 +1,8 @@
 """Fetch the public data sets that trained the models.
 
-The GitHub sets are archives of one commit (see ``archives``); ``data/public_sets.csv`` lists their
-repositories, commits and digests. kagglehub fetches the Kaggle set. ``convert_sets`` brings all of
-them into the project's layout.
+The GitHub sets are archives of one commit; ``data/public_sets.csv`` lists their repositories,
+commits and digests. kagglehub fetches the Kaggle set. ``convert`` brings all of them into the
+project's layout.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from utils.collect.archives import GITHUB, GitHubSet, PublicSetError, download_archive
-from utils.collect.convert_sets import convert_archive, convert_kaggle_set
+from utils.collect.public_sets.archives import GITHUB, GitHubSet, PublicSetError, download_archive
+from utils.collect.public_sets.convert import convert_archive, convert_kaggle_set
 from utils.paths import DATA_DIR
 from utils.tables import read_rows, replace_rows
 
