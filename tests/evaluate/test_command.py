@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluate.detections import RESOLUTION_WH, draw_answers
 from utils.boxes import Detections
-from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
+from utils.classes import CLASS_NAMES, MASK_CLASSES, LabelError, decide
 from utils.cli.records import make_record, write_json
 from utils.evaluate.__main__ import run_scoring
 from utils.evaluate.answers import read_answers
@@ -182,6 +182,36 @@ def test_crowds_of_coco_are_ignored(tmp_path):
     assert scores[scores.score == "false_face"].value.tolist() == [0, 0]
 
 
+BAD_BOXES = {
+    "flat": ([1, 2, 0, 4], "their box is flat"),
+    "negative": ([9, 2, -4, 4], "bbox has a negative width or height"),
+    "three numbers": ([1, 2, 3], "bbox is not four numbers"),
+    "none": (None, "bbox is not four numbers"),
+}
+
+
+@pytest.mark.parametrize(("bbox", "reason"), BAD_BOXES.values(), ids=BAD_BOXES.keys())
+def test_a_coco_file_alone_says_which_boxes_it_leaves_out(tmp_path, bbox, reason):
+    face = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 20]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [face, face | {"bbox": bbox}],
+        "categories": [{"id": 1, "name": "with_mask"}],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    truth = read_truth(tmp_path / "truth.json")
+    assert truth.labels.x_max.tolist() == [20]
+    assert truth.problems == [f"{tmp_path / 'truth.json'}: 1 box is left out: {reason}."]
+
+
+def test_a_coco_size_that_is_no_number_is_one_sentence(tmp_path):
+    image = {"id": 1, "file_name": "a.jpg", "width": "wide", "height": 3}
+    content = {"images": [image], "annotations": [], "categories": []}
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    with pytest.raises(LabelError, match="states a size of a.jpg that is not two numbers"):
+        read_truth(tmp_path / "truth.json")
+
+
 def test_a_detector_of_faces_alone_is_scored_without_classes(drawn, tmp_path, capsys):
     found, labels = drawn
     truth = make_truth(tmp_path / "truth", "voc", labels, list(found))
@@ -218,8 +248,12 @@ BAD_ANSWERS = {
     "a list of numbers": ([1], "result 1, is no object"),
     "no score": ([{**RESULT, "score": None}], "result 1, has no confidence between 0 and 1"),
     "a percentage": ([{**RESULT, "score": 95}], "result 1, has no confidence between 0 and 1"),
-    "three numbers": ([RESULT, {**RESULT, "bbox": [0, 0, 9]}], "result 2, has no bbox of four"),
-    "a negative width": ([{**RESULT, "bbox": [0, 0, -9, 9]}], "is no box"),
+    "three numbers": (
+        [RESULT, {**RESULT, "bbox": [0, 0, 9]}],
+        "result 2, has no usable box: bbox is",
+    ),
+    "a negative width": ([{**RESULT, "bbox": [0, 0, -9, 9]}], "negative width or height"),
+    "an endless number": ([{**RESULT, "bbox": [10**400, 0, 9, 9]}], "bbox is not four numbers"),
     "an unknown category": ([{**RESULT, "category_id": 77}], "has the category 77"),
     "a video": ({"images": [{**RECORD, "frame": 0}]}, "frames of a video"),
     "no box": ({"images": [{**RECORD, "faces": [{**FACE, "box": None}]}]}, "box of four numbers"),

@@ -12,8 +12,8 @@ import numpy as np
 
 from utils.boxes import Detections, as_boxes
 from utils.classes import CLASS_NAMES, NO_FACE, LabelError, to_class_name
-from utils.evaluate.truth import FileMatcher, Truth, read_bbox
-from utils.formats import load_json, read_yolo_names
+from utils.evaluate.truth import FileMatcher, Truth
+from utils.formats import load_json, parse_bbox, read_yolo_names
 
 FACE_NAMES = ("face", "faces", "head")  # class names that say nothing about a mask
 NOT_TEXTS = ("classes.txt", "train.txt", "val.txt", "test.txt", "readme.txt")
@@ -202,7 +202,11 @@ def _read_result(entry: dict, categories: dict[str, str], place: str) -> _Box:
     if category not in categories:
         raise LabelError(f"{place} has the category {category}, which no list of categories names.")
     class_id = _read_class(categories[category], place)
-    return _Box(read_bbox(entry, place), _read_confidence(entry.get("score"), place), class_id)
+    try:
+        box = parse_bbox(entry.get("bbox"))
+    except LabelError as error:
+        raise LabelError(f"{place} has no usable box: {error}. Export it again.") from error
+    return _Box(box.tolist(), _read_confidence(entry.get("score"), place), class_id)
 
 
 def _read_results(path: Path, content: list, truth: Truth, collector: _Collector) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from utils.boxes import BOX_COLUMNS
@@ -17,6 +14,7 @@ from utils.formats import (
     find_coco_files,
     is_yolo_folder,
     load_json,
+    parse_bbox,
     read_root,
     read_yolo_names,
 )
@@ -120,22 +118,6 @@ def _count_common_parts(path: PurePosixPath, other: PurePosixPath) -> int:
     return count
 
 
-def read_bbox(entry: Mapping[str, Any], place: str) -> list[float]:
-    """Return the box of a COCO entry as ``xyxy``. Raise LabelError if it is none.
-
-    Args:
-        entry: holds ``bbox``: left, top, width, height.
-        place: the file and the number of the entry, for the message.
-    """
-    try:
-        x_min, y_min, width, height = (float(value) for value in entry["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise LabelError(f"{place} has no bbox of four numbers: export it again.") from error
-    if not np.isfinite([x_min, y_min, width, height]).all() or min(width, height) < 0:
-        raise LabelError(f"{place} has a bbox that is no box: export it again.")
-    return [x_min, y_min, x_min + width, y_min + height]
-
-
 def read_truth(path: str | Path) -> Truth:
     """Read labels.
 
@@ -223,21 +205,29 @@ def _read_coco_file(path: Path) -> Truth:
         truth.files.append(file)
         truth.image_ids[str(entry.get("id"))] = file
         if entry.get("width") and entry.get("height"):
-            truth.sizes[file] = (int(entry["width"]), int(entry["height"]))
+            try:
+                truth.sizes[file] = (int(entry["width"]), int(entry["height"]))
+            except (TypeError, ValueError, OverflowError) as error:
+                raise LabelError(
+                    f"{path} states a size of {file} that is not two numbers: export it again."
+                ) from error
     for category in lists["categories"]:
         truth.categories[str(category.get("id"))] = str(category.get("name", ""))
     left_out: Counter[str] = Counter()
     rows = []
     crowds = []
-    for number, annotation in enumerate(lists["annotations"], 1):
+    for annotation in lists["annotations"]:
         file = truth.image_ids.get(str(annotation.get("image_id")), "")
         if not file:
             left_out["its image is not listed"] += 1
             continue
         try:
-            box = read_bbox(annotation, f"{path}, annotation {number},")
-        except LabelError:
-            left_out["it has no usable box (bbox)"] += 1
+            box = parse_bbox(annotation.get("bbox"))
+        except LabelError as error:
+            left_out[str(error)] += 1
+            continue
+        if (box[2:] <= box[:2]).any():
+            left_out["their box is flat"] += 1
             continue
         if annotation.get("iscrowd"):
             crowds.append([file, *box])

@@ -6,7 +6,13 @@
 Importing this package does not load pandas, because the script writes label files too.
 """
 
-from utils.formats.coco import find_coco_files, load_json, read_coco_folder, write_coco
+from utils.formats.coco import (
+    find_coco_files,
+    load_json,
+    parse_bbox,
+    read_coco_folder,
+    write_coco,
+)
 from utils.formats.contradictions import settle_photographs
 from utils.formats.convert import Conversion, convert_labels
 from utils.formats.label_studio import write_label_studio
@@ -35,6 +41,7 @@ __all__ = [
     "is_yolo_folder",
     "load_json",
     "name_label_files",
+    "parse_bbox",
     "read_coco_folder",
     "read_labels",
     "read_root",

@@ -260,6 +260,23 @@ def _scale(
     return np.tile(scale, 2)
 
 
+def parse_bbox(bbox: Any) -> np.ndarray:
+    """Return a COCO ``bbox`` (left, top, width, height) as (4,) ``xyxy``.
+
+    Raises:
+        LabelError: it is none, with the reason alone. Flat boxes are accepted.
+    """
+    try:
+        x_min, y_min, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LabelError("bbox is not four numbers") from error
+    if not np.isfinite([x_min, y_min, width, height]).all():
+        raise LabelError("bbox is not four finite numbers")
+    if min(width, height) < 0:
+        raise LabelError("bbox has a negative width or height")
+    return np.array([x_min, y_min, x_min + width, y_min + height])
+
+
 def _read_box(annotation: dict) -> np.ndarray:
     """Return the box of an annotation as (4,) ``xyxy``. Raise LabelError with a reason."""
     if annotation.get("iscrowd"):
@@ -269,11 +286,7 @@ def _read_box(annotation: dict) -> np.ndarray:
         if annotation.get("segmentation"):
             raise LabelError("they are outlines (segmentation) without a box")
         raise LabelError("they have no box (bbox)")
-    try:
-        x_min, y_min, width, height = (float(value) for value in box)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise LabelError("their box is not four numbers") from error
-    return np.array([x_min, y_min, x_min + width, y_min + height])
+    return parse_bbox(box)
 
 
 def _read_class(annotation: dict, names: dict[str, str]) -> str:
