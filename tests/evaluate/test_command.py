@@ -11,9 +11,7 @@ from utils.boxes import Detections
 from utils.classes import CLASS_NAMES, MASK_CLASSES, LabelError, decide
 from utils.cli.records import make_record, write_json
 from utils.evaluate.__main__ import run_scoring
-from utils.evaluate.answers import read_answers
-from utils.evaluate.scorecard import score_answers
-from utils.evaluate.truth import FileMatcher, read_truth
+from utils.evaluate.scorecard import FileMatcher, read_answers, read_truth, score_answers
 from utils.formats import LabelledImage, write_coco, write_labels, write_voc_files
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS

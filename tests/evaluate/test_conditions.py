@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from tests.evaluate.detections import draw_answers
-from utils.evaluate.boxes import count_outcomes
+from utils.evaluate.boxes import MATCH_COLUMNS, count_outcomes, match_faces
 from utils.evaluate.conditions import condition_table, measure_face, measure_faces
-from utils.evaluate.matching import MATCH_COLUMNS, match_faces
 from utils.images import write_image
 from utils.plots import plot_conditions
 

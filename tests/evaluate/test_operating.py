@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from utils.boxes import Detections
-from utils.evaluate.matching import MATCH_COLUMNS
+from utils.evaluate.boxes import MATCH_COLUMNS
 from utils.evaluate.operating import (
     FALSE_ALARM,
     FALSE_FACE,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from utils.boxes import BOX_COLUMNS, Detections, box_iou
 from utils.classes import MASK_CLASSES
-from utils.evaluate.matching import name_classes
+from utils.evaluate.boxes import name_classes
 
 ISSUE_COLUMNS = ["file", *BOX_COLUMNS, "class_name", "class_found", "issue", "score"]
 MIN_CONFIDENCE = 0.5  # of the detections that labels are compared with

@@ -19,13 +19,14 @@ from utils.program import require_packages
 if sys.argv[:1] == ["-m"]:  # imported for its command, before ``__main__``
     require_packages("pandas", "scipy", "sklearn", "PIL")
 
-from utils.evaluate.answers import Answers, read_answers
 from utils.evaluate.boxes import (
     SIZES,
     average_precision,
     average_precision_table,
     count_outcomes,
     fit_confidence,
+    match_boxes,
+    match_faces,
     precision_recall,
     recall_table,
     select_class,
@@ -34,13 +35,15 @@ from utils.evaluate.calibration import (
     apply_calibration,
     calibration_error,
     certainty_table,
+    choose_unsure_level,
+    collect_opinions,
     fit_temperature,
     prior_bias,
     reliability_table,
     reliability_tables,
+    unsure_table,
 )
 from utils.evaluate.conditions import condition_table, measure_faces
-from utils.evaluate.matching import match_boxes, match_faces
 from utils.evaluate.operating import find_operating_points, operating_points
 from utils.evaluate.pages import KINDS, draw_test_page, draw_test_pages
 from utils.evaluate.report import (
@@ -50,7 +53,14 @@ from utils.evaluate.report import (
     read_tables,
     side_by_side,
 )
-from utils.evaluate.scorecard import FACE_SIZES, score_answers
+from utils.evaluate.scorecard import (
+    FACE_SIZES,
+    Answers,
+    Truth,
+    read_answers,
+    read_truth,
+    score_answers,
+)
 from utils.evaluate.scores import (
     accuracy_table,
     bootstrap_interval,
@@ -73,8 +83,6 @@ from utils.evaluate.sources import (
     spread_systems,
 )
 from utils.evaluate.trials import classify_rows, crop_rows, run_pipeline, score_pipeline
-from utils.evaluate.truth import Truth, read_truth
-from utils.evaluate.unsure import choose_unsure_level, collect_opinions, unsure_table
 
 __all__ = [
     "FACE_SIZES",

@@ -11,9 +11,14 @@ import pandas as pd
 from utils.boxes import BOX_COLUMNS
 from utils.classes import LabelError
 from utils.csv_lines import TableError
-from utils.evaluate.answers import Answers, read_answers
-from utils.evaluate.scorecard import score_answers
-from utils.evaluate.truth import FileMatcher, Truth, read_truth
+from utils.evaluate.scorecard import (
+    Answers,
+    FileMatcher,
+    Truth,
+    read_answers,
+    read_truth,
+    score_answers,
+)
 from utils.images import ImageError
 from utils.messages import format_count, name_some
 from utils.program import run_as_program
@@ -108,7 +113,7 @@ def run_scoring(arguments: list[str] | None = None) -> int:
 
 
 def _read_regions(path: Path, truth: Truth) -> tuple[pd.DataFrame, list[str]]:
-    """Return the regions of a CSV file, and the images in it that the truth does not list."""
+    """Read regions from a CSV file; return them, and the images that the truth does not list."""
     if not path.is_file():
         raise LabelError(f"There is no file {path}: check the path.")
     columns = ["file", *BOX_COLUMNS]
@@ -163,18 +168,18 @@ def _report(truth: Truth, answers: Answers, strange: list[str]) -> bool:
 def _print_scores(scores: pd.DataFrame, min_confidence: float) -> None:
     """Print the figures as three tables."""
     ious = list(dict.fromkeys(scores.iou.dropna()))
-    texts = scores.assign(text=[_write_figure(row) for row in scores.itertuples()])
+    texts = scores.assign(text=scores.apply(_format_score, axis="columns"))
     head = [f"at IoU {iou:g}" for iou in ious]
 
     print("\nAverage precision, in brackets the 95 % interval over photographs")
     ap = texts[texts.score == "ap"]
     for size in ap["size"].unique():
-        rows = ap[ap["size"] == size].pivot(index="what", columns="iou", values="text")
-        names = list(ap.what.unique())
-        n = ap[ap["size"] == size].drop_duplicates("what").set_index("what").n
+        of_size = ap[ap["size"] == size]
+        rows = of_size.pivot(index="what", columns="iou", values="text")
+        n = of_size.drop_duplicates("what").set_index("what").n
         print()
         _print_row(size, "n", head)
-        for name in names:
+        for name in ap.what.unique():
             _print_row(f"  {name}", str(n[name]), rows.loc[name, ious].tolist())
 
     print(f"\nAt a confidence of {min_confidence:g}\n")
@@ -193,17 +198,17 @@ def _print_scores(scores: pd.DataFrame, min_confidence: float) -> None:
             _print_row(row.score, "", [row.text])
 
 
-def _write_figure(row: tuple) -> str:
-    """Return a figure and its interval as text."""
-    value, low, high = row.value, row.low, row.high  # type: ignore[attr-defined]
-    if pd.isna(value):
+def _format_score(row: pd.Series) -> str:
+    """Return a score and its interval as text."""
+    if pd.isna(row["value"]):
         return "-"
-    if row.score in COUNTS:  # type: ignore[attr-defined]
-        return str(int(value))
-    digits = 1 if row.score == "false faces per 1,000" else 3  # type: ignore[attr-defined]
-    if pd.isna(low):
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+    if row["score"] in COUNTS:
+        return str(int(row["value"]))
+    digits = 1 if row["score"] == "false faces per 1,000" else 3
+    value = f"{row['value']:.{digits}f}"
+    if pd.isna(row["low"]):
+        return value
+    return f"{value} ({row['low']:.{digits}f}-{row['high']:.{digits}f})"
 
 
 def _print_row(name: str, n: str, cells: list[str]) -> None:

@@ -11,8 +11,7 @@ import pandas as pd
 
 from utils.boxes import Detections
 from utils.detect import Detector
-from utils.evaluate.boxes import average_precision, count_outcomes
-from utils.evaluate.matching import match_faces
+from utils.evaluate.boxes import average_precision, count_outcomes, match_faces
 from utils.evaluate.report import format_interval
 from utils.evaluate.scorecard import ANY_SIZE, BOXES, BOXES_AND_LABELS, FACE, MEAN, score_answers
 from utils.evaluate.scores import wilson_interval

@@ -19,8 +19,7 @@ from utils.detect import (
     crop_faces,
     load_classifier,
 )
-from utils.evaluate.boxes import SIZES, average_precision, count_outcomes
-from utils.evaluate.matching import match_faces
+from utils.evaluate.boxes import SIZES, average_precision, count_outcomes, match_faces
 from utils.images import read_image
 from utils.labels import BOX_COLUMNS
 

@@ -11,17 +11,16 @@ from faster_coco_eval import COCO, COCOeval_faster
 from tests.evaluate.detections import RESOLUTION_WH, draw_answers, make_labels
 from utils.boxes import Detections
 from utils.classes import MASK_CLASSES, decide
-from utils.evaluate.boxes import average_precision, count_outcomes, select_class
-from utils.evaluate.matching import match_faces
+from utils.evaluate.boxes import average_precision, count_outcomes, match_faces, select_class
 from utils.evaluate.scorecard import (
     BOXES,
     BOXES_AND_LABELS,
     FACE,
     FACE_SIZES,
     MEAN,
-    draw_weights,
     score_answers,
 )
+from utils.evaluate.scorecard.score import draw_weights
 from utils.labels import BOX_COLUMNS, make_label_table
 
 NO_LABELS = make_label_table([])

@@ -119,7 +119,7 @@ def _count_common_parts(path: PurePosixPath, other: PurePosixPath) -> int:
 
 
 def read_truth(path: str | Path) -> Truth:
-    """Read labels.
+    """Read the labels that answers are scored against.
 
     Args:
         path: a folder of COCO, YOLO or Pascal VOC with its images, or a COCO JSON file alone, whose

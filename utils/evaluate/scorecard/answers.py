@@ -12,7 +12,7 @@ import numpy as np
 
 from utils.boxes import Detections, as_boxes
 from utils.classes import CLASS_NAMES, NO_FACE, LabelError, to_class_name
-from utils.evaluate.truth import FileMatcher, Truth
+from utils.evaluate.scorecard.truth import FileMatcher, Truth
 from utils.formats import load_json, parse_bbox, read_yolo_names
 
 FACE_NAMES = ("face", "faces", "head")  # class names that say nothing about a mask
@@ -38,7 +38,7 @@ class Answers:
 
 @dataclass
 class _Box:
-    """One answer: its box, its confidence, and its class, None if it is only called a face."""
+    """One answer: box, confidence and class. The class is None if it is only called a face."""
 
     xyxy: list[float]
     confidence: float
@@ -104,7 +104,7 @@ class _Collector:
         self._unknown[name] += 1
 
     def finish(self) -> Answers:
-        """Return the answers. If any box has no class, none has."""
+        """Return the answers. Unless all boxes have a class, the detections have no ``y_prob``."""
         every = [box for boxes in self._boxes.values() for box in boxes]
         is_classified = all(box.class_id is not None for box in every)
         found = {}
@@ -126,7 +126,7 @@ class _Collector:
 
 
 def read_answers(path: str | Path, truth: Truth) -> Answers:
-    """Read answers.
+    """Read the answers of a program.
 
     Args:
         path: one of these:
@@ -177,7 +177,7 @@ def _read_class(name: str, place: str) -> int | None:
 
 
 def _read_confidence(value: Any, place: str) -> float:
-    """Return a confidence. Raise LabelError if it is none."""
+    """Return a confidence. Raise LabelError if it is no number from 0 to 1."""
     try:
         confidence = float(value)
     except (TypeError, ValueError):
@@ -188,7 +188,7 @@ def _read_confidence(value: Any, place: str) -> float:
 
 
 def _name_entries(items: Iterable[Any], path: Path, noun: str) -> Iterable[tuple[str, dict]]:
-    """Yield each entry of a list with its place for messages. Raise LabelError if it is none."""
+    """Yield each entry with its place for messages. Raise LabelError if it is no object."""
     for number, item in enumerate(items, 1):
         place = f"{path}, {noun} {number},"
         if not isinstance(item, dict):
