@@ -13,17 +13,26 @@ from utils.formats.coco import (
     read_coco_folder,
     write_coco,
 )
-from utils.formats.contradictions import settle_photographs
 from utils.formats.convert import Conversion, convert_labels
 from utils.formats.label_studio import write_label_studio
-from utils.formats.labelled import LabelledImage, Labels, Listed, find_split
+from utils.formats.labelled import LabelledImage, Labels, Listed, find_split, settle_photographs
 from utils.formats.read import SHOWN_REASONS, read_labels, read_root
-from utils.formats.voc import UNKNOWN_SIZE, read_voc
-from utils.formats.voc_match import describe_wrong_size, read_voc_folder
-from utils.formats.voc_write import VOC_TAGS, write_voc, write_voc_files
+from utils.formats.voc import (
+    UNKNOWN_SIZE,
+    VOC_TAGS,
+    describe_wrong_size,
+    read_voc,
+    read_voc_folder,
+    write_voc,
+    write_voc_files,
+)
 from utils.formats.write import LABEL_FORMATS, name_label_files, write_labels
-from utils.formats.yolo import is_yolo_folder, read_yolo_folder, write_yolo
-from utils.formats.yolo_data import read_yolo_names
+from utils.formats.yolo import (
+    is_yolo_folder,
+    read_yolo_folder,
+    read_yolo_names,
+    write_yolo,
+)
 
 __all__ = [
     "LABEL_FORMATS",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.classes import LabelError
 from utils.formats.convert import TARGET_FORMATS, Conversion, convert_labels
-from utils.formats.yolo_data import name_split_folders
+from utils.formats.yolo import name_split_folders
 from utils.images import ImageError
 from utils.messages import format_count, name_some
 from utils.program import require_packages, run_as_program

@@ -14,8 +14,7 @@ from tqdm.auto import tqdm
 from utils.atomic import name_part, write_bytes
 from utils.boxes import BOX_COLUMNS
 from utils.classes import LabelError
-from utils.formats.contradictions import has_no_box
-from utils.formats.labelled import LabelledImage, Labels
+from utils.formats.labelled import LabelledImage, Labels, has_no_box
 from utils.formats.layouts import IMAGE_SETS
 from utils.formats.read import SHOWN_REASONS, read_root
 from utils.formats.write import write_labels

@@ -15,7 +15,7 @@ from pathlib import Path
 from utils.classes import LabelError, to_class_name
 from utils.formats.find import ANNOTATION_FOLDERS, IMAGE_FOLDERS
 from utils.formats.labelled import Labels, Listed, find_split
-from utils.formats.voc_match import match_voc
+from utils.formats.voc import match_voc
 from utils.listing import (
     PassedOver,
     describe_passed_over,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from utils.classes import CLASS_NAMES, LabelError
 from utils.formats.coco import find_coco_files, read_coco_folder
-from utils.formats.contradictions import settle_photographs
-from utils.formats.labelled import Labels, make_tables
+from utils.formats.labelled import Labels, make_tables, settle_photographs
 from utils.formats.layouts import list_source, list_sources, read_source
 from utils.formats.yolo import is_yolo_folder, read_yolo_folder
 from utils.images import list_images

@@ -8,7 +8,7 @@ from pathlib import Path
 from utils.formats.coco import COCO_FILE, write_coco
 from utils.formats.label_studio import CONFIG_FILE, TASKS_FILE, write_label_studio
 from utils.formats.labelled import LabelledImage, list_classes
-from utils.formats.voc_write import name_voc, write_voc_files
+from utils.formats.voc import name_voc, write_voc_files
 from utils.formats.yolo import DATA_FILE, name_yolo, write_yolo
 
 LABEL_FORMATS = ("coco", "yolo", "voc", "label-studio")

@@ -12,9 +12,8 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from utils.classes import LabelError, to_class_name
-from utils.formats.contradictions import Face, describe_contradiction, settle_boxes
-from utils.formats.labelled import clip_to_image
-from utils.formats.voc_write import FIRST_PIXEL, VOC_TAGS, counts_from_one
+from utils.formats.labelled import Face, clip_to_image, describe_contradiction, settle_boxes
+from utils.formats.voc.write import FIRST_PIXEL, VOC_TAGS, counts_from_one
 
 UNKNOWN_SIZE = (0, 0)  # of an image whose size a file does not state
 OTHER_SHAPES = {"polygon": "a polygon", "robndbox": "a turned box", "mask": "a pixel mask"}

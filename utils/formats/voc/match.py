@@ -12,10 +12,9 @@ import numpy as np
 
 from utils.boxes import BOX_COLUMNS
 from utils.classes import LabelError
-from utils.formats.contradictions import Face
 from utils.formats.find import ImageFinder
-from utils.formats.labelled import make_tables
-from utils.formats.voc import UNKNOWN_SIZE, VocFile, clip_faces, parse_voc
+from utils.formats.labelled import Face, make_tables
+from utils.formats.voc.read import UNKNOWN_SIZE, VocFile, clip_faces, parse_voc
 from utils.images import ImageError, read_upright_size
 from utils.listing import list_folder, name_below
 from utils.messages import name_some
