@@ -61,7 +61,7 @@ def read_header_size(path: str | Path) -> tuple[tuple[int, int], bool] | None:
             start = file.read(PNG_SIZE_END)
             if start.startswith(JPEG_START):
                 file.seek(len(JPEG_START))
-                size_wh, exif = _read_jpeg_header(file)
+                size_wh, exif = read_jpeg_header(file)
             elif start.startswith(PNG_START):
                 size_wh = struct.unpack(">II", start[16:PNG_SIZE_END])
                 _, _, exif = file.read().partition(b"eXIf")
@@ -77,7 +77,7 @@ def read_header_size(path: str | Path) -> tuple[tuple[int, int], bool] | None:
     return (height, width) if orientation in TURNED_ASIDE else (width, height), is_turned
 
 
-def _read_jpeg_header(file: BinaryIO) -> tuple[tuple[int, int], bytes]:
+def read_jpeg_header(file: BinaryIO) -> tuple[tuple[int, int], bytes]:
     """Return the (width, height) that a JPEG stores, and its EXIF data (TIFF format).
 
     Args:

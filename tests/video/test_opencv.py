@@ -1,13 +1,7 @@
-"""Videos without PyAV: the frame rate of odd times, and H.264 streams without a container."""
+"""Videos without PyAV: the frame rate of odd times."""
 
-from fractions import Fraction
-
-import cv2
-import numpy as np
 import pytest
 
-from tests.odd_videos import write_film, write_joined
-from utils.video.h264 import PartOfFile, parse_parameters, split_stream
 from utils.video.opencv import measure_fps
 
 STEADY = [number / 30 for number in range(100)]
@@ -31,42 +25,3 @@ def test_measure_fps(times, nominal, fps):
 
 def test_fps_of_no_frames_and_no_claim_is_unknown():
     assert measure_fps([], None) is None
-
-
-def test_sizes_and_frame_rate_of_an_h264_stream(tmp_path):
-    pytest.importorskip("av")
-    sizes = [(160, 120), (120, 160), (160, 90)]
-    parts = [{"resolution_wh": size, "time_base": Fraction(1, 10)} for size in sizes]
-    path = write_joined(tmp_path / "a.h264", parts)
-    found = split_stream(path)
-    assert [part.parameters.fps for part in found] == [10, 10, 10]
-    assert (found[0].start, found[-1].end) == (0, path.stat().st_size)
-    for part, size in zip(found, sizes, strict=True):
-        with PartOfFile(path, part.start, part.end) as file:
-            capture = cv2.VideoCapture(file, cv2.CAP_FFMPEG, [])
-            frames = 0
-            while True:
-                is_read, frame = capture.read()
-                if not is_read:
-                    break
-                frames += 1
-                assert frame.shape == (*size[::-1], 3)
-        assert frames == 40
-
-
-def test_other_files_have_no_parts(tmp_path):
-    pytest.importorskip("av")
-    assert split_stream(write_film(tmp_path / "a.mp4")) == []
-    for content in (b"", b"\0\0\0\1", b"\0\0\1\x67" + bytes(20), b"\0\0\1\x67\x64"):
-        (tmp_path / "a.h264").write_bytes(content)
-        assert split_stream(tmp_path / "a.h264") == []
-
-
-def test_damaged_parameters_are_an_error_or_a_number():
-    rng = np.random.default_rng(0)
-    for _ in range(500):
-        try:
-            parameters = parse_parameters(b"\x67" + rng.bytes(rng.integers(0, 60)))
-        except ValueError:
-            continue
-        assert min(parameters.size_wh) > 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.images import resize_image, stretch_to_square
 from utils.video.frame_sizes import list_sizes
-from utils.video.h264 import Part, PartOfFile, split_stream
+from utils.video.streams import Part, PartOfFile, split_stream
 
 TOLERANCE = 0.1  # by which times between frames may differ in a video with a constant frame rate
 ROUNDING_S = 0.0015  # Matroska rounds times to milliseconds
@@ -42,7 +42,10 @@ def square_pixels(image: np.ndarray, capture: cv2.VideoCapture) -> np.ndarray:
 class OpencvReader:
     """Reads the frames of a video file or of an address with an end.
 
-    Attributes: as ``utils.video.pyav.PyavReader`` has them.
+    Attributes:
+        codec: FFmpeg's code of four letters for the codec.
+
+    The others are those of ``utils.video.pyav.PyavReader``.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class OpencvReader:
                 returns a guess.
         """
         self._capture = capture
+        code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        self.codec = code.to_bytes(4, "little").decode("latin")
         self.fps = read_fps(capture)
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.announced_count = count if count > 0 else None
@@ -71,7 +76,7 @@ class OpencvReader:
         self.discarded = 0
         self.last_duration_s: float | None = None
         self._path = path
-        self._parts: list[Part] = []  # of an H.264 stream without a container
+        self._parts: list[Part] = []  # of a stream without a container
         self._sizes: list[tuple[float, tuple[int, int]]] = []  # of a file with several
         if path is not None:
             self._parts = split_stream(path)
@@ -88,6 +93,7 @@ class OpencvReader:
             return
         count = 0
         timestamp_s: float | None = None
+        known_s = 0.0  # the last timestamp
         try:
             while True:
                 is_read, frame = self._capture.read()
@@ -99,7 +105,8 @@ class OpencvReader:
                 if timestamp_s == 0 and count > 1:
                     timestamp_s = None
                 rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-                rgb = self._restore_size(rgb, timestamp_s or 0.0)
+                known_s = timestamp_s or known_s
+                rgb = self._restore_size(rgb, known_s)
                 yield timestamp_s, square_pixels(rgb, self._capture)
         finally:
             self._capture.release()

@@ -37,6 +37,8 @@ MAX_STEM = 100  # characters in the name of an address's copy
 # A file with less than this share of the frames that it announces is cut off; a smaller difference
 # is an inexact count.
 MIN_COMPLETE = 0.9
+# Codecs that OpenCV's wheel decodes only with the help of some graphics cards, by FFmpeg's code.
+NEEDS_PYAV = {"AV01": "AV1"}
 
 
 def _find_local(source: str) -> str:
@@ -264,7 +266,7 @@ class Video:
     def _check_complete(self, count: int) -> None:
         """Raise a SourceError if frames are missing after ``count`` frames were read."""
         if count == 0:
-            raise SourceError(f"{self.name} has no readable frame: check it, or save it as MP4.")
+            raise SourceError(self._explain_no_frame())
         if self.reader is not None and self.reader.given_up:
             raise SourceError(
                 f"{self.name} is given up: check that it is switched on and can be reached."
@@ -275,6 +277,17 @@ class Video:
             )
         if self._reader is not None:
             self._check_not_cut_off(count, self._reader)
+
+    def _explain_no_frame(self) -> str:
+        codec = self._reader.codec if isinstance(self._reader, OpencvReader) else ""
+        if codec in NEEDS_PYAV:
+            codec = NEEDS_PYAV[codec]
+            return (
+                f"{self.name} is {codec} video, which OpenCV cannot decode here: install "
+                'PyAV with `pip install --constraint requirements.lock --editable ".[video]"` or '
+                "`make lab`, or save the video as H.264."
+            )
+        return f"{self.name} has no readable frame: check it, or save it as MP4."
 
     def _check_not_cut_off(self, count: int, reader: PyavReader | OpencvReader) -> None:
         """Check the frames read against what the file stores; a guessed number is no measure."""
