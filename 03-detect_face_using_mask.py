@@ -25,7 +25,7 @@ from typing import NoReturn
 from utils.cli import STDOUT, run_script
 from utils.detect import CLASSIFIER_FILE, DETECTOR_SYNONYMS, DETECTORS
 from utils.formats import LABEL_FORMATS
-from utils.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from utils.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from utils.messages import hide_secrets_in_message
 from utils.video import ERROR, FIELD_OF_VIEW
 

@@ -160,7 +160,7 @@ def test_imports_keep_the_contracts_of_import_linter():
 
 @pytest.mark.parametrize(
     "module",
-    ["utils.detect", "utils.draw", "utils.files", "utils.formats", "utils.video", "utils.cli"],
+    ["utils.detect", "utils.draw", "utils.images", "utils.formats", "utils.video", "utils.cli"],
 )
 def test_detection_and_the_script_import_nothing_heavy(module):
     code = f"import sys, {module}; print(*sys.modules)"

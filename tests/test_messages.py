@@ -9,8 +9,7 @@ from utils.collect.bing import CrawlError
 from utils.collect.fetch import FetchError
 from utils.collect.public_sets import PublicSetError
 from utils.collect.recording import RecordingError
-from utils.files import SourceError
-from utils.images import ImageError
+from utils.images import ImageError, SourceError
 from utils.messages import UserError, format_count, hide_secrets, hide_secrets_in_message, name_some
 from utils.tables import TableError
 

@@ -7,8 +7,7 @@ import pytest
 
 from tests.odd_videos import FRAMES, ODD_FILMS, SIZE, STEADY, measure_length, odd, write_film
 from utils.cli import JsonStream, Report, process_video
-from utils.files import SourceError
-from utils.images import ImageError
+from utils.images import ImageError, SourceError
 from utils.video import Monitor, Video, VideoWriter
 
 pytest.importorskip("av")  # writes the odd videos

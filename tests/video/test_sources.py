@@ -13,8 +13,7 @@ import pytest
 from tests.conftest import BLOCK_COLORS
 from tests.films import write_video
 from tests.mjpeg_server import Stream
-from utils.files import SourceError
-from utils.images import write_image
+from utils.images import SourceError, write_image
 from utils.video import sources
 from utils.video.live import LiveReader
 from utils.video.sources import Video

@@ -30,10 +30,9 @@ from utils.boxes import as_boxes, clip_boxes
 from utils.classes import LabelError
 from utils.display import has_display
 from utils.formats import read_voc, write_voc
-from utils.images import ImageError, list_images
+from utils.images import ImageError, list_images, measure_image_apart
 from utils.labels import BOX_COLUMNS, PROBLEM_COLUMNS
 from utils.paths import ROOT, is_crop
-from utils.reader_process import measure_image_apart
 
 METHOD = "labelimg"  # the journal's ``way``
 NO_CLASS = "face"  # the name in a Pascal VOC file of a face that has no class yet

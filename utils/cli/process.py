@@ -19,10 +19,16 @@ from utils.cli.report import Report
 from utils.detect import Pipeline
 from utils.display import Window
 from utils.draw import blur_faces, draw_detections
-from utils.files import SourceError, name_copies
-from utils.images import ImageError, read_image, write_image
+from utils.images import (
+    ImageError,
+    SourceError,
+    name_copies,
+    read_image,
+    read_image_apart,
+    start_reader,
+    write_image,
+)
 from utils.program import describe_shortage
-from utils.reader_process import read_image_apart, start_reader
 from utils.video import Monitor, Video, VideoWriter
 
 AHEAD = 2  # images in work or waiting for their turn in the report, for each worker

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.classes import MASK_CLASSES
-from utils.listing import PassedOver, describe_passed_over
+from utils.images import PassedOver, describe_passed_over
 from utils.messages import format_count, name_some
 
 

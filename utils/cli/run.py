@@ -20,8 +20,7 @@ from utils.cli.records import JsonStream, write_csv, write_json, write_table
 from utils.cli.report import Report
 from utils.detect import count_cores, detect_masks, load_models, one_at_a_time, share_cores
 from utils.display import Window, has_display
-from utils.files import SourceError, find_images, name_copies
-from utils.images import ImageError, write_image
+from utils.images import ImageError, SourceError, find_images, name_copies, write_image
 from utils.video import (
     INTERVAL_COLUMNS,
     TRACK_COLUMNS,

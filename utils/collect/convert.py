@@ -14,10 +14,17 @@ from tqdm.auto import tqdm
 
 from utils.classes import LabelError
 from utils.formats import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
-from utils.images import ImageError, limit_size, list_for_table, write_image
+from utils.images import (
+    ImageError,
+    PassedOver,
+    describe_passed_over,
+    limit_size,
+    list_for_table,
+    measure_image_apart,
+    read_image_apart,
+    write_image,
+)
 from utils.labels import BOX_COLUMNS
-from utils.listing import PassedOver, describe_passed_over
-from utils.reader_process import measure_image_apart, read_image_apart
 
 
 def find_broken_images(files: str | Path | Iterable[str | Path]) -> pd.DataFrame:

@@ -24,11 +24,16 @@ from tqdm.auto import tqdm
 from utils.boxes import Detections, clip_boxes
 from utils.csv_lines import append_rows
 from utils.detect import FCOS, PADDING, Detector, crop_faces
-from utils.images import ImageError, list_for_table, write_image
+from utils.images import (
+    ImageError,
+    PassedOver,
+    describe_passed_over,
+    list_for_table,
+    read_image_apart,
+    write_image,
+)
 from utils.labels import BOX_COLUMNS
-from utils.listing import PassedOver, describe_passed_over
 from utils.paths import CROPS, FACES, is_crop
-from utils.reader_process import read_image_apart
 from utils.tables import TableError, read_rows, replace_rows
 
 SEARCHED = "searched.csv"

@@ -21,8 +21,7 @@ import pandas as pd
 
 from utils.collect.fetch import FetchError, PoliteSession, check_header, is_temporary
 from utils.csv_lines import append_rows, now
-from utils.images import ImageError
-from utils.reader_process import measure_image_apart
+from utils.images import ImageError, measure_image_apart
 from utils.tables import read_rows
 
 SOURCES = "sources.csv"

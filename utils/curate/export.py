@@ -14,9 +14,8 @@ from utils.atomic import write_bytes
 from utils.classes import CLASS_NAMES, LabelError, to_class_name
 from utils.curate.split import SIDES
 from utils.detect import crop_faces
-from utils.images import ImageError, read_image, write_image
+from utils.images import IMAGE_SUFFIXES, ImageError, read_image, write_image
 from utils.labels import BOX_COLUMNS
-from utils.listing import IMAGE_SUFFIXES
 from utils.tables import read_rows, replace_rows
 
 EXPORTED = "exported_faces.csv"  # says which photograph each exported file is from

@@ -24,8 +24,7 @@ from utils.detect.mask_classifier import (
     measure_sureness,
 )
 from utils.detect.opencv_detectors import Res10, YuNet
-from utils.images import ImageError
-from utils.reader_process import read_image_apart
+from utils.images import ImageError, read_image_apart
 
 # Both map an (H, W, 3) uint8 RGB image to its faces. A pipeline also classifies them (``y_prob``).
 Detector = Callable[[np.ndarray], Detections]

@@ -18,8 +18,7 @@ from utils.formats.labelled import LabelledImage, Labels, has_no_box
 from utils.formats.layouts import IMAGE_SETS
 from utils.formats.read import SHOWN_REASONS, read_root
 from utils.formats.write import write_labels
-from utils.images import ImageError, list_images, read_upright_size, write_image
-from utils.reader_process import read_image_apart
+from utils.images import ImageError, list_images, read_image_apart, read_upright_size, write_image
 
 TARGET_FORMATS = ("voc", "coco", "yolo")
 QUALITY = 95  # JPEG quality of a photograph that is turned upright

@@ -16,7 +16,7 @@ from utils.classes import LabelError, to_class_name
 from utils.formats.find import ANNOTATION_FOLDERS, IMAGE_FOLDERS
 from utils.formats.labelled import Labels, Listed, find_split
 from utils.formats.voc import match_voc
-from utils.listing import (
+from utils.images import (
     PassedOver,
     describe_passed_over,
     is_mac_note,

@@ -15,11 +15,16 @@ from urllib.request import url2pathname
 import cv2
 import numpy as np
 
-from utils.files import SourceError, find_images, is_utf8
-from utils.images import ImageError
-from utils.listing import PassedOver, describe_passed_over
+from utils.images import (
+    ImageError,
+    PassedOver,
+    SourceError,
+    describe_passed_over,
+    find_images,
+    is_utf8,
+    read_image_apart,
+)
 from utils.messages import hide_secrets, is_address
-from utils.reader_process import read_image_apart
 from utils.video.clock import Clock
 from utils.video.container import ends_early, may_jump, stores_count
 from utils.video.live import LiveReader

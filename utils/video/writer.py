@@ -19,8 +19,7 @@ import cv2
 import numpy as np
 
 from utils.atomic import PART
-from utils.files import is_utf8
-from utils.images import ImageError, fit_image
+from utils.images import ImageError, fit_image, is_utf8
 from utils.video.pyav import import_av
 
 MIN_FREE = 64 * 2**20  # bytes; the file is closed before the disk has less, so that its index fits

@@ -22,10 +22,9 @@ from utils.classes import LabelError
 from utils.collect.convert import convert_images
 from utils.collect.public_sets.archives import GitHubSet, Member, PublicSetError, read_archive
 from utils.formats import VOC_TAGS, write_voc
-from utils.images import ImageError, limit_size, write_image
+from utils.images import ImageError, decode_image_apart, limit_size, write_image
 from utils.labels import BOX_COLUMNS
 from utils.paths import DATA_DIR
-from utils.reader_process import decode_image_apart
 
 ORIGINALS_FILE = DATA_DIR / "originals.csv"
 # Images and boxes by class in version 1 of the Kaggle set.

@@ -15,8 +15,7 @@ from utils.classes import LabelError
 from utils.formats.find import ImageFinder
 from utils.formats.labelled import Face, make_tables
 from utils.formats.voc.read import UNKNOWN_SIZE, VocFile, clip_faces, parse_voc
-from utils.images import ImageError, read_upright_size
-from utils.listing import list_folder, name_below
+from utils.images import ImageError, list_folder, name_below, read_upright_size
 from utils.messages import name_some
 
 if TYPE_CHECKING:

@@ -25,10 +25,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from utils.images import ImageError, count_pages, decode_image, read_bytes
+from utils.images.formats import ImageError, count_pages
+from utils.images.read import decode_image, read_bytes
 
 # What a child runs. Its argument is the folder that holds ``utils``.
-CODE = "import sys; sys.path.insert(0, sys.argv[1]); import utils.reader_process as r; r.serve()"
+CODE = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from utils.images.reader_process import serve; serve()"
+)
 READY = b"ready\n"  # a child's first line
 TRIES = 2  # a child may have been ended while it waited for work
 END_S = 5.0  # seconds to wait for a process to end
@@ -63,7 +67,7 @@ class _Child:
         # NumPy would otherwise start a thread for each core.
         threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CODE, str(Path(__file__).parents[1])],
+            [sys.executable, "-c", CODE, str(Path(__file__).parents[2])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -12,16 +12,19 @@ import pytest
 from tests.conftest import draw_blocks
 from utils.collect import extract_faces, find_broken_images, read_searched
 from utils.detect.pipeline import find_faces
-from utils.files import SourceError
-from utils.images import ImageError, read_image, read_upright_size, write_image
-from utils.paths import EXAMPLES_DIR, ROOT
-from utils.reader_process import (
+from utils.images import (
+    ImageError,
+    SourceError,
     decode_image_apart,
     end_readers,
     measure_image_apart,
+    read_image,
     read_image_apart,
+    read_upright_size,
     start_reader,
+    write_image,
 )
+from utils.paths import EXAMPLES_DIR, ROOT
 from utils.video import Video
 
 # Python runs this file at its start: OpenCV's decoder then reads address 0, or is killed.
@@ -119,7 +122,7 @@ def test_a_child_that_was_killed_while_idle_costs_no_file(folder):
 
 
 def test_without_a_child_images_are_decoded_in_the_program(folder, monkeypatch):
-    from utils import reader_process
+    from utils.images import reader_process
 
     monkeypatch.setattr(reader_process, "_children", reader_process._Children())
     monkeypatch.setattr(sys, "executable", str(folder / "no_python"))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.listing import (
+from utils.images.listing import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     PassedOver,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.files import find_images, name_copies, natural_key
+from utils.images.files import find_images, name_copies, natural_key
 
 NAMES = ["a/2.jpg", "a/10.JPG", "a/b/1.png", "a/b/c d/é.webp", "a/notes.txt", "x[1].jpg"]
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from utils.images import ImageError, read_image
-from utils.listing import (
+from utils.images import (
     IMAGE_SUFFIXES,
+    ImageError,
     PassedOver,
     describe_passed_over,
-    identify,
     list_folder,
+    read_image,
 )
+from utils.images.listing import identify
 
 PICTURE = cv2.resize(np.random.default_rng(0).uniform(20, 235, (3, 4, 3)), (64, 48)).astype("uint8")
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)
