@@ -26,7 +26,7 @@ METADATA = {
 }
 
 
-def write_model(path, metadata=METADATA):
+def write_model(path, metadata=METADATA, matrix=WEIGHTS):
     """Write a model: softmax of the mean colour of a face times a matrix."""
     nodes = [
         helper.make_node("Transpose", ["pixels"], ["channels_first"], perm=[0, 3, 1, 2]),
@@ -37,8 +37,8 @@ def write_model(path, metadata=METADATA):
     ]
     shape = ["N", INPUT_SIZE, INPUT_SIZE, 3]
     pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)
-    y_prob = helper.make_tensor_value_info("y_prob", TensorProto.FLOAT, ["N", len(CLASS_NAMES)])
-    weights = numpy_helper.from_array(WEIGHTS, "weights")
+    y_prob = helper.make_tensor_value_info("y_prob", TensorProto.FLOAT, ["N", matrix.shape[1]])
+    weights = numpy_helper.from_array(matrix, "weights")
     graph = helper.make_graph(nodes, "mean", [pixels], [y_prob], [weights])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     helper.set_model_props(model, metadata)
@@ -79,6 +79,18 @@ def test_probabilities_agree_with_numpy(classifier, count):
     assert y_prob.dtype == np.float32
 
 
+def test_a_classifier_of_two_classes_gives_no_other_class(tmp_path):
+    names = CLASS_NAMES[:2]
+    metadata = METADATA | {"class_names": json.dumps(names)}
+    classifier = load_classifier(write_model(tmp_path / "two.onnx", metadata, WEIGHTS[:, :2]))
+    faces = draw_faces(5)
+    y_prob = classify_faces(classifier, faces)
+    colour = to_input(faces, INPUT_SIZE).mean(axis=(1, 2))
+    np.testing.assert_allclose(y_prob[:, :2], softmax(colour @ WEIGHTS[:, :2], axis=1), atol=1e-5)
+    np.testing.assert_array_equal(y_prob[:, 2:], 0)
+    assert classify_faces(classifier, []).shape == (0, len(CLASS_NAMES))
+
+
 def test_many_faces_are_classified_like_each_alone(classifier):
     faces = draw_faces(BATCH_SIZE + 7)
     one_by_one = np.concatenate([classify_faces(classifier, [face]) for face in faces])
@@ -91,6 +103,7 @@ FOREIGN = {
     "with a size that is no number": METADATA | {"input_size": "small"},
     "with class names that are no JSON": METADATA | {"class_names": "with_mask"},
     "with other classes": METADATA | {"class_names": json.dumps(["cat", "dog"])},
+    "with one class": METADATA | {"class_names": json.dumps(["with_mask"])},
     "with the classes in another order": METADATA | {"class_names": json.dumps(CLASS_NAMES[::-1])},
 }
 

@@ -19,6 +19,7 @@ from utils.paths import MODEL_DIR
 CLASSIFIER_FILE = MODEL_DIR / "mask_classifier_int8.onnx"
 # The level of a model file that names none. ``evaluate.choose_unsure_level`` chooses one.
 UNSURE_BELOW = 0.55
+NEEDED_CLASSES = CLASS_NAMES[:2]  # every classifier tells these apart
 BATCH_SIZE = 32  # faces per run of the network, to bound the memory that a crowd takes
 
 
@@ -27,8 +28,8 @@ class Classifier:
     """A loaded mask classifier.
 
     Attributes:
-        session: maps (N, S, S, 3) float32 RGB in 0-255 to (N, C) calibrated probabilities.
-        class_names: the columns of the output.
+        session: maps (N, S, S, 3) float32 RGB in 0-255 to a probability of each of its classes.
+        class_names: the columns of the output, some or all of ``CLASS_NAMES`` in their order.
         input_size: S, pixels.
         threshold: a box whose ``no_face`` probability reaches it is dropped.
         unsure_below: an answer whose ``measure_sureness`` is lower is unsure.
@@ -43,6 +44,8 @@ class Classifier:
 
 def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
     """Load a classifier. Classes, input size and threshold are read from the model file.
+
+    A classifier may know fewer classes than ``CLASS_NAMES``, such as with and without a mask alone.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -62,10 +65,11 @@ def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
             f"The model file {path} is damaged or not a mask classifier: "
             "restore it with `git checkout` or train it anew."
         ) from error
-    if classifier.class_names != CLASS_NAMES:
+    known = tuple(name for name in CLASS_NAMES if name in classifier.class_names)
+    if classifier.class_names != known or not set(NEEDED_CLASSES) <= set(known):
         raise ValueError(
-            f"The model file {path} has the classes {classifier.class_names}; "
-            f"this program needs {CLASS_NAMES}."
+            f"The model file {path} has the classes {classifier.class_names}; this program needs "
+            f"{CLASS_NAMES}, or some of them in this order with {' and '.join(NEEDED_CLASSES)}."
         )
     return classifier
 
@@ -78,13 +82,17 @@ def classify_faces(classifier: Classifier, faces: Sequence[np.ndarray]) -> np.nd
         faces: N crops from ``crop_faces``, (H, W, 3) uint8 RGB of any size.
 
     Returns:
-        ``y_prob`` (N, C) float32. Rows sum to 1; columns are in the order of ``CLASS_NAMES``.
+        ``y_prob`` (N, C) float32. Rows sum to 1; columns are in the order of ``CLASS_NAMES``, and
+        those of classes that the classifier does not know are 0.
     """
     input_name = classifier.session.get_inputs()[0].name
-    parts = [np.zeros((0, len(classifier.class_names)), np.float32)]
+    columns = [CLASS_NAMES.index(name) for name in classifier.class_names]
+    parts = [np.zeros((0, len(CLASS_NAMES)), np.float32)]
     for start in range(0, len(faces), BATCH_SIZE):
         batch = to_input(faces[start : start + BATCH_SIZE], classifier.input_size)
-        (y_prob,) = classifier.session.run(None, {input_name: batch})
+        (of_known,) = classifier.session.run(None, {input_name: batch})
+        y_prob = np.zeros((len(batch), len(CLASS_NAMES)), np.float32)
+        y_prob[:, columns] = of_known
         parts.append(y_prob)
     return np.concatenate(parts)
 

@@ -27,6 +27,7 @@ _EXPORTS = {
     "classifier": (
         "add_calibration",
         "average_weights",
+        "blend_weights",
         "build_classifier",
         "compile_fine_tuning",
         "extract_features",
@@ -82,6 +83,7 @@ _EXPORTS = {
         "select_whole_images",
         "train_classic",
     ),
+    "runs": ("read_runs", "write_events", "write_settings"),
     "targets": ("assign_faces", "encode_targets"),
     "teachers": ("Agreement", "CenterFace"),
     "views": (
@@ -113,7 +115,7 @@ def _hide_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _load_tensorflow() -> None:
+def load_tensorflow() -> None:
     """Import Keras and TensorFlow, and look for GPUs, without the log of both."""
     if "tensorflow" in sys.modules:
         return
@@ -128,7 +130,7 @@ def _load_tensorflow() -> None:
 def __getattr__(name: str) -> object:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'utils.train' has no attribute '{name}'")
-    _load_tensorflow()
+    load_tensorflow()
     module = importlib.import_module(f"utils.train.{_MODULE_OF[name]}")
     return getattr(module, name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -224,6 +224,26 @@ def average_weights(model: keras.Model, run_dir: str | Path, epochs: range) -> k
         else:
             sums = weights
     model.set_weights([(total / len(epochs)).astype(total.dtype) for total in sums])
+    return model
+
+
+def blend_weights(
+    model: keras.Model, before: Sequence[np.ndarray], kept_share: float
+) -> keras.Model:
+    """Set a model's weights to a mean of those before and after a training.
+
+    A model that was trained further on few photographs so keeps more of what it knew: Wortsman et
+    al., "Robust fine-tuning of zero-shot models", 2022 (arXiv 2109.01903).
+
+    Args:
+        model: after the training; gets the weights, in place.
+        before: its weights before the training, from ``get_weights``.
+        kept_share: weight of ``before`` in the mean, 0-1.
+    """
+    blended = []
+    for old, new in zip(before, model.get_weights(), strict=True):
+        blended.append((kept_share * old + (1 - kept_share) * new).astype(new.dtype))
+    model.set_weights(blended)
     return model
 
 

@@ -27,6 +27,7 @@ def export_classifier(
     threshold: float,
     split: str = "",
     sources: Sequence[str] | None = None,
+    class_names: Sequence[str] = CLASS_NAMES,
 ) -> Path:
     """Write a classifier as an ONNX file that ``detect.load_classifier`` reads.
 
@@ -37,13 +38,14 @@ def export_classifier(
         split: digest of the split that the model was trained on, from
             ``curate.digest_split``.
         sources: folders of the data root that the digest covers; None: those of the first models.
+        class_names: the columns of the output, some or all of ``CLASS_NAMES`` in their order.
 
     Returns:
         The path.
     """
     input_size = model.input_shape[1]
     metadata = {
-        "class_names": json.dumps(CLASS_NAMES),
+        "class_names": json.dumps(class_names),
         "input_size": str(input_size),
         "threshold": str(threshold),
         "split": split,

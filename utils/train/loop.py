@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from utils.atomic import write_atomically
 from utils.tables import replace_rows
+from utils.train.runs import write_events
 
 
 def make_run_name(table: pd.DataFrame, *settings: object) -> str:
@@ -215,7 +216,7 @@ def train_epochs(
     """Train a compiled model, or resume its training from ``run_dir``.
 
     After each epoch the folder holds the whole state (``checkpoint.keras``), the weights of that
-    epoch (``epoch_001.weights.h5``, ...) and the history (``history.csv``).
+    epoch (``epoch_001.weights.h5``, ...) and the history, as ``history.csv`` and for TensorBoard.
 
     Args:
         model: a compiled model; the checkpoint in ``run_dir`` replaces it if there is one.
@@ -278,6 +279,7 @@ def train_epochs(
                 with write_atomically(weights, suffix=".weights.h5") as part:
                     model.save_weights(part)
                 replace_rows(log, pd.DataFrame(history))
+                write_events(run_dir, pd.DataFrame(history))
                 # The checkpoint comes last: the epoch counts as finished from here on.
                 save_model(model, checkpoint)
                 finished = epoch + 1

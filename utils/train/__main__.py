@@ -1,0 +1,200 @@
+"""The command ``python -m utils.train``: train on a folder of labelled photographs.
+
+``python -m utils.train --dataset DIR`` trains the mask classifier, and
+``python -m utils.train detector --dataset DIR`` the face detector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from utils.csv_lines import TableError
+from utils.images import ImageError
+from utils.messages import UserError
+from utils.paths import MODEL_DIR, OUTPUT_DIR
+from utils.program import require_packages, run_as_program
+
+INTERRUPTED_CODE = 130  # exit code after Ctrl-C, as shells have it
+CLASSIFIER = "classifier"  # the command if none is named
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser; each subcommand sets ``run``, a function that takes the options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.train",
+        description="Train a model on your own labelled photographs. Without a command, the mask "
+        f"classifier is trained: `--help` after {CLASSIFIER} or detector lists the options.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_classifier(commands)
+    return parser
+
+
+def _add_classifier(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand ``classifier``."""
+    classifier = commands.add_parser(
+        CLASSIFIER,
+        help="train the mask classifier (the default)",
+        description="Train the mask classifier on a folder of labelled photographs: class folders, "
+        "Pascal VOC, COCO or YOLO, whole images or boxes. Near-duplicates stay on one side of the "
+        "split into training, validation and test.",
+        epilog="Run the same command again to continue an interrupted training. Exit status: 0 the "
+        "model is trained, 2 an argument or the folder cannot be used, 130 interrupted.",
+    )
+    _add_common(classifier, epochs=10, batch_size=32, model="mask_classifier.keras")
+    classifier.add_argument(
+        "--from",
+        dest="start",
+        default="shipped",
+        metavar="WEIGHTS",
+        help="first weights: shipped (the default, needs no network), imagenet, none, or a .keras "
+        "file of this project",
+    )
+    classifier.set_defaults(run=run_classifier)
+
+
+def _add_common(parser: argparse.ArgumentParser, epochs: int, batch_size: int, model: str) -> None:
+    """Add the arguments that both commands have, with their defaults."""
+    parser.add_argument(
+        "--dataset", type=Path, required=True, metavar="DIR", help="your labelled photographs"
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=OUTPUT_DIR / "trained" / model,
+        metavar="FILE",
+        help="the .keras file to write, with an .onnx file beside it (default: "
+        f"output/trained/{model})",
+    )
+    parser.add_argument("--epochs", type=_read_count, default=epochs, help="default: %(default)s")
+    parser.add_argument(
+        "--batch-size", type=_read_count, default=batch_size, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=_read_positive,
+        metavar="RATE",
+        help="the highest one (default: a small one if a trained model is trained further)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the split and the training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="write the learning curves, such as plot.png"
+    )
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=OUTPUT_DIR / "runs",
+        metavar="DIR",
+        help="where each training has its folder (default: output/runs)",
+    )
+
+
+def _read_count(text: str) -> int:
+    """Return a whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return value
+
+
+def _read_positive(text: str) -> float:
+    """Return a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number between 0 and 1")
+    return value
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Check that everything can be written, before the work, and make the folders.
+
+    Raises:
+        UserError: a file cannot be written, or it would replace a shipped model.
+    """
+    if options.model.suffix != ".keras":
+        raise UserError(f"--model {options.model} must end with .keras: the .onnx comes beside it.")
+    if options.model.resolve().parent == MODEL_DIR:
+        raise UserError(
+            f"{options.model} would lie among the shipped models: name a file in another folder."
+        )
+    if options.plot and options.plot.suffix.lower() not in (".png", ".pdf", ".svg", ".jpg"):
+        raise UserError(f"--plot {options.plot} is no image file: end it with .png.")
+    folders = [options.model.parent, options.runs]
+    if options.plot:
+        folders.append(options.plot.parent)
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"Nothing can be written to {folder} ({error.strerror}): name another folder."
+            ) from error
+
+
+def run_classifier(options: argparse.Namespace) -> None:
+    """Train the classifier as the options say."""
+    from utils.train.classifier_command import ClassifierSettings, train_classifier
+
+    settings = ClassifierSettings(
+        start=options.start,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    train_classifier(options.dataset, options.model, options.runs, settings, options.plot)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command, and return the exit status.
+
+    Args:
+        arguments: of the command; None: those of the command line.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
+        words = [CLASSIFIER, *words]
+    options = make_parser().parse_args(words)
+    try:
+        check_outputs(options)
+        _run(options.run, options)
+    except (UserError, TableError, ImageError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "Interrupted: run the same command again to go on after the last finished epoch.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED_CODE
+    return 0
+
+
+def _run(run: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> None:
+    """Load what training needs without its log, and run a command."""
+    import matplotlib
+
+    from utils import train
+
+    matplotlib.use("Agg")  # plots are files
+    train.load_tensorflow()
+    run(options)
+
+
+if __name__ == "__main__":
+    require_packages("keras", "tensorflow", "pandas", "sklearn", "onnx", "tf2onnx", "matplotlib")
+    run_as_program(main)

@@ -1,0 +1,391 @@
+"""Train the mask classifier on a folder of labelled photographs: ``python -m utils.train``.
+
+The steps are those of notebook 02, at the size of a hundred photographs. Three things keep what the
+shipped model has learned: a small learning rate, the frozen lower half of the network, and weights
+that are in the end a mean of those before and after. Earlier photographs are repeated if they are
+in ``data/raw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from utils import curate, evaluate, plots
+from utils.classes import CLASS_NAMES, MASK_CLASSES, NO_FACE, decide
+from utils.detect import CLASSIFIER_FILE, Classifier, classify_faces, load_classifier, to_input
+from utils.messages import UserError, format_count
+from utils.paths import MODEL_DIR
+from utils.tables import replace_text
+from utils.train.classifier import (
+    add_calibration,
+    blend_weights,
+    build_classifier,
+    extract_features,
+    fine_tune,
+    train_head,
+)
+from utils.train.crops import (
+    FaceCrops,
+    draw_negative_crops,
+    join_crops,
+    load_crops,
+    load_inference_faces,
+    make_face_dataset,
+    sample_weights,
+)
+from utils.train.dataset import (
+    Dataset,
+    Earlier,
+    check_split,
+    describe_split,
+    load_earlier,
+    open_dataset,
+    select_faces,
+    split_dataset,
+)
+from utils.train.export import export_classifier, write_unsure_level
+from utils.train.loop import make_run_name, save_model
+from utils.train.mobilenet import copy_weights
+from utils.train.negatives import Negatives, find_fonts
+from utils.train.runs import write_settings
+
+SHIPPED = MODEL_DIR / "mask_classifier.keras"
+INPUT_SIZE = 112  # pixels
+# The shares of the drawn faces, as in notebook 02; drawn pages without a face come on top.
+CLASS_SHARES = {
+    "with_mask": 0.33,
+    "without_mask": 0.33,
+    "mask_worn_incorrectly": 0.22,
+    "no_face": 0.12,
+}
+NEGATIVES = 200  # crops of rendered pages
+NEGATIVE_SHARE = 0.07
+REPEATED_SHARE = 0.5  # of the drawn faces, if there are earlier photographs to repeat
+STEPS_PER_EPOCH = (10, 120)  # least and most
+TUNING_RATE = 1e-4  # learning rate from a trained classifier
+LEARNING_RATE = 4e-4  # and from other weights, as in notebook 02
+HEAD_EPOCHS = 20
+KEPT_SHARE = 0.4  # of the weights before the training in those after it
+NO_FACE_SHARE = 0.05  # of a detector's boxes, see notebook 02
+FACES_LOST = 0.001  # greatest share of faces that the threshold of no_face may drop
+# Validation faces from which on temperature and threshold are chosen anew. With fewer, those of the
+# model that the training started from are better than a fit on a handful of mistakes.
+CALIBRATION_FACES = 300
+THRESHOLD = 0.5  # without validation faces to choose it, and without a model that has one
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """What determines a training of the classifier beside its data.
+
+    Attributes:
+        start: "shipped", "imagenet", "none" or the path of a ``.keras`` file.
+        epochs: of the fine-tuning.
+        batch_size: faces.
+        learning_rate: the highest one; None: ``TUNING_RATE`` or ``LEARNING_RATE``.
+        seed: of the split, the drawn faces and new layers.
+    """
+
+    start: str = "shipped"
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        model: with calibrated probabilities.
+        history: the table of its epochs.
+        threshold: the probability of ``no_face`` from which a box is dropped.
+        class_names: the columns of its output.
+    """
+
+    model: keras.Model
+    history: pd.DataFrame
+    threshold: float
+    class_names: tuple[str, ...] = CLASS_NAMES
+
+
+def train_classifier(
+    folder: Path, model_file: Path, runs: Path, settings: ClassifierSettings, plot: Path | None
+) -> None:
+    """Train on a folder, write the model, its plots and its tables, and print how good it is.
+
+    Args:
+        folder: labelled photographs.
+        model_file: the ``.keras`` file to write; the ``.onnx`` file is written beside it.
+        runs: the folder of all runs; this one gets a folder of its own in it, and resumes there.
+        settings: of the training.
+        plot: the file of the learning curves; None: in the folder of the run.
+
+    Raises:
+        UserError: the folder or the model to start from cannot be used. A sentence says why.
+    """
+    dataset = open_dataset(folder)
+    start = load_start(settings.start)
+    name = make_run_name(dataset.labels, dataset.digest, *map(str, asdict(settings).values()))
+    run_dir = runs / f"classifier-{name}"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    print(f"The folder of this run: {run_dir}.")
+    table = split_dataset(dataset, run_dir, settings.seed)
+    check_split(table, folder)
+    print(describe_split(table))
+    write_settings(
+        run_dir, {"network": "classifier", "folder": folder, **asdict(settings)}, dataset.digest
+    )
+    earlier = load_earlier(dataset, table, settings.seed)
+    trained = train_ours(dataset, table, earlier, start, settings, run_dir)
+    onnx_file = export_trained(trained, model_file, table)
+    report(trained, onnx_file, dataset, table, earlier, run_dir, plot)
+
+
+def load_start(start: str) -> keras.Model | None:
+    """Return the classifier that a training starts from; None for ImageNet's or random weights.
+
+    Raises:
+        UserError: the file is missing or no classifier of this project.
+    """
+    if start in ("imagenet", "none"):
+        return None
+    path = SHIPPED if start == "shipped" else Path(start)
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}: check the path of --from.")
+    try:
+        model = keras.models.load_model(path, compile=False)
+        is_classifier = model.get_layer("logits").units == len(CLASS_NAMES)
+    except Exception as error:  # Keras raises many kinds for files that are none of its own
+        raise UserError(
+            f"{path} is no classifier of this project: --from takes a .keras file that notebook 02 "
+            "or this command wrote."
+        ) from error
+    if not is_classifier:
+        raise UserError(
+            f"{path} has other classes than {', '.join(CLASS_NAMES)}: choose another file for "
+            "--from."
+        )
+    return model
+
+
+def train_ours(
+    dataset: Dataset,
+    table: pd.DataFrame,
+    earlier: Earlier,
+    start: keras.Model | None,
+    settings: ClassifierSettings,
+    run_dir: Path,
+) -> Trained:
+    """Train the recipe of notebook 02 on a split label table.
+
+    Args:
+        dataset: the folder.
+        table: its label table with ``split``.
+        earlier: photographs to repeat.
+        start: from ``load_start``.
+        settings: of the training.
+        run_dir: the folder of the run.
+    """
+    train_table = table[table.split == "train"]
+    val_table = table[table.split == "val"]
+    crops, weights = draw_training_faces(dataset, train_table, earlier, settings.seed)
+    size = INPUT_SIZE if start is None else start.input_shape[1]
+    model = build_classifier(
+        size, weights="imagenet" if settings.start == "imagenet" else None, seed=settings.seed
+    )
+    has_begun = (run_dir / "checkpoint.keras").exists()
+    if start is not None:
+        copy_weights(start, model)
+    elif not has_begun:
+        features = extract_features(model, to_input(crops.images, size))
+        train_head(model, features, crops.class_id, weights, HEAD_EPOCHS, seed=settings.seed)
+    before = model.get_weights()
+
+    val_faces = to_input(load_inference_faces(val_table, dataset.root), size)
+    y_val = val_table.class_name.map(CLASS_NAMES.index).to_numpy()
+    least, most = STEPS_PER_EPOCH
+    steps = int(np.clip(2 * len(train_table) // settings.batch_size, least, most))
+    learning_rate = settings.learning_rate
+    if learning_rate is None:
+        learning_rate = LEARNING_RATE if start is None else TUNING_RATE
+    make_steps = partial(
+        make_face_dataset, crops, weights, size, settings.batch_size, seed=settings.seed
+    )
+    model, history = fine_tune(
+        model,
+        make_steps,
+        validation=(val_faces, np.eye(len(CLASS_NAMES), dtype=np.float32)[y_val]),
+        run_dir=run_dir,
+        epochs=settings.epochs,
+        steps_per_epoch=steps,
+        learning_rate=learning_rate,
+        name="training",
+    )
+    if start is not None:
+        blend_weights(model, before, KEPT_SHARE)
+    logits = model.predict(val_faces, batch_size=64, verbose=0)
+    temperature, bias, threshold = calibrate(logits, y_val, start)
+    return Trained(add_calibration(model, temperature, bias), history, threshold)
+
+
+def draw_training_faces(
+    dataset: Dataset, train_table: pd.DataFrame, earlier: Earlier, seed: int
+) -> tuple[FaceCrops, np.ndarray]:
+    """Return the faces to train on, and how often each is drawn.
+
+    They are those of the folder, drawn pages without a face, and earlier faces to repeat.
+    """
+    crops = load_crops(train_table, dataset.root)
+    weights = sample_weights(train_table, CLASS_SHARES, {})
+    if len(earlier.train):
+        crops = join_crops(crops, load_crops(earlier.train, earlier.root))
+        repeated = sample_weights(earlier.train, CLASS_SHARES, {})
+        weights = np.concatenate([(1 - REPEATED_SHARE) * weights, REPEATED_SHARE * repeated])
+    pages = draw_negative_crops(Negatives(fonts=find_fonts()), NEGATIVES, seed=seed)
+    of_pages = np.full(NEGATIVES, NEGATIVE_SHARE / NEGATIVES)
+    return join_crops(crops, pages), np.concatenate([(1 - NEGATIVE_SHARE) * weights, of_pages])
+
+
+def calibrate(
+    logits: np.ndarray, y_true: np.ndarray, start: keras.Model | None
+) -> tuple[float, np.ndarray, float]:
+    """Return temperature, bias and the threshold of ``no_face``.
+
+    They are chosen on validation, or those of the model that the training started from if there are
+    fewer than ``CALIBRATION_FACES``.
+
+    Args:
+        logits: (N, C) of validation.
+        y_true: (N,) classes.
+        start: from ``load_start``.
+    """
+    if np.count_nonzero(y_true != NO_FACE) >= CALIBRATION_FACES and (y_true == NO_FACE).any():
+        temperature = evaluate.fit_temperature(logits, y_true)
+        bias = evaluate.prior_bias(y_true, NO_FACE, NO_FACE_SHARE)
+        y_prob = evaluate.apply_calibration(logits, temperature, bias)
+        costs = evaluate.threshold_table(
+            y_true == NO_FACE, y_prob[:, NO_FACE], np.linspace(0.1, 0.99, 90)
+        )
+        return temperature, bias, costs.threshold.where(costs.faces_lost <= FACES_LOST).min()
+    if start is None:
+        return 1.0, np.zeros(len(CLASS_NAMES)), THRESHOLD
+    kept = start.get_layer("calibration")
+    return 1 / kept.scale, np.array(kept.offset), load_classifier().threshold
+
+
+def export_trained(trained: Trained, model_file: Path, table: pd.DataFrame) -> Path:
+    """Write the ``.keras`` file and the ``.onnx`` file beside it; return the path of the latter."""
+    save_model(trained.model, model_file)
+    onnx_file = export_classifier(
+        trained.model,
+        model_file.with_suffix(".onnx"),
+        trained.threshold,
+        split=curate.digest_split(table),
+        sources=sorted(set(table.source)),
+        class_names=trained.class_names,
+    )
+    write_unsure_level([onnx_file], load_classifier().unsure_below)
+    print(f"Wrote {model_file} and {onnx_file}.")
+    return onnx_file
+
+
+def report(
+    trained: Trained,
+    onnx_file: Path,
+    dataset: Dataset,
+    table: pd.DataFrame,
+    earlier: Earlier,
+    run_dir: Path,
+    plot: Path | None,
+) -> None:
+    """Print how good a model is on its own test photographs and on earlier ones; write the plots.
+
+    Args:
+        trained: the finished training.
+        onnx_file: its model, as detection runs it.
+        dataset: the folder.
+        table: its label table with ``split``.
+        earlier: photographs of the shipped model's data.
+        run_dir: the folder of the run, which gets the tables.
+        plot: the file of the learning curves; None: in the folder of the run.
+    """
+    models = {"shipped": load_classifier(CLASSIFIER_FILE), "trained": load_classifier(onnx_file)}
+    faces = select_faces(table[table.split == "test"])
+    y_true, answers = judge_faces(models, faces, dataset.root)
+    by_class = evaluate.classification_table(y_true, answers["trained"])
+    counts = evaluate.confusion_table(y_true, answers["trained"], CLASS_NAMES)
+    counts = counts.loc[list(MASK_CLASSES), list(MASK_CLASSES)]
+    print(f"\nClassification report on {format_count(len(faces), 'test face')} of {dataset.root}\n")
+    print(by_class.round(3).to_string())
+    print("\nConfusion matrix: rows are the labels, columns the answers\n")
+    print(counts.to_string())
+
+    rows = [compare_models(y_true, answers, faces, names="this folder, test")]
+    if len(earlier.test):
+        y_earlier, of_earlier = judge_faces(models, earlier.test, earlier.root)
+        names = earlier.test.source.to_numpy()
+        rows.append(compare_models(y_earlier, of_earlier, earlier.test, names=names))
+    before_after = pd.concat(rows)
+    print("\nBefore and after: accuracy, and recall of faces without a mask, with 95 % intervals\n")
+    print(before_after.to_string())
+    print(describe_earlier(earlier))
+
+    curves = plot or run_dir / "training.png"
+    plots.save_figure(plots.plot_history(trained.history, "Training", "train, augmented"), curves)
+    matrix = onnx_file.with_name(f"{onnx_file.stem}_confusion.png")
+    plots.save_figure(plots.plot_confusion(counts, "test"), matrix)
+    replace_text(run_dir / "test_by_class.csv", by_class.to_csv())
+    replace_text(run_dir / "before_after.csv", before_after.to_csv())
+    print(f"\nLearning curves: {curves}. Confusion matrix: {matrix}.")
+    print(f"Use it: python 03-detect_face_using_mask.py --model {onnx_file} --image PHOTOS")
+
+
+def judge_faces(
+    models: Mapping[str, Classifier], faces: pd.DataFrame, root: Path
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the classes of the faces of a label table, and the answers of models about them."""
+    crops = load_inference_faces(faces, root)
+    y_true = faces.class_name.map(CLASS_NAMES.index).to_numpy()
+    answers = {}
+    for name, classifier in models.items():
+        answers[name] = decide(classify_faces(classifier, crops))
+    return y_true, answers
+
+
+def compare_models(
+    y_true: np.ndarray,
+    answers: dict[str, np.ndarray],
+    faces: pd.DataFrame,
+    names: str | np.ndarray,
+) -> pd.DataFrame:
+    """Return accuracy and bare recall of models side by side, a row per name of photographs."""
+    source = np.broadcast_to(np.asarray(names, object), len(faces))
+    scores = evaluate.compare_sources(y_true, answers, faces.group.to_numpy(), source)
+    scores = evaluate.join_intervals(scores).reset_index()
+    table = scores.pivot(index="source", columns="training", values=["accuracy", "bare_recall"])
+    table.columns = [f"{score} {training}" for score, training in table.columns]
+    table.insert(0, "n", scores.groupby("source").n.first())
+    return table.rename_axis("photographs")
+
+
+def describe_earlier(earlier: Earlier) -> str:
+    """Return a sentence that says what the earlier photographs are worth."""
+    if earlier.is_sample:
+        return (
+            "The photographs that the shipped model was trained on are not here (`make data` "
+            "fetches them): the rows below the first are drawn pictures of a few people, which say "
+            "little about photographs."
+        )
+    return (
+        "The rows below the first are test photographs of the shipped model's sources, at most "
+        "250 of each; no training has seen them. Training repeated photographs of the same sources."
+    )

@@ -1,0 +1,234 @@
+"""What the training commands read: a folder of labelled photographs, and photographs seen before.
+
+``open_dataset`` reads a folder into a label table, split by groups of near-duplicates.
+``load_earlier`` returns photographs of the shipped models' data: those of test, to measure what a
+model still knows after it was trained further, and those of train, to repeat.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils import curate
+from utils.classes import MASK_CLASSES, LabelError
+from utils.collect import find_broken_images
+from utils.curate.prepare import SUSPICION
+from utils.curate.source import USE_SAMPLE
+from utils.detect import load_detector
+from utils.formats import read_labels
+from utils.images import list_images
+from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections
+from utils.messages import format_count
+from utils.paths import RAW_DIR, SAMPLE_DIR
+from utils.tables import read_table, replace_rows
+from utils.train.runs import digest_files
+
+LABELS = "labels.csv"  # the label table, in the folder of a run
+LEFT_OUT = "left_out.csv"  # what could not be used
+SYNTHETIC = "maskedface-net"  # a source with drawn masks, which the shipped models do not use
+PER_SOURCE = (
+    250  # photographs of each earlier source that are tested, and as many that are repeated
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder of labelled photographs.
+
+    Attributes:
+        root: the folder.
+        labels: its label table, as it was read.
+        digest: of labels and photographs.
+    """
+
+    root: Path
+    labels: pd.DataFrame
+    digest: str
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Photographs of the data that the shipped models were trained and tested on.
+
+    Attributes:
+        root: their folder.
+        test: label table of faces that no training of ours has seen.
+        train: label table of faces to repeat; empty on the sample.
+        is_sample: whether they are the drawn pictures that ship.
+    """
+
+    root: Path
+    test: pd.DataFrame
+    train: pd.DataFrame
+    is_sample: bool
+
+
+def open_dataset(root: str | Path) -> Dataset:
+    """Read the labels of a folder and identify its photographs.
+
+    Args:
+        root: a folder in any layout that ``formats.read_labels`` reads.
+
+    Raises:
+        LabelError: there is no such folder, or it holds no labelled photographs.
+    """
+    root = Path(root)
+    labels, _ = curate.read_data(root)
+    if labels.empty:
+        raise LabelError(
+            f"Nothing in {root} is labelled: label some faces first, such as in notebook 01."
+        )
+    files = labels.file.unique()
+    digest = f"{digest_files(root, files)}-{len(files)}"
+    return Dataset(root=root, labels=labels, digest=digest)
+
+
+def split_dataset(dataset: Dataset, run_dir: str | Path, seed: int = 0) -> pd.DataFrame:
+    """Return the label table of a folder with ``group`` and ``split``, see ``prepare_labels``.
+
+    The table is kept in the run's folder, so that a run that resumes does not make it again. What
+    was left out is written beside it.
+
+    Args:
+        dataset: from ``open_dataset``.
+        run_dir: the folder of the run.
+        seed: of the split.
+
+    Raises:
+        LabelError: nothing can be used.
+    """
+    path = Path(run_dir) / LABELS
+    if not path.exists():
+        # Our detector, and not the best one that is here: the same table on every machine.
+        table, problems = curate.prepare_labels(
+            dataset.root, load_detector("fcos", SUSPICION), seed=seed
+        )
+        replace_rows(path.with_name(LEFT_OUT), problems)
+        replace_rows(path, table)
+    return read_table(path, [*COLUMNS, "group", "split"])
+
+
+def check_split(table: pd.DataFrame, root: str | Path, boxed: bool = False) -> None:
+    """Check that a table can be trained on, validated on and tested on.
+
+    Args:
+        table: a label table with ``group`` and ``split``.
+        root: the folder, for the message.
+        boxed: whether only faces with a box count.
+
+    Raises:
+        LabelError: a side is empty, or all faces are of one class.
+    """
+    faces = select_faces(table)
+    if boxed:
+        faces = faces.dropna(subset=BOX_COLUMNS)
+    classes = sorted(set(faces.class_name))
+    if len(classes) == 1 and not boxed:
+        raise LabelError(
+            f"{root} shows only faces of the class {classes[0]}: add photographs of another class, "
+            f"of {', '.join(name for name in MASK_CLASSES if name != classes[0])}."
+        )
+    missing = {"train", "val", "test"} - set(faces.split)
+    if missing:
+        photographs = format_count(faces.file.nunique(), "photograph")
+        kind = "with boxes of faces " if boxed else ""
+        raise LabelError(
+            f"{root} has {photographs} {kind}in {faces.group.nunique()} groups of near-duplicates, "
+            "too few for training, validation and test: add photographs, a hundred or more."
+        )
+
+
+def select_faces(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per face: no background, and no whole image whose face has a box."""
+    faces = table[table.class_name.isin(MASK_CLASSES)]
+    has_box = faces.x_min.notna()
+    is_repeated = ~has_box & faces.file.isin(faces.file[has_box])
+    return faces[~is_repeated]
+
+
+def describe_split(table: pd.DataFrame) -> str:
+    """Return one line with the photographs, groups and faces of a split table."""
+    faces = select_faces(table)
+    sides = []
+    for side, name in (("train", "train"), ("val", "validate"), ("test", "test")):
+        sides.append(f"{int((faces.split == side).sum())} to {name}")
+    photographs = format_count(faces.file.nunique(), "photograph")
+    groups = format_count(faces.group.nunique(), "group")
+    classes = faces.class_name.value_counts()
+    counts = [f"{classes[name]} {name}" for name in MASK_CLASSES if name in classes]
+    return (
+        f"{photographs} in {groups} of near-duplicates, each group on one side; "
+        f"{format_count(len(faces), 'face')} ({', '.join(counts)}): {', '.join(sides)}."
+    )
+
+
+def load_earlier(dataset: Dataset, table: pd.DataFrame, seed: int = 0) -> Earlier:
+    """Return earlier photographs: of ``data/raw`` if there are any, else the sample's.
+
+    Those in the folder to train on, and test photographs with a near-duplicate in it, are left out.
+
+    Args:
+        dataset: the folder to train on.
+        table: its label table.
+        seed: of the draw of ``PER_SOURCE`` photographs.
+    """
+    is_sample = bool(os.environ.get(USE_SAMPLE)) or not _has_images(RAW_DIR)
+    root = SAMPLE_DIR if is_sample else RAW_DIR
+    labels, _ = read_labels(root)
+    inside = [
+        (root / file).resolve().is_relative_to(dataset.root.resolve()) for file in labels.file
+    ]
+    labels = select_faces(labels[~np.array(inside, bool)])
+    if is_sample:
+        test = labels
+        train = labels.head(0)
+    else:
+        corrections = read_table(curate.CORRECTIONS_FILE, ["file", *BOX_COLUMNS, "class_name"])
+        labels = apply_corrections(labels, corrections)
+        split = read_table(curate.SPLIT_FILE, ["file", "split"]).set_index("file").split
+        side = labels.file.map(split)
+        test = _draw_photographs(labels[side == "test"], seed)
+        train = labels[(side == "train") & (labels.source != SYNTHETIC)]
+        train = _draw_photographs(train, seed)
+    train = _drop_broken(train, root)
+    test = _drop_broken(test, root)
+    test = _drop_copies(test, root, table.file.unique(), dataset.root)
+    return Earlier(root=root, test=test, train=train, is_sample=is_sample)
+
+
+def _has_images(folder: Path) -> bool:
+    return folder.is_dir() and len(list_images(folder)) > 0
+
+
+def _draw_photographs(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the rows of at most ``PER_SOURCE`` photographs of each source."""
+    files = table.drop_duplicates("file").sample(frac=1, random_state=seed)
+    drawn = files.groupby("source").head(PER_SOURCE).file
+    return table[table.file.isin(drawn)].reset_index(drop=True)
+
+
+def _drop_broken(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Return a table without photographs that cannot be read."""
+    files = table.file.unique()
+    broken = {Path(file) for file in find_broken_images(root / file for file in files).file}
+    is_broken = [root / file in broken for file in table.file]
+    return table[~np.array(is_broken, bool)].reset_index(drop=True)
+
+
+def _drop_copies(
+    test: pd.DataFrame, test_root: Path, files: Sequence[str], root: Path
+) -> pd.DataFrame:
+    """Return a test table with ``group``, without photographs that look like one of ``files``."""
+    test_files = test.file.unique()
+    paths = [test_root / file for file in test_files] + [root / file for file in files]
+    pairs = curate.find_near_duplicates(curate.hash_images(paths))
+    group = curate.group_near_duplicates(pairs, len(paths))
+    group_of_file = dict(zip(test_files, group[: len(test_files)], strict=True))
+    test = test.assign(group=test.file.map(group_of_file))
+    return test[~test.group.isin(group[len(test_files) :])].reset_index(drop=True)
