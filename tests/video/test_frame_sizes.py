@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.odd_videos import draw_frame, write_film
-from utils.files import SourceError
+from utils.images import SourceError
 from utils.video import Video, VideoWriter
 from utils.video.frame_sizes import list_sizes, read_size
 
