@@ -75,7 +75,7 @@ def test_files_that_are_passed_over_or_hold_several_pictures_are_counted_and_nam
         save(tmp_path / "photos" / name, format="PNG")
     picture = Image.fromarray(IMAGE)
     save(tmp_path / "photos" / "c.gif", picture, save_all=True, append_images=[picture.rotate(90)])
-    for name in ("d.heic", "e.HEIC", "film.mp4", "notes.txt", "._a.jfif"):
+    for name in ("d.heic", "e.HEIC", "film.mp4", "notes.txt", "font.ttf", "._a.jfif"):
         (tmp_path / "photos" / name).touch()
     code, images, out, err = run("--image", "photos")
     assert code == 0
@@ -86,10 +86,11 @@ def test_files_that_are_passed_over_or_hold_several_pictures_are_counted_and_nam
         "no suffix",
     ]
     assert out == (
-        "4 images, 4 faces: 4 with_mask; annotated copies in copies/; 3 files passed over.\n"
+        "4 images, 4 faces: 4 with_mask; annotated copies in copies/; 5 files passed over.\n"
     )
     assert "2 files are passed over (photos/d.heic, photos/e.HEIC). Each is a HEIC file" in err
     assert "photos/film.mp4 is passed over. It is a video: name it with --video." in err
+    assert "2 files are passed over (photos/font.ttf, photos/notes.txt). None is an image:" in err
     assert "photos/c.gif holds several pictures: the first is read." in err
 
 

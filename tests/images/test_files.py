@@ -68,21 +68,38 @@ def test_a_pattern_does_not_follow_links_that_lead_back(tmp_path, monkeypatch):
     assert find_images(["**/*.jpg"]) == ([Path("a.jpg")], [])
 
 
-def test_images_and_videos_that_are_passed_over_are_told(tmp_path, monkeypatch):
+def test_files_that_are_passed_over_are_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("a.jpg", "b.heic", "film.mp4", "notes.txt", "._a.jpg"):
+    for name in ("a.jpg", "b.heic", "film.mp4", "notes.txt", "font.ttf", "._a.jpg", "LICENSE"):
         (tmp_path / name).touch()
-    expected = ["b.heic", "film.mp4"]
+    for name in (".hidden", "Thumbs.db", "a.jpg.xmp", "a.AAE"):
+        (tmp_path / name).touch()
+    expected = ["b.heic", "film.mp4", "font.ttf", "notes.txt"]
     for argument in (".", "*", "**", "[a-z]*"):
         told = []
         assert find_images([argument], on_passed_over=told.append) == ([Path("a.jpg")], [])
-        assert sorted(item.file.name for item in told) == expected
+        names = [item.file.name for item in told if item.file.name != "LICENSE"]
+        assert sorted(names) == expected
+        assert len(told) - len(names) == (argument != "[a-z]*")
     (tmp_path / "a.jpg").unlink()
     files, (problem,) = find_images(["."])
     assert files == []
     assert problem == (
         ". holds no images that can be read. b.heic is passed over. It is a HEIC file, which "
         "cannot be read: save it as JPEG or PNG."
+    )
+
+
+def test_a_folder_of_other_files_names_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.ttf", "b.TTF", "c.pdf", "below/d"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    _, (problem,) = find_images(["."])
+    assert problem.startswith(". holds no images (.jpg, ")
+    assert problem.endswith(
+        "check the path. 4 files are passed over (a.ttf, b.TTF, below/d, c.pdf). "
+        "None is an image: 2 .ttf, 1 without a suffix, 1 .pdf."
     )
 
 

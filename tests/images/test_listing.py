@@ -158,6 +158,17 @@ def test_files_that_are_passed_over_are_counted_by_kind_and_the_first_are_named(
     ]
 
 
+def test_files_of_unknown_kinds_are_passed_over_and_counted_by_suffix(tmp_path):
+    for name in ("a.ttf", "b.TTF", "c.bin", "notes.txt", "LICENSE", "Thumbs.db", ".git/x.pack"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\1\0\0")
+    listing = list_folder(tmp_path)
+    assert sorted(names(listing.others)) == ["LICENSE", "Thumbs.db", "notes.txt", "x.pack"]
+    (sentence,) = describe_passed_over(listing.passed_over)
+    assert sentence.startswith("3 files are passed over (")
+    assert sentence.endswith("None is an image: 2 .ttf, 1 .bin.")
+
+
 def test_no_suffix_of_an_image_means_two_things():
     assert len(set(IMAGE_SUFFIXES)) == len(IMAGE_SUFFIXES)
     assert identify(b"") is None

@@ -26,7 +26,7 @@ class Report:
             of each class.
         interrupted: whether Ctrl-C ended the run early.
         people: for a video, the number of people of each class.
-        passed_over: image-like files of folders that cannot be read as images.
+        passed_over: files of folders that cannot be read as images.
         several: images with more than one picture, of which the first was read.
     """
 

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from utils.images.listing import (
     IMAGE_SUFFIXES,
+    NO_IMAGE,
     VIDEO_SUFFIXES,
     PassedOver,
     describe_passed_over,
     explain,
+    is_companion,
     is_mac_note,
     list_folder,
+    name_below,
 )
 from utils.messages import UserError, hide_secrets, is_address
 
@@ -61,8 +64,8 @@ def find_images(
         arguments: files, folders (with their subfolders) or globs, ``**`` included.
         output: the folder of annotated copies. Copies of an earlier run are skipped, unless an
             argument names this folder or something in it.
-        on_passed_over: callback for each image or video in a folder that is not among the images,
-            because it cannot be read as one.
+        on_passed_over: callback for each file in a folder that is not among the images, because it
+            cannot be read as one. Hidden files and notes about images are left out.
 
     Returns:
         The files, each once, and one message for each argument without images and each folder that
@@ -100,7 +103,7 @@ class _Found:
 
     Attributes:
         images: files to read.
-        passed_over: images that cannot be read, and videos.
+        passed_over: images that cannot be read, videos, and other files.
         unread: the errors of folders that cannot be read.
     """
 
@@ -113,7 +116,8 @@ class _Found:
         self.images.extend(listing.images)
         self.passed_over.extend(listing.passed_over)
         for file in listing.others:
-            self._add_other(file)
+            if not is_companion(name_below(file, folder)):
+                self._add_other(file)
 
     def add_file(self, file: Path) -> None:
         if is_mac_note(file.name):
@@ -123,12 +127,12 @@ class _Found:
             self.images.append(file)
         elif reason is not None:
             self.passed_over.append(PassedOver(file, reason))
-        else:
+        elif not is_companion(file.name):
             self._add_other(file)
 
     def _add_other(self, file: Path) -> None:
-        if file.suffix.lower() in VIDEO_SUFFIXES:
-            self.passed_over.append(PassedOver(file, VIDEO))
+        is_video = file.suffix.lower() in VIDEO_SUFFIXES
+        self.passed_over.append(PassedOver(file, VIDEO if is_video else NO_IMAGE))
 
 
 def _expand(argument: str, output: Path, found: _Found) -> list[Path]:
@@ -183,7 +187,8 @@ def _expand(argument: str, output: Path, found: _Found) -> list[Path]:
 def _explain_nothing(argument: str, passed_over: Sequence[PassedOver]) -> str:
     """Return the sentence for a folder or a glob without images that can be read."""
     videos = sum(item.reason == VIDEO for item in passed_over)
-    images = [item for item in passed_over if item.reason != VIDEO]
+    others = [item for item in passed_over if item.reason == NO_IMAGE]
+    images = [item for item in passed_over if item.reason not in (VIDEO, NO_IMAGE)]
     if images:
         reasons = " ".join(describe_passed_over(images))
         return f"{argument} holds no images that can be read. {reasons}"
@@ -193,7 +198,8 @@ def _explain_nothing(argument: str, passed_over: Sequence[PassedOver]) -> str:
             "at a time with --video."
         )
     kinds = ", ".join(IMAGE_SUFFIXES)
-    return f"{argument} holds no images ({kinds}): check the path."
+    sentences = [f"{argument} holds no images ({kinds}): check the path."]
+    return " ".join([*sentences, *describe_passed_over(others)])
 
 
 def _find_fixed_part(pattern: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,17 +89,23 @@ AN_KINDS = ("FLI", "FTEX", "IM", "IPTC", "icon", "OpenEXR", "SGI", "XBM", "XPM")
 AVIF_BRANDS = (b"avif", b"avis")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
+# Files that systems, cameras and this program put beside images. They are passed over in silence,
+# as all hidden files are.
+COMPANION_NAMES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini")
+COMPANION_SUFFIXES = (".xmp", ".aae", ".thm", ".lock", ".part", ".body")
+
 MAC_FOLDER = "__MACOSX"  # in archives that a Mac made: notes about the files, not the files
 MAC_PREFIX = "._"  # the same notes beside the files
 
 
+NO_IMAGE = "no image"
 NOT_A_FILE = "a device or a pipe: copy its content into a file"
 WRONG_NAME = "an image whose name is not valid UTF-8: rename it"
 DEAD_LINK = "a link to a file that is missing: mend the link"
 
 
 class PassedOver(NamedTuple):
-    """A file that looks like an image and is not read, and what it is and what to do."""
+    """A file that is not read as an image, and what it is and what to do."""
 
     file: Path
     reason: str
@@ -110,7 +117,7 @@ class Listing:
 
     Attributes:
         images: files to read as images.
-        passed_over: image-like files that cannot be read.
+        passed_over: image-like files that cannot be read, and files of an unknown kind.
         others: all other files, without the notes of a Mac.
     """
 
@@ -144,6 +151,19 @@ def make_text(path: Path) -> Path:
 def is_mac_note(name: str) -> bool:
     """Return whether a file or folder of this name holds a Mac's notes about other files."""
     return name.startswith(MAC_PREFIX) or name in (MAC_FOLDER, ".DS_Store")
+
+
+def is_companion(file: str) -> bool:
+    """Return whether a file is passed over in silence: it is hidden, or a note about an image.
+
+    Args:
+        file: its POSIX path in the folder that was asked for.
+    """
+    *folders, name = file.split("/")
+    if name.startswith(".") or any(folder.startswith(".") for folder in folders):
+        return True
+    name = name.lower()
+    return name in COMPANION_NAMES or name.endswith(COMPANION_SUFFIXES)
 
 
 def name_below(path: Path, folder: Path) -> str:
@@ -210,11 +230,23 @@ def list_folder(
         except OSError as error:
             if on_error is not None:
                 on_error(error)
+    _hide_companions(listing, Path(folder))
     # Sorted by their parts, as paths are, which takes a fifth of the time of comparing paths.
     listing.images.sort(key=lambda path: path.parts)
     listing.passed_over.sort()
     listing.others.sort(key=lambda path: path.parts)
     return listing
+
+
+def _hide_companions(listing: Listing, folder: Path) -> None:
+    """Move the companions of images from the files passed over to the others."""
+    kept = []
+    for item in listing.passed_over:
+        if item.reason == NO_IMAGE and is_companion(name_below(item.file, folder)):
+            listing.others.append(item.file)
+        else:
+            kept.append(item)
+    listing.passed_over = kept
 
 
 def _contains(folder: str, path: str) -> bool:
@@ -260,6 +292,9 @@ def _add_file(listing: Listing, entry: os.DirEntry[str]) -> None:
 def explain(path: Path) -> str | None:
     """Return "" for an image that can be read, a reason for one that cannot, None for other files.
 
+    A file without a suffix that is no image is another file; one with an unknown suffix has the
+    reason ``NO_IMAGE``.
+
     The file is opened if its suffix does not say what it is, or names an image that cannot be read:
     many a ``.heic`` is a JPEG.
     """
@@ -282,8 +317,10 @@ def explain(path: Path) -> str | None:
         kind = "camera raw"  # a kind of TIFF whose first picture is a small preview
     if kind is None:
         kind = UNREADABLE_SUFFIXES.get(suffix)
-    if not kind:
-        return kind
+    if kind is None:
+        return NO_IMAGE if suffix else None
+    if kind == "":
+        return ""
     article = "an" if kind in AN_KINDS else "a"
     return f"{article} {kind} file, which cannot be read: save it as JPEG or PNG"
 
@@ -316,9 +353,17 @@ def describe_passed_over(passed_over: Iterable[PassedOver]) -> list[str]:
         files_of_reason.setdefault(reason, []).append(file)
     sentences = []
     for reason, files in files_of_reason.items():
+        each = f"Each is {reason}"
+        if reason == NO_IMAGE:
+            each = f"None is an image: {_count_kinds(files)}"
         if len(files) == 1:
             sentences.append(f"{files[0]} is passed over. It is {reason}.")
         else:
-            names = name_some(files)
-            sentences.append(f"{len(files)} files are passed over ({names}). Each is {reason}.")
+            sentences.append(f"{len(files)} files are passed over ({name_some(files)}). {each}.")
     return sentences
+
+
+def _count_kinds(files: Iterable[Path]) -> str:
+    """Return how many files have which suffix, the most frequent first: "2 .ttf, 1 .pdf"."""
+    counts = Counter(file.suffix.lower() or "without a suffix" for file in files)
+    return ", ".join(f"{number} {kind}" for kind, number in counts.most_common())
