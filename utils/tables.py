@@ -78,7 +78,9 @@ def _restore_cells(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: str | Path, columns: Sequence[str] = (), as_text: bool = False
+) -> pd.DataFrame:
     """Read a table with types, also as a spreadsheet saved it.
 
     Spreadsheets write semicolons, decimal commas, and the encoding of Windows. ``read_rows`` reads
@@ -87,11 +89,15 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     Args:
         path: the table.
         columns: the columns that the table must have.
+        as_text: whether every value stays a string, also digests that look like numbers.
 
     Raises:
         TableError: the file cannot be read, or one of the columns is missing.
     """
     path = Path(path)
+    options: dict[str, Any] = {}
+    if as_text:
+        options = {"dtype": str, "keep_default_na": False}
     try:
         text = _decode(path.read_bytes())
         named = NAMED_SEPARATOR.match(text)
@@ -102,7 +108,7 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         decimal = "."
         if separator != "," and DECIMAL_COMMA.search(text):
             decimal = ","
-        table = _parse(text, sep=separator, decimal=decimal)
+        table = _parse(text, sep=separator, decimal=decimal, **options)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TableError(

@@ -75,7 +75,7 @@ def run_data(options: argparse.Namespace) -> int:
             server=options.server,
             kaggle_folder=options.kaggle_folder,
         )
-    except (PublicSetError, OSError) as error:
+    except (PublicSetError, TableError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from utils.atomic import write_atomically
-from utils.tables import replace_rows
+from utils.tables import read_table, replace_rows
 from utils.train.runs import write_events
 
 
@@ -250,7 +250,7 @@ def train_epochs(
     if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
         finished = int(model.optimizer.iterations) // steps_per_epoch
-        rows = pd.read_csv(log).to_dict("records")
+        rows = read_table(log, ["epoch"]).to_dict("records")
         # If the training stopped between writing the history and the checkpoint, there is one row
         # more than finished epochs.
         history = rows[:finished]

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from utils.classes import CLASS_NAMES
 from utils.images import read_image, resize_image
 from utils.labels import BOX_COLUMNS
-from utils.tables import replace_rows
+from utils.tables import read_table, replace_rows
 from utils.train.loop import StepBar, TrainingStopped, save_model
 from utils.train.mobilenet import build_mobilenet
 
@@ -152,7 +152,7 @@ def train_classic(
             steps_done = int(model.optimizer.iterations)
             epochs_done = steps_done // math.ceil(len(train[1]) / BATCH_SIZE)
             # A stop before the checkpoint was written leaves one row more.
-            rows = pd.read_csv(log).to_dict("records")[:epochs_done]
+            rows = read_table(log, ["epoch"]).to_dict("records")[:epochs_done]
         else:
             model = build_classic(weights)
             model.compile(
@@ -184,6 +184,6 @@ def train_classic(
                 raise TrainingStopped(saver.finished, epochs) from None
         save_model(model, finished)
         checkpoint.unlink(missing_ok=True)
-    history = pd.read_csv(log)
+    history = read_table(log, ["epoch"])
     history["epoch"] += 1  # Keras numbers epochs from 0
     return keras.models.load_model(finished), history

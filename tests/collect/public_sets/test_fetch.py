@@ -25,6 +25,7 @@ from utils.collect.public_sets.fetch import SETS_FILE, fetch_public_sets, read_p
 from utils.formats import read_labels, read_voc
 from utils.images import read_image
 from utils.paths import DATA_DIR, EXAMPLES_DIR
+from utils.tables import TableError
 
 JPEG = (EXAMPLES_DIR / "astronaut.jpg").read_bytes()
 VOC = """<annotation><filename>x.jpg</filename><size><width>{0}</width><height>{1}</height></size>
@@ -210,6 +211,42 @@ def test_a_copy_and_a_broken_image_are_left_out_and_named(tmp_path, originals, m
     assert said[1].startswith("objects: left out: n2_broken.JPEG is cut off")
     assert said[2].endswith("2 left out.")
     assert [path.name for path in (tmp_path / "raw").rglob("*.jpg")] == ["n3.jpg"]
+
+
+ORIGINALS = "file,set,original,git_blob\n1,objects,007,123e45\n"
+DAMAGED = {
+    "no column": (ORIGINALS.replace("git_blob", "blob"), "has no column git_blob: save it as CSV"),
+    "no table": ('"', "cannot be read as a table"),
+    "longer rows": (ORIGINALS + "a,b,c,d,e\n", "cannot be read as a table"),
+    "nothing": ("", "cannot be read as a table"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_table_of_originals_is_one_sentence(tmp_path, text, message):
+    path = tmp_path / "originals.csv"
+    path.write_text(text)
+    with pytest.raises(TableError, match=f"^{path} {message}"):
+        read_originals(path)
+
+
+def test_originals_stay_text_as_a_spreadsheet_saves_them(tmp_path):
+    path = tmp_path / "originals.csv"
+    path.write_text(ORIGINALS.replace(",", ";"), encoding="utf-8-sig")
+    assert read_originals(path).loc[0].tolist() == ["1", "objects", "007", "123e45"]
+    with pytest.raises(TableError, match="none.csv cannot be read as a table"):
+        read_originals(tmp_path / "none.csv")
+
+
+def test_a_damaged_table_of_sets_is_one_sentence(tmp_path):
+    table = pd.DataFrame(read_rows())
+    path = tmp_path / "sets.csv"
+    table.assign(files="many").to_csv(path, index=False)
+    with pytest.raises(TableError, match="has 'many' as the number of files of faces"):
+        fetch_public_sets(["faces"], tmp_path / "raw", sets_file=path)
+    table[table.set != "ilc"].to_csv(path, index=False)
+    with pytest.raises(TableError, match="does not list the set ilc: restore the file"):
+        fetch_public_sets(["ilc"], tmp_path / "raw", sets_file=path)
 
 
 def test_an_unknown_set_is_named():

@@ -25,8 +25,10 @@ from utils.formats import VOC_TAGS, write_voc
 from utils.images import ImageError, decode_image_apart, limit_size, write_image
 from utils.labels import BOX_COLUMNS
 from utils.paths import DATA_DIR
+from utils.tables import read_table
 
 ORIGINALS_FILE = DATA_DIR / "originals.csv"
+ORIGINAL_COLUMNS = ["file", "set", "original", "git_blob"]
 # Images and boxes by class in version 1 of the Kaggle set.
 KAGGLE_IMAGES = 853
 KAGGLE_BOXES = {"with_mask": 3232, "without_mask": 717, "mask_weared_incorrect": 123}
@@ -50,8 +52,11 @@ def read_originals(path: str | Path = ORIGINALS_FILE) -> pd.DataFrame:
     """Read the table of original images: ``file, set, original, git_blob``, all text.
 
     ``file`` is the name that ``data/split.csv`` and the label corrections use.
+
+    Raises:
+        TableError: the file cannot be read, or a column is missing.
     """
-    return pd.read_csv(path, dtype=str)
+    return read_table(path, ORIGINAL_COLUMNS, as_text=True)
 
 
 def name_by_original(originals: pd.DataFrame) -> dict[tuple[str, str], str]:

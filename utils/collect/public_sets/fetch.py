@@ -15,9 +15,10 @@ import pandas as pd
 from utils.collect.public_sets.archives import GITHUB, GitHubSet, PublicSetError, download_archive
 from utils.collect.public_sets.convert import convert_archive, convert_kaggle_set
 from utils.paths import DATA_DIR
-from utils.tables import read_rows, replace_rows
+from utils.tables import TableError, read_rows, read_table, replace_rows
 
 SETS_FILE = DATA_DIR / "public_sets.csv"
+SET_COLUMNS = ["set", "repository", "commit", "files", "digest", "pattern"]
 DOWNLOADS = "downloads"  # folder beside the data root that holds archives until they are converted
 KAGGLE_SET = "andrewmvd/face-mask-detection/versions/1"
 KAGGLE_PAGE = "https://www.kaggle.com/datasets/andrewmvd/face-mask-detection"
@@ -33,10 +34,18 @@ FOLDERS = {
 
 
 def read_public_sets(path: str | Path = SETS_FILE) -> dict[str, GitHubSet]:
-    """Read the table of GitHub sets, by name."""
-    table = pd.read_csv(path, dtype={"commit": str, "digest": str})
+    """Read the table of GitHub sets, by name.
+
+    Raises:
+        TableError: the file cannot be read, a column is missing, or a number of files is none.
+    """
+    table = read_table(path, SET_COLUMNS, as_text=True)
     sets = {}
     for row in table.to_dict("records"):
+        if not row["files"].isdecimal():
+            raise TableError(
+                f"{path} has {row['files']!r} as the number of files of {row['set']}: correct it."
+            )
         sets[row["set"]] = GitHubSet(
             name=row["set"],
             repository=row["repository"],
@@ -93,6 +102,7 @@ def fetch_public_sets(
 
     Raises:
         PublicSetError: a name is unknown.
+        TableError: a table of the project cannot be used.
         OSError: a folder cannot be written.
     """
     root = Path(root)
@@ -100,6 +110,9 @@ def fetch_public_sets(
     if unknown:
         raise PublicSetError(f"There is no public set '{unknown[0]}': use {', '.join(FOLDERS)}.")
     sets = read_public_sets(sets_file)
+    for part in sum((FOLDERS[name] for name in names or FOLDERS), ()):
+        if part not in sets:
+            raise TableError(f"{sets_file} does not list the set {part}: restore the file.")
     failures = []
     for name in names or FOLDERS:
         left_out = 0
