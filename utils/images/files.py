@@ -13,6 +13,7 @@ from pathlib import Path
 from utils.images.listing import (
     IMAGE_SUFFIXES,
     NO_IMAGE,
+    READABLE,
     VIDEO_SUFFIXES,
     PassedOver,
     describe_passed_over,
@@ -123,7 +124,7 @@ class _Found:
         if is_mac_note(file.name):
             return
         reason = explain(file)
-        if reason == "":
+        if reason == READABLE:
             self.images.append(file)
         elif reason is not None:
             self.passed_over.append(PassedOver(file, reason))

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from utils import MAX_PIXELS
-from utils.images.listing import START_BYTES, identify
+from utils.images.listing import READABLE, START_BYTES, identify
 from utils.messages import UserError
 from utils.program import describe_shortage
 
@@ -135,7 +135,7 @@ def count_pages(data: bytes) -> int:
 
 def is_avif(data: bytes) -> bool:
     """Return whether the bytes of an image file are AVIF."""
-    return data[4:8] == b"ftyp" and identify(data[:START_BYTES]) == ""
+    return data[4:8] == b"ftyp" and identify(data[:START_BYTES]) == READABLE
 
 
 def is_truncated(data: bytes) -> bool:

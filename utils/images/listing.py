@@ -84,6 +84,7 @@ UNREADABLE_SIGNATURES = {
     "XPM": re.compile(rb"/\* XPM \*/"),
     "Radiance HDR": re.compile(rb"#\?RADIANCE|#\?RGBE"),
 }
+RAW = "camera raw"
 # Kinds whose names are spoken with a vowel at the beginning.
 AN_KINDS = ("FLI", "FTEX", "IM", "IPTC", "icon", "OpenEXR", "SGI", "XBM", "XPM")
 AVIF_BRANDS = (b"avif", b"avis")
@@ -97,8 +98,8 @@ COMPANION_SUFFIXES = (".xmp", ".aae", ".thm", ".lock", ".part", ".body")
 MAC_FOLDER = "__MACOSX"  # in archives that a Mac made: notes about the files, not the files
 MAC_PREFIX = "._"  # the same notes beside the files
 
-
 NO_IMAGE = "no image"
+READABLE = ""  # what ``explain`` and ``identify`` return for an image that can be read
 NOT_A_FILE = "a device or a pipe: copy its content into a file"
 WRONG_NAME = "an image whose name is not valid UTF-8: rename it"
 DEAD_LINK = "a link to a file that is missing: mend the link"
@@ -275,32 +276,29 @@ def _add_file(listing: Listing, entry: os.DirEntry[str]) -> None:
     suffix = os.path.splitext(entry.name)[1].lower()
     if not _is_file(entry):
         if suffix in IMAGE_SUFFIXES:
-            reason = NOT_A_FILE
-            if entry.is_symlink():
-                reason = DEAD_LINK
-            listing.passed_over.append(PassedOver(path, reason))
+            kind = DEAD_LINK if entry.is_symlink() else NOT_A_FILE
+            listing.passed_over.append(PassedOver(path, kind))
         return
-    explained = explain(path)
-    if explained == "":
+    reason = explain(path)
+    if reason == READABLE:
         listing.images.append(path)
-    elif explained is None:
+    elif reason is None:
         listing.others.append(path)
     else:
-        listing.passed_over.append(PassedOver(path, explained))
+        listing.passed_over.append(PassedOver(path, reason))
 
 
 def explain(path: Path) -> str | None:
-    """Return "" for an image that can be read, a reason for one that cannot, None for other files.
+    """Return why an image file cannot be read: ``READABLE`` if it can, None if it is no image.
 
-    A file without a suffix that is no image is another file; one with an unknown suffix has the
-    reason ``NO_IMAGE``.
+    A file that is no image has the reason ``NO_IMAGE`` if its suffix is unknown.
 
     The file is opened if its suffix does not say what it is, or names an image that cannot be read:
     many a ``.heic`` is a JPEG.
     """
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
-        return ""
+        return READABLE
     if suffix in OTHER_SUFFIXES:
         return None
     try:
@@ -308,38 +306,35 @@ def explain(path: Path) -> str | None:
             start = file.read(START_BYTES)
     except OSError as error:
         return f"a file that cannot be read ({error.strerror}): change its permissions"
+    kind_of_suffix = UNREADABLE_SUFFIXES.get(suffix)
     kind = identify(start)
-    if (
-        kind == ""
-        and UNREADABLE_SUFFIXES.get(suffix) == "camera raw"
-        and start[:2] in (b"II", b"MM")
-    ):
-        kind = "camera raw"  # a kind of TIFF whose first picture is a small preview
     if kind is None:
-        kind = UNREADABLE_SUFFIXES.get(suffix)
+        kind = kind_of_suffix
+    elif kind == READABLE and kind_of_suffix == RAW and start.startswith((b"II", b"MM")):
+        kind = RAW  # a kind of TIFF whose first picture is a small preview
     if kind is None:
         return NO_IMAGE if suffix else None
-    if kind == "":
-        return ""
+    if kind == READABLE:
+        return READABLE
     article = "an" if kind in AN_KINDS else "a"
     return f"{article} {kind} file, which cannot be read: save it as JPEG or PNG"
 
 
 def identify(start: bytes) -> str | None:
-    """Return "" for the first bytes of an image that can be read, the name of a kind that cannot.
+    """Return the kind of an image that cannot be read, such as "HEIC", from its first bytes.
 
-    None is anything else.
+    It is ``READABLE`` for an image that can be read, and None for anything else.
     """
     if start[4:8] == b"ftyp":
         size = int.from_bytes(start[:4], "big")
         brands = [start[at : at + 4] for at in range(8, min(size, len(start)), 4)]
         if any(brand in AVIF_BRANDS for brand in brands):
-            return ""
+            return READABLE
         if any(brand in HEIC_BRANDS for brand in brands):
             return "HEIC"
         return None
     if any(signature.match(start) for signature in SIGNATURES):
-        return ""
+        return READABLE
     for kind, signature in UNREADABLE_SIGNATURES.items():
         if signature.match(start):
             return kind

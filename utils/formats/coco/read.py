@@ -1,80 +1,29 @@
-"""COCO: one JSON file with images, annotations and categories (https://cocodataset.org)."""
+"""Read a folder of COCO files, as programs write them."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from utils.atomic import write_bytes
 from utils.classes import LabelError, to_class_name
 from utils.formats.find import find_image, index_images
 from utils.formats.labelled import (
     REPEATED,
     SPLITS,
-    LabelledImage,
     Labels,
     count_boxes,
     find_split,
     keep_box,
-    list_classes,
 )
 from utils.images import ImageError, read_upright_size
 
-COCO_FILE = "annotations/instances_default.json"  # the name that CVAT gives it
 FOLDERS = (".", "annotations", *SPLITS)  # where its files are
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios that are taken for the same
-
-
-def write_coco(
-    path: str | Path, images: Iterable[LabelledImage], class_names: Sequence[str] | None = None
-) -> Path:
-    """Write labels as one COCO file of instances. A confidence becomes the ``score`` of its box.
-
-    Args:
-        path: the JSON file; its folder is created.
-        images: the labels; images without faces are listed too.
-        class_names: the categories; None means those of the images.
-
-    Returns:
-        The path.
-    """
-    images = list(images)
-    class_names = list_classes(images) if class_names is None else class_names
-    entries = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, image in enumerate(images, start=1):
-        width, height = image.resolution_wh
-        entries.append(
-            {"id": image_id, "file_name": image.file, "width": int(width), "height": int(height)}
-        )
-        for index, (name, box) in enumerate(zip(image.class_names, image.xyxy, strict=True)):
-            x_min, y_min, x_max, y_max = (round(float(value), 2) for value in box)
-            box_width = round(x_max - x_min, 2)
-            box_height = round(y_max - y_min, 2)
-            annotation = {
-                "id": len(annotations) + 1,
-                "image_id": image_id,
-                "category_id": class_names.index(name) + 1,
-                "bbox": [x_min, y_min, box_width, box_height],
-                "area": round(box_width * box_height, 2),
-                "segmentation": [],
-                "iscrowd": 0,
-            }
-            if image.confidence is not None:
-                annotation["score"] = round(float(image.confidence[index]), 4)
-            annotations.append(annotation)
-    categories = [
-        {"id": index, "name": name, "supercategory": "face"}
-        for index, name in enumerate(class_names, start=1)
-    ]
-    content = {"images": entries, "annotations": annotations, "categories": categories}
-    text = json.dumps(content, ensure_ascii=False, indent=1)
-    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def find_coco_files(folder: str | Path) -> list[Path]:
@@ -120,78 +69,90 @@ def read_coco_folder(folder: str | Path, root: str | Path | None = None) -> Labe
     """
     folder = Path(folder)
     root = folder if root is None else Path(root)
-    labels = Labels()
-    index = index_images(folder)
-    read_before: dict[Path, Path] = {}
+    reader = _FolderReader(folder, root)
     for path in find_coco_files(folder):
         try:
-            content = load_json(path)
-            if not isinstance(content, dict):
-                raise LabelError(f"{path} is not a COCO file: export it again.")
-            _read_file(path, content, folder, root, index, read_before, labels)
+            reader.read_file(path)
         except LabelError as error:
-            labels.add_problem(path.relative_to(root).as_posix(), str(error))
-    return labels
+            reader.labels.add_problem(path.relative_to(root).as_posix(), str(error))
+    return reader.labels
 
 
-def _read_file(
-    path: Path,
-    content: dict,
-    folder: Path,
-    root: Path,
-    index: dict[str, list[Path]],
-    read_before: dict[Path, Path],
-    labels: Labels,
-) -> None:
-    """Add the faces and problems of one COCO file.
+class _FolderReader:
+    """Reads the COCO files of a folder one after another.
 
     Args:
-        path: the JSON file.
-        content: what it holds.
         folder: the folder of the data set.
         root: the data root.
-        index: see ``index_images``.
-        read_before: the images of other JSON files, and that file; gets the images of this one.
-        labels: gets the faces and problems.
 
-    Raises:
-        LabelError: the file does not have the form of COCO.
+    Attributes:
+        labels: the faces and problems so far.
     """
-    names: dict[str, str] = {}
-    for category in _dicts(content.get("categories") or [], "categories", path):
-        names[_key(category.get("id"))] = str(category.get("name", ""))
-    boxes: dict[str, list[dict]] = {}
-    for annotation in _dicts(content["annotations"], "annotations", path):
-        boxes.setdefault(_key(annotation.get("image_id")), []).append(annotation)
 
-    left_out: Counter[str] = Counter()
-    this_file = path.relative_to(root).as_posix()
-    for entry in _dicts(content["images"], "images", path):
-        annotations = boxes.pop(_key(entry.get("id")), [])
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.labels = Labels()
+        self._folder = folder
+        self._root = root
+        self._index = index_images(folder)
+        self._label_file_of_image: dict[Path, Path] = {}
+
+    def read_file(self, path: Path) -> None:
+        """Add the faces and problems of one COCO file.
+
+        Raises:
+            LabelError: it cannot be read, or does not have the form of COCO.
+        """
+        content = load_json(path)
+        if not isinstance(content, dict):
+            raise LabelError(f"{path} is not a COCO file: export it again.")
+        names: dict[str, str] = {}
+        for category in _dicts(content.get("categories") or [], "categories", path):
+            names[_key(category.get("id"))] = str(category.get("name", ""))
+        annotations_of_image: dict[str, list[dict]] = {}
+        for annotation in _dicts(content["annotations"], "annotations", path):
+            image_id = _key(annotation.get("image_id"))
+            annotations_of_image.setdefault(image_id, []).append(annotation)
+
+        left_out: Counter[str] = Counter()
+        for entry in _dicts(content["images"], "images", path):
+            annotations = annotations_of_image.pop(_key(entry.get("id")), [])
+            left_out.update(self._read_image(path, entry, annotations, names))
+        for annotations in annotations_of_image.values():
+            left_out["its image is not listed"] += len(annotations)
+        this_file = path.relative_to(self._root).as_posix()
+        for reason, number in (+left_out).items():
+            problem = f"{path}: {count_boxes(number)} left out: {reason}."
+            self.labels.add_problem(this_file, problem)
+
+    def _read_image(
+        self, path: Path, entry: dict, annotations: list[dict], names: dict[str, str]
+    ) -> Counter[str]:
+        """Add the faces of one image; return how many annotations are left out, by reason.
+
+        Args:
+            path: the COCO file.
+            entry: the image in it.
+            annotations: those of the image.
+            names: the class name of each category id.
+        """
+        left_out: Counter[str] = Counter()
         name = str(entry.get("file_name", "")).replace("\\", "/")
         try:
-            image = _find(name, path, folder, index)
-            file = image.relative_to(root).as_posix()
-            if read_before.setdefault(image, path) != path:
-                if annotations and file in labels.listed.empty:
-                    labels.listed.empty.remove(file)  # one file has boxes for it
-                raise LabelError(
-                    f"{image} is labelled in {read_before[image]} too: the labels of {path} are "
-                    "left out."
-                )
+            image = self._claim_image(path, name, bool(annotations))
             upright_wh, is_turned = read_upright_size(image)
             scale = _scale(entry, image, path, upright_wh, is_turned)
         except (LabelError, ImageError) as error:
             problem = str(error)
             if annotations:
                 problem += f" {count_boxes(len(annotations))} left out."
-            labels.add_problem(name or this_file, problem)
-            continue
-        split = find_split(image.relative_to(folder), path)
+            self.labels.add_problem(name or path.relative_to(self._root).as_posix(), problem)
+            return left_out
+        file = image.relative_to(self._root).as_posix()
         if not annotations:
-            labels.listed.empty.append(file)
+            self.labels.listed.empty.append(file)
+        split = find_split(image.relative_to(self._folder), path)
         if split:
-            labels.listed.splits[file] = split
+            self.labels.listed.splits[file] = split
         faces = []
         for annotation in annotations:
             try:
@@ -200,11 +161,34 @@ def _read_file(
                 faces.append((class_name, keep_box(box, upright_wh)))
             except LabelError as error:
                 left_out[str(error)] += 1
-        left_out[REPEATED] += labels.add_faces(file, folder.name, faces, f"{path}, {name}")
-    for annotations in boxes.values():
-        left_out["its image is not listed"] += len(annotations)
-    for reason, number in (+left_out).items():
-        labels.add_problem(this_file, f"{path}: {count_boxes(number)} left out: {reason}.")
+        place = f"{path}, {name}"
+        left_out[REPEATED] += self.labels.add_faces(file, self._folder.name, faces, place)
+        return left_out
+
+    def _claim_image(self, path: Path, name: str, has_boxes: bool) -> Path:
+        """Return the image that a COCO file names.
+
+        Args:
+            path: the COCO file.
+            name: of the image, as written.
+            has_boxes: whether the file has boxes for it.
+
+        Raises:
+            LabelError: the image is not there, or another COCO file describes it.
+        """
+        split = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
+        folder = self._folder
+        places = [path.parent, folder, folder / "images", folder / split, folder / "images" / split]
+        image = find_image(name, places, self._index, path)
+        other = self._label_file_of_image.setdefault(image, path)
+        if other != path:
+            file = image.relative_to(self._root).as_posix()
+            if has_boxes and file in self.labels.listed.empty:
+                self.labels.listed.empty.remove(file)  # one file has boxes for it
+            raise LabelError(
+                f"{image} is labelled in {other} too: the labels of {path} are left out."
+            )
+        return image
 
 
 def _dicts(items: Any, key: str, path: Path) -> Iterator[dict]:
@@ -219,13 +203,6 @@ def _dicts(items: Any, key: str, path: Path) -> Iterator[dict]:
 def _key(value: Any) -> str:
     """Return an id as text, because some programs write it as a number in one place only."""
     return str(value)
-
-
-def _find(name: str, path: Path, folder: Path, index: dict[str, list[Path]]) -> Path:
-    """Return the image of an entry. Raise LabelError if it is not there."""
-    split = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
-    places = [path.parent, folder, folder / "images", folder / split, folder / "images" / split]
-    return find_image(name, places, index, path)
 
 
 def _scale(
