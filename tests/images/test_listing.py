@@ -16,7 +16,7 @@ from utils.images import (
     list_folder,
     read_image,
 )
-from utils.images.listing import identify
+from utils.images.kinds import identify
 
 PICTURE = cv2.resize(np.random.default_rng(0).uniform(20, 235, (3, 4, 3)), (64, 48)).astype("uint8")
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)

@@ -8,12 +8,10 @@ a decoder costs that file alone. What is wrong with a file is an ``ImageError``.
 
 from utils.images.files import SourceError, find_images, is_utf8, name_copies
 from utils.images.formats import ImageError
+from utils.images.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_mac_note
 from utils.images.listing import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
     PassedOver,
     describe_passed_over,
-    is_mac_note,
     list_folder,
     make_text,
     name_below,

@@ -10,19 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.images.listing import (
+from utils.images.kinds import (
     IMAGE_SUFFIXES,
     NO_IMAGE,
     READABLE,
     VIDEO_SUFFIXES,
-    PassedOver,
-    describe_passed_over,
     explain,
     is_companion,
     is_mac_note,
-    list_folder,
-    name_below,
 )
+from utils.images.listing import PassedOver, describe_passed_over, list_folder, name_below
 from utils.messages import UserError, hide_secrets, is_address
 
 VIDEO = "a video: name it with --video"  # why a video is passed over

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from utils import MAX_PIXELS
-from utils.images.listing import READABLE, START_BYTES, identify
+from utils.images.kinds import READABLE, START_BYTES, identify
 from utils.messages import UserError
 from utils.program import describe_shortage
 

@@ -21,7 +21,8 @@ from utils.images.formats import (
     read_header_size,
     turn_upright,
 )
-from utils.images.listing import START_BYTES, PassedOver, identify, list_folder, split_by_name
+from utils.images.kinds import START_BYTES, identify
+from utils.images.listing import PassedOver, list_folder, split_by_name
 from utils.program import describe_shortage
 
 # OpenCV prints warnings about damaged files to the terminal. An ImageError says what matters.
