@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from utils.boxes import BOX_COLUMNS
@@ -167,7 +168,11 @@ def _read_folder(path: Path) -> Truth:
 
 
 def _add_ids(truth: Truth, path: Path) -> None:
-    """Add the ids of a COCO file in a folder. Ids that two files use differently are dropped."""
+    """Add the ids of images and categories of a COCO file in a folder.
+
+    Raises:
+        LabelError: another COCO file of the folder uses an id for another image.
+    """
     content = load_json(path)
     matcher = FileMatcher(truth.files)
     for entry in content.get("images") or []:
@@ -188,6 +193,21 @@ def _add_ids(truth: Truth, path: Path) -> None:
 
 def _read_coco_file(path: Path) -> Truth:
     """Return the labels of a COCO JSON file, without its images."""
+    lists = _load_lists(path)
+    truth = Truth(path, make_label_table([]), [])
+    for category in lists["categories"]:
+        truth.categories[str(category.get("id"))] = str(category.get("name", ""))
+    _add_images(truth, lists["images"])
+    _add_annotations(truth, lists["annotations"])
+    return truth
+
+
+def _load_lists(path: Path) -> dict[str, list[dict]]:
+    """Return the images, annotations and categories of a COCO file.
+
+    Raises:
+        LabelError: it cannot be read, or one of the three is no list of objects.
+    """
     content = load_json(path)
     if not isinstance(content, dict):
         raise LabelError(f"{path} is not a COCO file of labels: it needs images and annotations.")
@@ -197,11 +217,23 @@ def _read_coco_file(path: Path) -> Truth:
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise LabelError(f"{path} is not a COCO file of labels: {key} is no list of objects.")
         lists[key] = items
-    truth = Truth(path, make_label_table([]), [])
-    for entry in lists["images"]:
+    return lists
+
+
+def _add_images(truth: Truth, entries: list[dict]) -> None:
+    """Add the images of a COCO file, with their ids and sizes.
+
+    Raises:
+        LabelError: an image has no name, is listed twice, or has a size that is not two numbers.
+    """
+    known: set[str] = set()
+    for entry in entries:
         file = str(entry.get("file_name", "")).replace("\\", "/")
-        if not file or file in truth.files:
-            raise LabelError(f"{path} lists an image without a name, or twice ({file}): mend it.")
+        if not file or file in known:
+            raise LabelError(
+                f"{truth.path} lists an image without a name, or twice ({file}): mend it."
+            )
+        known.add(file)
         truth.files.append(file)
         truth.image_ids[str(entry.get("id"))] = file
         if entry.get("width") and entry.get("height"):
@@ -209,41 +241,52 @@ def _read_coco_file(path: Path) -> Truth:
                 truth.sizes[file] = (int(entry["width"]), int(entry["height"]))
             except (TypeError, ValueError, OverflowError) as error:
                 raise LabelError(
-                    f"{path} states a size of {file} that is not two numbers: export it again."
+                    f"{truth.path} states a size of {file} that is not two numbers: export it "
+                    "again."
                 ) from error
-    for category in lists["categories"]:
-        truth.categories[str(category.get("id"))] = str(category.get("name", ""))
+
+
+def _add_annotations(truth: Truth, annotations: list[dict]) -> None:
+    """Add the faces and the ignored regions of a COCO file, and why others are left out."""
     left_out: Counter[str] = Counter()
     rows = []
     crowds = []
-    for annotation in lists["annotations"]:
-        file = truth.image_ids.get(str(annotation.get("image_id")), "")
-        if not file:
-            left_out["its image is not listed"] += 1
-            continue
+    for annotation in annotations:
         try:
-            box = parse_bbox(annotation.get("bbox"))
+            file, box = _read_annotation(truth, annotation)
+            if annotation.get("iscrowd"):
+                crowds.append([file, *box])
+                continue
+            class_name = _read_class(truth, annotation)
         except LabelError as error:
             left_out[str(error)] += 1
             continue
-        if (box[2:] <= box[:2]).any():
-            left_out["their box is flat"] += 1
-            continue
-        if annotation.get("iscrowd"):
-            crowds.append([file, *box])
-            continue
-        name = truth.categories.get(str(annotation.get("category_id")), "")
-        try:
-            class_name = to_class_name(name)
-        except LabelError:
-            left_out[f"the class '{name}' is unknown"] += 1
-            continue
         if class_name in MASK_CLASSES:
-            row = dict(zip(BOX_COLUMNS, box, strict=True))
-            rows.append({"file": file, "source": path.stem, "class_name": class_name} | row)
+            row = {"file": file, "source": truth.path.stem, "class_name": class_name}
+            row.update(zip(BOX_COLUMNS, box, strict=True))
+            rows.append(row)
     truth.labels = make_label_table(rows)
     truth.ignored = pd.DataFrame(crowds, columns=["file", *BOX_COLUMNS])
     for reason, count in left_out.items():
         boxes = format_count(count, "box is", "boxes are")
-        truth.problems.append(f"{path}: {boxes} left out: {reason}.")
-    return truth
+        truth.problems.append(f"{truth.path}: {boxes} left out: {reason}.")
+
+
+def _read_annotation(truth: Truth, annotation: dict) -> tuple[str, np.ndarray]:
+    """Return the image and the ``xyxy`` box of an annotation. Raise LabelError with a reason."""
+    file = truth.image_ids.get(str(annotation.get("image_id")), "")
+    if not file:
+        raise LabelError("its image is not listed")
+    box = parse_bbox(annotation.get("bbox"))
+    if (box[2:] <= box[:2]).any():
+        raise LabelError("their box is flat")
+    return file, box
+
+
+def _read_class(truth: Truth, annotation: dict) -> str:
+    """Return the class of an annotation. Raise LabelError with a reason."""
+    name = truth.categories.get(str(annotation.get("category_id")), "")
+    try:
+        return to_class_name(name)
+    except LabelError as error:
+        raise LabelError(f"the class '{name}' is unknown") from error
