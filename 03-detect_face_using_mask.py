@@ -111,6 +111,13 @@ def make_parser() -> ArgumentParser:
         help="the face detector (default: %(default)s, trained in this project)",
     )
     parser.add_argument(
+        "--detector-model",
+        type=Path,
+        metavar="FILE",
+        help="with --detector fcos: another model file of this detector, such as one that "
+        "`python -m utils.train detector` wrote",
+    )
+    parser.add_argument(
         "--min-confidence",
         type=share,
         default=0.5,
@@ -192,6 +199,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--video is empty: name a file, an address or a camera")
     if args.json == args.csv == STDOUT:
         parser.error("--json and --csv cannot both go to standard output")
+    if args.detector_model and args.detector != "fcos":
+        parser.error("--detector-model is for --detector fcos")
     if args.labels:
         check_labels(parser, args)
     return args

@@ -523,12 +523,26 @@ def test_bad_detector_is_named_with_how_to_get_it(
     assert ("restore" if detector == "fcos" else "run `make detectors`") in err
 
 
+def test_detector_model_is_the_file_that_is_loaded(script, tmp_path, capfd):
+    save(tmp_path / "good.png")
+    argv = ["--image", tmp_path / "good.png", "--no-show", "--output", tmp_path / "copies"]
+    argv += ["--detector-model", tmp_path / "my.onnx"]
+    assert script.main([str(argument) for argument in argv]) == 2
+    assert f"The model file {tmp_path / 'my.onnx'} is missing" in capfd.readouterr().err
+    (tmp_path / "my.onnx").write_bytes(DETECTOR_FILE.read_bytes())
+    assert script.main([str(argument) for argument in argv]) == 0
+
+
 ARGUMENTS = {
     "nothing, and no display": ([], "no display for the webcam's window"),
     "an unknown argument": (["--imagine", "a.jpg"], "--imagine"),
     "no file": (["--image"], "--image"),
     "two sources": (["--image", "a.jpg", "--video", "b.mp4"], "--video"),
     "an unknown detector": (["--image", "a.jpg", "--detector", "haar"], "haar"),
+    "a file for another detector": (
+        ["--image", "a.jpg", "--detector", "yunet", "--detector-model", "my.onnx"],
+        "--detector-model is for --detector fcos",
+    ),
     "a confidence over 1": (
         ["--image", "a.jpg", "--min-confidence", "50"],
         "50 is not between 0 and 1",

@@ -11,9 +11,9 @@ import tensorflow as tf
 from tests.small_data import make_small_data
 from utils.classes import CLASS_NAMES
 from utils.curate.source import USE_SAMPLE
-from utils.detect import classify_faces, load_classifier
+from utils.detect import FCOS, classify_faces, load_classifier
 from utils.images import read_image
-from utils.train import classifier_command
+from utils.train import classifier_command, detector_command
 from utils.train.__main__ import INTERRUPTED_CODE, main
 from utils.train.runs import EVENTS, read_runs
 
@@ -21,9 +21,14 @@ pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def small_data(tmp_path_factory):
+    return make_small_data(tmp_path_factory.mktemp("small_data"))
+
+
+@pytest.fixture
+def folder(small_data):
     """Return a folder of drawn faces with two classes, in class folders."""
-    return make_small_data(tmp_path_factory.mktemp("small_data")) / "faces"
+    return small_data / "faces"
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +37,10 @@ def short(monkeypatch):
     monkeypatch.setenv(USE_SAMPLE, "1")
     monkeypatch.setattr(classifier_command, "STEPS_PER_EPOCH", (2, 2))
     monkeypatch.setattr(classifier_command, "NEGATIVES", 8)
+    monkeypatch.setattr(detector_command, "STEPS_PER_EPOCH", (2, 2))
+    monkeypatch.setattr(detector_command, "VALIDATION_STEPS", 1)
+    monkeypatch.setattr(detector_command, "QUANTIZATION_BATCHES", 1)
+    monkeypatch.setattr(detector_command, "VIEW", 96)
 
 
 def make_arguments(folder, tmp_path, *more):
@@ -92,6 +101,22 @@ def test_a_folder_becomes_a_model_that_detection_runs(folder, tmp_path, monkeypa
     of_loss = read_events(run_dir / EVENTS, "loss")
     np.testing.assert_allclose(of_loss, history[["epoch", "loss"]], rtol=1e-6)
     assert json.loads((run_dir / "settings.json").read_text())["settings"]["epochs"] == 2
+
+
+def test_boxes_become_a_detector_that_the_script_loads(small_data, tmp_path, capsys):
+    scenes = small_data / "scenes"
+    arguments = make_arguments(scenes, tmp_path, "--epochs", 1)
+    assert main(["detector", *arguments]) == 0
+    assert "face AP at 0.5" in capsys.readouterr().out
+    shipped = FCOS()
+    for name in ("mine.onnx", "mine_int8.onnx"):
+        detector = FCOS(path=tmp_path / "out" / name)
+        assert (detector.strides, detector.side) == (shipped.strides, shipped.side)
+        assert detector.calibration == shipped.calibration
+    image = read_image(next((scenes / "images").glob("scene_*.jpg")))
+    assert len(detector(image)) == len(shipped(image))
+    (row,) = read_runs(tmp_path / "runs").to_dict("records")
+    assert (row["finished"], row["network"]) == (1, "detector")
 
 
 WRONG = {

@@ -99,7 +99,9 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
     if len(files) > 1 and window is None:
         workers = min(count_cores(), MAX_WORKERS)
     with share_cores(workers):
-        detector, classifier = load_models(args.detector, min_confidence, args.model)
+        detector, classifier = load_models(
+            args.detector, min_confidence, args.model, **_name_detector_file(args)
+        )
     if args.detector != "fcos":
         detector = one_at_a_time(detector)
     copies = process_images(
@@ -126,6 +128,11 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
             names=name_of,
         )
     return copies
+
+
+def _name_detector_file(args: Namespace) -> dict[str, Any]:
+    """Return the model file of the detector as an option of ``load_models``, if one is named."""
+    return {"path": args.detector_model} if args.detector_model else {}
 
 
 def _run_video(args: Namespace, report: Report, window: Window | None) -> list[Path]:
@@ -170,7 +177,9 @@ def _run_video(args: Namespace, report: Report, window: Window | None) -> list[P
 def _make_monitor(args: Namespace, report: Report) -> Monitor:
     """Return the monitor of a video that the arguments describe."""
     # Without tiles, because a video must keep up with its source.
-    options = {"tiled": False} if args.detector == "fcos" else {}
+    options = _name_detector_file(args)
+    if args.detector == "fcos":
+        options["tiled"] = False
     detector, classifier = load_models(
         args.detector, POSSIBLE_SHARE * args.min_confidence, args.model, **options
     )

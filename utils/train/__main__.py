@@ -19,6 +19,10 @@ from utils.paths import MODEL_DIR, OUTPUT_DIR
 from utils.program import require_packages, run_as_program
 
 INTERRUPTED_CODE = 130  # exit code after Ctrl-C, as shells have it
+EPILOG = (
+    "Run the same command again to continue an interrupted training. Exit status: 0 the model is "
+    "trained, 2 an argument or the folder cannot be used, 130 interrupted."
+)
 CLASSIFIER = "classifier"  # the command if none is named
 
 
@@ -31,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_classifier(commands)
+    _add_detector(commands)
     return parser
 
 
@@ -42,19 +47,24 @@ def _add_classifier(commands: argparse._SubParsersAction) -> None:
         description="Train the mask classifier on a folder of labelled photographs: class folders, "
         "Pascal VOC, COCO or YOLO, whole images or boxes. Near-duplicates stay on one side of the "
         "split into training, validation and test.",
-        epilog="Run the same command again to continue an interrupted training. Exit status: 0 the "
-        "model is trained, 2 an argument or the folder cannot be used, 130 interrupted.",
+        epilog=EPILOG,
     )
     _add_common(classifier, epochs=10, batch_size=32, model="mask_classifier.keras")
-    classifier.add_argument(
-        "--from",
-        dest="start",
-        default="shipped",
-        metavar="WEIGHTS",
-        help="first weights: shipped (the default, needs no network), imagenet, none, or a .keras "
-        "file of this project",
-    )
     classifier.set_defaults(run=run_classifier)
+
+
+def _add_detector(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand ``detector``."""
+    detector = commands.add_parser(
+        "detector",
+        help="train the face detector on labelled boxes",
+        description="Train the face detector on a folder of photographs with labelled boxes: "
+        "Pascal VOC, COCO or YOLO. Near-duplicates stay on one side of the split into training, "
+        "validation and test.",
+        epilog=EPILOG,
+    )
+    _add_common(detector, epochs=8, batch_size=8, model="face_detector.keras")
+    detector.set_defaults(run=run_detector)
 
 
 def _add_common(parser: argparse.ArgumentParser, epochs: int, batch_size: int, model: str) -> None:
@@ -69,6 +79,14 @@ def _add_common(parser: argparse.ArgumentParser, epochs: int, batch_size: int, m
         metavar="FILE",
         help="the .keras file to write, with an .onnx file beside it (default: "
         f"output/trained/{model})",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        default="shipped",
+        metavar="WEIGHTS",
+        help="first weights: shipped (the default, needs no network), imagenet, none, or a .keras "
+        "file of this project",
     )
     parser.add_argument("--epochs", type=_read_count, default=epochs, help="default: %(default)s")
     parser.add_argument(
@@ -157,6 +175,20 @@ def run_classifier(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     train_classifier(options.dataset, options.model, options.runs, settings, options.plot)
+
+
+def run_detector(options: argparse.Namespace) -> None:
+    """Train the detector as the options say."""
+    from utils.train.detector_command import DetectorSettings, train_on_boxes
+
+    settings = DetectorSettings(
+        start=options.start,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    train_on_boxes(options.dataset, options.model, options.runs, settings, options.plot)
 
 
 def main(arguments: list[str] | None = None) -> int:

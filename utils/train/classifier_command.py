@@ -44,6 +44,7 @@ from utils.train.dataset import (
     Dataset,
     Earlier,
     check_split,
+    describe_earlier,
     describe_split,
     load_earlier,
     open_dataset,
@@ -72,7 +73,7 @@ STEPS_PER_EPOCH = (10, 120)  # least and most
 TUNING_RATE = 1e-4  # learning rate from a trained classifier
 LEARNING_RATE = 4e-4  # and from other weights, as in notebook 02
 HEAD_EPOCHS = 20
-KEPT_SHARE = 0.4  # of the weights before the training in those after it
+KEPT_SHARE = 0.6  # of the weights before the training in those after it
 NO_FACE_SHARE = 0.05  # of a detector's boxes, see notebook 02
 FACES_LOST = 0.001  # greatest share of faces that the threshold of no_face may drop
 # Validation faces from which on temperature and threshold are chosen anew. With fewer, those of the
@@ -375,17 +376,3 @@ def compare_models(
     table.columns = [f"{score} {training}" for score, training in table.columns]
     table.insert(0, "n", scores.groupby("source").n.first())
     return table.rename_axis("photographs")
-
-
-def describe_earlier(earlier: Earlier) -> str:
-    """Return a sentence that says what the earlier photographs are worth."""
-    if earlier.is_sample:
-        return (
-            "The photographs that the shipped model was trained on are not here (`make data` "
-            "fetches them): the rows below the first are drawn pictures of a few people, which say "
-            "little about photographs."
-        )
-    return (
-        "The rows below the first are test photographs of the shipped model's sources, at most "
-        "250 of each; no training has seen them. Training repeated photographs of the same sources."
-    )

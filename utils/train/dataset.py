@@ -168,7 +168,9 @@ def describe_split(table: pd.DataFrame) -> str:
     )
 
 
-def load_earlier(dataset: Dataset, table: pd.DataFrame, seed: int = 0) -> Earlier:
+def load_earlier(
+    dataset: Dataset, table: pd.DataFrame, seed: int = 0, per_source: int = PER_SOURCE
+) -> Earlier:
     """Return earlier photographs: of ``data/raw`` if there are any, else the sample's.
 
     Those in the folder to train on, and test photographs with a near-duplicate in it, are left out.
@@ -176,7 +178,9 @@ def load_earlier(dataset: Dataset, table: pd.DataFrame, seed: int = 0) -> Earlie
     Args:
         dataset: the folder to train on.
         table: its label table.
-        seed: of the draw of ``PER_SOURCE`` photographs.
+        seed: of the draw.
+        per_source: photographs of each source that are drawn for ``test`` at most; ``train`` has
+            at most ``PER_SOURCE``.
     """
     is_sample = bool(os.environ.get(USE_SAMPLE)) or not _has_images(RAW_DIR)
     root = SAMPLE_DIR if is_sample else RAW_DIR
@@ -193,23 +197,37 @@ def load_earlier(dataset: Dataset, table: pd.DataFrame, seed: int = 0) -> Earlie
         labels = apply_corrections(labels, corrections)
         split = read_table(curate.SPLIT_FILE, ["file", "split"]).set_index("file").split
         side = labels.file.map(split)
-        test = _draw_photographs(labels[side == "test"], seed)
+        test = _draw_photographs(labels[side == "test"], per_source, seed)
         train = labels[(side == "train") & (labels.source != SYNTHETIC)]
-        train = _draw_photographs(train, seed)
+        train = _draw_photographs(train, PER_SOURCE, seed)
     train = _drop_broken(train, root)
     test = _drop_broken(test, root)
     test = _drop_copies(test, root, table.file.unique(), dataset.root)
     return Earlier(root=root, test=test, train=train, is_sample=is_sample)
 
 
+def describe_earlier(earlier: Earlier) -> str:
+    """Return a sentence that says what the scores on earlier photographs are worth."""
+    if earlier.is_sample:
+        return (
+            "The photographs that the shipped model was trained on are not here (`make data` "
+            "fetches them): the rows below this folder's are drawn pictures of a few people, which "
+            "say little about photographs."
+        )
+    return (
+        "The rows below this folder's are test photographs of the shipped model's sources, drawn "
+        "at random; no training has seen them. Training repeated others of the same sources."
+    )
+
+
 def _has_images(folder: Path) -> bool:
     return folder.is_dir() and len(list_images(folder)) > 0
 
 
-def _draw_photographs(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return the rows of at most ``PER_SOURCE`` photographs of each source."""
+def _draw_photographs(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Return the rows of at most ``count`` photographs of each source."""
     files = table.drop_duplicates("file").sample(frac=1, random_state=seed)
-    drawn = files.groupby("source").head(PER_SOURCE).file
+    drawn = files.groupby("source").head(count).file
     return table[table.file.isin(drawn)].reset_index(drop=True)
 
 
