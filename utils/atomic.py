@@ -21,7 +21,7 @@ MAX_NAME = 255  # bytes in a file name, on all usual file systems
 
 @contextmanager
 def write_atomically(path: str | Path, suffix: str = "") -> Iterator[Path]:
-    """Give a temporary path, which gets the file's name at the end of the ``with`` block.
+    """Yield a temporary path, which is renamed to the file at the end of the ``with`` block.
 
     If the block raises an error, the temporary file is deleted and the old file stays. A link is
     followed, and the file that it names is replaced. A device, a pipe, and a file in a folder that

@@ -93,7 +93,7 @@ def draw_labels(
         xyxy: (N, 4) labelled boxes.
         class_names: N names. One that is no class, such as "face", has the colour of faces that are
             not classified.
-        captions: whether to write the classes. Without them, colours alone tell the class, and
+        captions: whether to write the classes. Without them, only colours show the class, and
             nothing covers a small image.
 
     Returns:

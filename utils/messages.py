@@ -47,7 +47,7 @@ MAX_ENCODINGS = 3  # times that a part of an address may be percent-encoded
 
 
 class UserError(Exception):
-    """An error that the user can mend. Its message is one sentence that says how."""
+    """An error that the user can correct. Its message is one sentence that says how."""
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that Jupyter shows: the sentence alone, without a traceback."""

@@ -132,7 +132,7 @@ def draw_regions(
     Args:
         image: (H, W, 3) uint8 RGB.
         known: (class_name, box) of faces found before; they are drawn thinly.
-        class_name: the class of every region. By default, the user is asked for each.
+        class_name: the class of every region. By default, the user chooses one for each.
         title: the start of the window's title; the current hint follows it.
 
     Returns:
@@ -205,7 +205,7 @@ def label_missed_faces(
             labels.
         journal: the journal of hand labels.
         annotator: who draws.
-        class_name: the class of every region. By default, the user is asked for each.
+        class_name: the class of every region. By default, the user chooses one for each.
 
     Returns:
         The new regions: ``file``, ``x_min, y_min, x_max, y_max``, ``class_name``, ``way``.

@@ -39,7 +39,7 @@ from utils.tables import TableError, read_rows, replace_rows
 SEARCHED = "searched.csv"
 FACE_COLUMNS = ["file", "source", *BOX_COLUMNS, "confidence", "crop", "kept"]
 SEARCHED_COLUMNS = ["file", "faces", "small", "problem"]
-# Pixels: in a smaller face, people cannot tell how a mask is worn.
+# Pixels. In a smaller face, people cannot see how a mask is worn.
 MIN_SIDE = 16
 # Photographs that are submitted per core at one time, to bound the memory.
 AHEAD = 2

@@ -74,7 +74,7 @@ def condition_table(measured: pd.DataFrame, min_confidence: float = 0.5) -> pd.D
 
     Recall is the share of the labelled faces that are found and whose class is right; precision is
     the share of the found boxes that are such faces. By class, recall is that of the labelled class
-    and precision that of the class told. If nothing is classified, boxes alone count.
+    and precision that of the predicted class. If nothing is classified, only the boxes count.
 
     Args:
         measured: a ``match_faces`` table with ``luma`` and ``sharpness``, see ``measure_faces``.
@@ -93,8 +93,8 @@ def condition_table(measured: pd.DataFrame, min_confidence: float = 0.5) -> pd.D
 
     rows = []
     for condition, slices in _slice_rows(measured, bool(is_classified)).items():
-        for name, (is_true, is_told) in slices.items():
-            counted = {"recall": is_face & is_true, "precision": is_kept & is_told}
+        for name, (is_true, is_predicted) in slices.items():
+            counted = {"recall": is_face & is_true, "precision": is_kept & is_predicted}
             for score, is_counted in counted.items():
                 n = int(is_counted.sum())
                 hits = int((is_right & is_counted).sum())
@@ -124,6 +124,8 @@ def _slice_rows(
         for name, (low, high) in limits.items():
             is_in = measured[column].between(low, high, inclusive="left")
             slices[condition][name] = (is_in, is_in)
-    told = measured.class_found if is_classified else measured.class_true
-    slices["class"] = {name: (measured.class_true == name, told == name) for name in MASK_CLASSES}
+    predicted = measured.class_found if is_classified else measured.class_true
+    slices["class"] = {}
+    for name in MASK_CLASSES:
+        slices["class"][name] = (measured.class_true == name, predicted == name)
     return slices

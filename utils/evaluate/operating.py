@@ -74,8 +74,8 @@ def find_operating_points(
     """Compute the operating points for both kinds of mistakes.
 
     A false face is any box on a picture without people; the recall is that of all labelled faces. A
-    false alarm is a face ``with_mask`` that is called ``without_mask``; the recall is the share of
-    the bare faces that are found and called so.
+    false alarm is a face ``with_mask`` that is classified as ``without_mask``; the recall is the
+    share of the bare faces that are found and classified as bare.
 
     Args:
         matched: a ``match_faces`` table of labelled photographs, whose detections have classes.

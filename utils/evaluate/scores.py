@@ -261,8 +261,8 @@ def compare_sources(
     Returns:
         A table by ``training`` with ``source`` and ``n``, and for each score the score and the
         bounds of its interval, such as ``accuracy, accuracy_low, accuracy_high``. ``macro_f1`` is
-        the mean over the mask classes that occur in the source, ``bare_recall`` the share of faces
-        without a mask that are called so, NaN if there are none.
+        the mean over the mask classes that occur in the source, ``bare_recall`` the recall of the
+        class ``without_mask``, NaN if no face has it.
     """
     rows = []
     for training, y_pred in answers.items():
@@ -292,7 +292,7 @@ def _score_source(y_true: np.ndarray, y_pred: np.ndarray, group: np.ndarray) -> 
 
 
 def _bare_recall(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Return the share of faces without a mask that are called so; NaN if there are none."""
+    """Return the recall of ``without_mask``; NaN if no face has that class."""
     is_bare = y_true == BARE
     return float(np.mean(y_pred[is_bare] == BARE)) if is_bare.any() else float("nan")
 

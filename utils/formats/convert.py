@@ -114,7 +114,7 @@ def _write_part(
         source: the data root.
         part: the folder to write.
         label_format: one of ``TARGET_FORMATS``.
-        conversion: gets what was done.
+        conversion: is filled in.
 
     Raises:
         LabelError: no image could be written.
@@ -127,7 +127,7 @@ def _write_part(
     for file in tqdm(files, desc="converting", unit="image", leave=False):
         rows = rows_of_file[file]
         split = labels.listed.splits.get(file, "")
-        is_in_folder = split and label_format == "yolo"  # YOLO tells splits by their folders
+        is_in_folder = split and label_format == "yolo"  # YOLO's splits are folders
         name = f"{split}/{names[file]}" if is_in_folder else names[file]
         try:
             image, is_turned = _convert_image(source / file, part / "images", name, rows, split)

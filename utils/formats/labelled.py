@@ -61,7 +61,7 @@ def list_classes(images: Iterable[LabelledImage]) -> list[str]:
 
 @dataclass
 class Listed:
-    """What a data set says of its images beside their faces.
+    """What a data set lists besides faces.
 
     Attributes:
         empty: images that are listed without a box.

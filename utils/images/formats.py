@@ -50,8 +50,7 @@ class ImageError(UserError, ValueError):
 def read_header_size(path: str | Path) -> tuple[tuple[int, int], bool] | None:
     """Return the (width, height) of an upright image, and whether it is stored turned.
 
-    None if the header does not tell, and the image must be decoded: it is damaged, or neither JPEG
-    nor PNG.
+    It is None if the file is damaged, or neither JPEG nor PNG: then the image must be decoded.
 
     Raises:
         OSError: the file cannot be read.

@@ -100,7 +100,7 @@ def is_companion(file: str) -> bool:
     """Return whether a file is passed over in silence: it is hidden, or a note about an image.
 
     Args:
-        file: its POSIX path in the folder that was asked for.
+        file: its POSIX path relative to the listed folder.
     """
     *folders, name = file.split("/")
     if name.startswith(".") or any(folder.startswith(".") for folder in folders):
@@ -115,7 +115,7 @@ def explain(path: Path) -> str | None:
     A file that is no image has the reason ``NO_IMAGE`` if its suffix is unknown.
 
     The file is opened if its suffix does not say what it is, or names an image that cannot be read:
-    many a ``.heic`` is a JPEG.
+    files named ``.heic`` are often JPEG.
     """
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:

@@ -68,7 +68,7 @@ def name_by_original(originals: pd.DataFrame) -> dict[tuple[str, str], str]:
 def name_images(
     public_set: str, paths: Iterable[str], known: Mapping[tuple[str, str], str]
 ) -> dict[str, str]:
-    """Return the project's name of each original image of a set, no two alike.
+    """Return a unique name in the project for each original image of a set.
 
     Args:
         public_set: the name of the set.

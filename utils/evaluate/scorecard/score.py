@@ -1,4 +1,4 @@
-"""Scores of anybody's answers: AP by class and size, F1 and counts, with intervals.
+"""Scores of the answers of any program: AP by class and size, F1 and counts, with intervals.
 
 AP is COCO's, the mean precision at 101 recalls (T.-Y. Lin et al., "Microsoft COCO", 2014). The
 tables of the model cards give the exact area under the same curve, which differs by a few

@@ -87,7 +87,7 @@ class FileMatcher:
             name: a path in the style of any system.
 
         Raises:
-            LabelError: several photographs fit alike.
+            LabelError: several photographs fit equally well.
         """
         path = PurePosixPath(name.replace("\\", "/"))
         candidates = self._files_of_stem.get(path.stem.casefold(), [])

@@ -35,7 +35,7 @@ def find_coco_files(folder: str | Path) -> list[Path]:
 
 
 def _is_coco(path: Path) -> bool:
-    """Return whether a JSON file is COCO, or is called so and cannot be read."""
+    """Return whether a JSON file is COCO, or has a name of COCO and cannot be read."""
     try:
         content = load_json(path)
     except LabelError:

@@ -32,8 +32,8 @@ def describe_wrong_size(
 def fit_faces(voc: VocFile, image: Path) -> tuple[list[Face], list[str]]:
     """Return the faces in the pixels of an image, and problems.
 
-    If the image was resized since, so that width and height were scaled alike, its boxes are
-    scaled, and a problem says so.
+    If the image was resized since and kept its proportions, its boxes are scaled, and a problem
+    says so.
 
     Args:
         voc: the file.
@@ -81,7 +81,8 @@ def match_voc(
         folder: the folder around both.
         root: the data root; ``file`` is relative to it.
         source: for the rows.
-        empty: gets the images whose annotation has no object; None makes those a problem.
+        empty: images whose annotation has no object are appended to it. With None, they are a
+            problem.
 
     Returns:
         Rows of a label table, problems (``file``, ``problem``), and the images that have an

@@ -21,7 +21,8 @@ CLASS_FILES = ("classes.txt", "obj.names")
 def name_split_folders(splits: Collection[str]) -> dict[str, str]:
     """Return the folder of images of each split, for ``data.yaml``.
 
-    Ultralytics needs both train and val. A missing one of these gets the folder of another split.
+    Ultralytics needs both train and val. If one of them is missing, it gets the folder of another
+    split.
 
     Args:
         splits: those of the images; "" is none.
@@ -94,7 +95,8 @@ def expand_place(place: str, folder: Path) -> list[Path]:
     written = PurePosixPath(place)
     candidates = [folder / place]
     if written.is_absolute() or ".." in written.parts:
-        # Roboflow writes ../train/images for train/images; a path of another computer ends alike.
+        # Roboflow writes ../train/images for train/images. Of a path of another computer, only the
+        # end is right.
         parts = [part for part in written.parts if part not in ("..", "/")]
         candidates += [folder.joinpath(*parts[start:]) for start in range(len(parts))]
     for path in candidates:

@@ -126,7 +126,7 @@ def _add_splits(
         images: all images.
         folder: the folder of the data set.
         root: the data root.
-        labels: gets the splits, and a problem for images in two splits.
+        labels: the splits are added to it, and a problem for images in two splits.
     """
     different: dict[str, set[Path]] = {}
     for split, paths in members.items():
