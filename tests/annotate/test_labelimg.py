@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import draw_blocks
+from tests.cut_writes import ENDS, check_none_cut, read_whole, requires_limits, run_cut
 from utils.annotate import labelimg
 from utils.annotate.journal import read_hand_labels, read_journal, record_label
 from utils.annotate.labelimg import (
@@ -255,3 +256,46 @@ def test_environment_without_the_variables_of_opencv(monkeypatch, platform):
     assert make_environment() == {
         name: value for name, value in os.environ.items() if name not in left_out
     }
+
+
+SESSION = """
+import pandas as pd
+from utils.annotate.labelimg import record_annotations, write_annotations
+root, journal, faces = sys.argv[1:]
+limit()
+write_annotations(pd.read_csv(faces), root)
+record_annotations(root, root, journal, "Ada")
+"""
+
+
+@requires_limits
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("has_old", [False, True])
+def test_annotations_that_stop_within_a_write_are_old_or_absent(root, has_old, end):
+    faces = make_faces(("one/a.png", BOX, "with_mask"), ("one/b.png", OTHER, "with_mask"))
+    if has_old:
+        write_annotations(faces, root)
+    old = read_whole(root)
+    faces.assign(class_name="without_mask").to_csv(root / "faces.csv")
+    run_cut(SESSION, root, root / "journal.csv", root / "faces.csv", size=150, end=end)
+    (root / "faces.csv").unlink()
+    assert check_none_cut(root, old) == len(old)
+
+
+@requires_limits
+@pytest.mark.parametrize("end", ENDS)
+def test_labels_whose_recording_stops_within_a_row_are_recorded_by_the_next_call(root, end):
+    boxes = [(10 * number + 1, 5, 10 * number + 9, 20) for number in range(12)]
+    for name in ("a", "b"):
+        save(root / f"one/annotations/{name}.xml", *[("with_mask", box) for box in boxes])
+    record_annotations(root, root, root / "whole.csv", ANNOTATOR)
+    whole = read_current(root / "whole.csv")
+    assert len(whole) == 24
+    make_faces().to_csv(root / "faces.csv")
+    journal = root / "journal.csv"
+    run_cut(SESSION, root, journal, root / "faces.csv", size=700, end=end)
+    kept = read_current(journal)
+    assert 0 < len(kept) < 24 and kept.items() <= whole.items()
+    recorded, _ = record_annotations(root, root, journal, ANNOTATOR)
+    assert len(recorded) == 24 - len(kept)
+    assert read_current(journal) == whole

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import draw_blocks
+from tests.cut_writes import ENDS, requires_limits
 from utils.annotate.labelimg import open_labelimg, write_annotations
 from utils.classes import MASK_CLASSES
 from utils.formats import read_voc
@@ -201,6 +202,37 @@ def test_drawn_boxes_and_photos_are_not_lost(driver, photos, tmp_path):
     assert len(list(photos.rglob("*.png"))) == 3
     assert not (photos / "two/annotations").exists()  # nothing was drawn there
     assert (tmp_path / "home/.labelImgSettings.pkl").read_bytes() == before
+
+
+@requires_limits
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ENDS)
+def test_a_save_that_stops_within_the_write_leaves_the_old_file(driver, photos, end):
+    row = {"file": "one/a.png", "source": "one", "class_name": KNOWN[0]}
+    row |= dict(zip(BOX_COLUMNS, KNOWN[1], strict=True))
+    write_annotations(make_label_table([row]), photos)
+    path = photos / "one/annotations/a.xml"
+    old = path.read_bytes()
+    driver(
+        f"""
+        from tests.cut_writes import limit_files
+        draw(window, {BLOCK[1]}, 0, [])
+        errors = []
+        window.error_message = lambda *texts: errors.append(texts)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a file, which is limited too
+        limit_files(150, {end!r})
+        window.save_file()
+        assert "a.xml" in errors[0][1], errors
+        window.dirty = False
+        window.close()
+        """
+    )
+    if end == "killed":
+        with pytest.raises(RuntimeError, match="labelImg ended with an error"):
+            open_labelimg(photos)
+    else:
+        assert open_labelimg(photos).returncode == 0
+    assert path.read_bytes() == old
 
 
 FAILURES = {

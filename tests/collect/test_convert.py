@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.cut_writes import ENDS, check_none_cut, read_whole, requires_limits, run_cut
 from tests.small_data import make_small_data
 from utils.collect.convert import convert_images, find_broken_images, name_outputs
 from utils.formats import read_labels
@@ -126,6 +127,27 @@ def test_half_written_image_is_converted_again(source, tmp_path, monkeypatch):
     outputs = table.output[table.problem == ""]
     assert find_broken_images(tmp_path / "jpg" / output for output in outputs).empty
     assert set(read_files(tmp_path / "jpg")) == set(outputs)
+
+
+CONVERT = """
+from utils.collect.convert import convert_images
+limit()
+convert_images(sys.argv[1], sys.argv[2])
+"""
+
+
+@requires_limits
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("size", [150, 3000])  # within an annotation, and within an image
+def test_a_conversion_that_stops_within_a_write_leaves_no_cut_file(scenes, tmp_path, size, end):
+    convert_images(scenes, tmp_path / "whole")
+    whole = read_whole(tmp_path / "whole")
+    assert {Path(name).suffix for name in whole} == {".jpg", ".xml"}
+    run_cut(CONVERT, scenes, tmp_path / "cut", size=size, end=end)
+    assert check_none_cut(tmp_path / "cut", whole) < len(whole)
+    convert_images(scenes, tmp_path / "cut")
+    assert read_whole(tmp_path / "cut") == whole
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

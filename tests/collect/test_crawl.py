@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cut_writes import ENDS, requires_limits, run_cut
 from tests.fake_bing import FakeBing, draw_photo
 from utils.classes import LabelError
 from utils.collect.bing import CrawlError
@@ -433,6 +434,24 @@ def test_killed_crawl_continues_without_losses_or_duplicates(tmp_path):
     assert {(tmp_path / file).read_bytes() for file in list_files(tmp_path)} == contents
     assert kept <= set(read_sources(tmp_path).sha256)
     assert len(list_files(tmp_path)) == len(contents) == 71
+
+
+@requires_limits
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("size", [1000, 5000])  # within an image, and within the table of sources
+def test_a_crawl_that_stops_within_a_write_continues_without_losses(tmp_path, size, end):
+    contents = {draw_photo(f"{number}.jpg") for number in range(30)}
+    assert 1000 < min(map(len, contents)) and max(map(len, contents)) < 5000
+    with FakeBing({"p": [f"ok/{number}.jpg" for number in range(30)], "q": []}) as bing:
+        code = SCRIPT.replace("session =", "limit()\nsession =")
+        run_cut(code, bing.url, tmp_path, size=size, end=end)
+        images = {path.read_bytes() for path in tmp_path.glob("*/*") if path.suffix != ".part"}
+        assert images <= contents and len(images) < 30
+        read_sources(tmp_path)
+        crawl(bing, tmp_path)
+    check_folder(tmp_path)
+    assert {(tmp_path / file).read_bytes() for file in list_files(tmp_path)} == contents
 
 
 @pytest.mark.slow

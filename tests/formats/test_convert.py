@@ -11,6 +11,7 @@ import supervision as sv
 import yaml
 from PIL import Image
 
+from tests.cut_writes import ENDS, read_whole, requires_limits, run_cut
 from tests.formats.annotation import write_annotation
 from utils import paths
 from utils.formats import read_labels
@@ -150,6 +151,32 @@ def test_stopped_or_failed_conversion_leaves_nothing(root, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run_conversion([str(root), str(tmp_path / "new"), "--to", "coco"])
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+CONVERT = """
+from utils.formats.__main__ import run_conversion
+limit()
+sys.exit(run_conversion(sys.argv[1:]))
+"""
+# Bytes within an image (78), and within the labels of each format.
+CUTS = [("voc", 40), ("voc", 200), ("coco", 300), ("yolo", 90)]
+
+
+@requires_limits
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(("label_format", "size"), CUTS)
+def test_a_conversion_that_stops_within_a_write_leaves_no_data_set(
+    root, tmp_path, capsys, label_format, size, end
+):
+    options = ["--to", label_format]
+    assert run_conversion([str(root), str(tmp_path / "whole"), *options]) == 0
+    whole = read_whole(tmp_path / "whole")
+    run_cut(CONVERT, root, tmp_path / "cut", *options, size=size, end=end)
+    assert not (tmp_path / "cut").exists()
+    assert run_conversion([str(root), str(tmp_path / "cut"), *options]) == 0
+    assert read_whole(tmp_path / "cut") == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut", "root", "whole"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from utils.atomic import write_atomically
 from utils.classes import MASK_CLASSES
 from utils.paths import is_crop
 
@@ -71,9 +72,22 @@ def _provide_distutils() -> None:
         sys.modules["distutils.spawn"] = spawn
 
 
+def _save_whole(writer: type) -> None:
+    """Make labelImg's writer of Pascal VOC replace a file in one step, as it writes in place."""
+    save = writer.save  # type: ignore[attr-defined]
+
+    @wraps(save)
+    def call(self: Any, target_file: str) -> None:
+        with write_atomically(target_file) as part:
+            save(self, str(part))
+
+    writer.save = call  # type: ignore[attr-defined]
+
+
 def _repair_labelimg() -> None:
-    """Make labelImg 1.8.6 run on current versions of Python."""
+    """Make labelImg 1.8.6 run on current versions of Python, and write files whole."""
     _provide_distutils()
+    _save_whole(importlib.import_module("libs.pascal_voc_io").PascalVocWriter)
     for module, owner, name in FLOAT_CALLS:
         _round_floats(getattr(importlib.import_module(f"PyQt5.{module}"), owner), name)
     # PyQt5 ends the program on an exception, and drawn boxes are lost, unless a hook is set.
@@ -125,9 +139,10 @@ def make_window(folder: str | Path) -> Any:
                 Path(self.default_save_dir).mkdir(exist_ok=True)
                 super().save_file()
             except OSError as error:
+                path = error.filename or annotation_path(self.file_path)
                 self.error_message(
                     "Not saved",
-                    f"{error.filename}: {error.strerror}. Choose a folder you can write to.",
+                    f"{path}: {error.strerror}. Make room, or choose a folder you can write to.",
                 )
 
     labelImg.Settings = Settings

@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.collect.public_sets.archive_server import ArchiveServer, make_archive
+from tests.cut_writes import ENDS, check_none_cut, read_whole, requires_limits, run_cut
 from utils.classes import LabelError
 from utils.collect.__main__ import main
 from utils.collect.public_sets.archives import PublicSetError, blob_id, digest_files
 from utils.collect.public_sets.convert import (
     KAGGLE_BOXES,
+    convert_archive,
     convert_kaggle_set,
     name_by_original,
     name_images,
@@ -247,6 +249,33 @@ def test_a_damaged_table_of_sets_is_one_sentence(tmp_path):
     table[table.set != "ilc"].to_csv(path, index=False)
     with pytest.raises(TableError, match="does not list the set ilc: restore the file"):
         fetch_public_sets(["ilc"], tmp_path / "raw", sets_file=path)
+
+
+CONVERT = """
+from utils.collect.public_sets.convert import convert_archive
+from utils.collect.public_sets.fetch import read_public_sets
+limit()
+convert_archive(read_public_sets(sys.argv[1])["ilc"], sys.argv[2], sys.argv[3])
+"""
+
+
+@requires_limits
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("size", [150, 2000])  # within an annotation, and within an image
+def test_a_set_that_stops_within_a_write_leaves_no_cut_file(small_sets, tmp_path, size, end):
+    server, table = small_sets
+    (address,) = [path for path in server.archives if "ilc" in path.lower()]
+    archive = tmp_path / "ilc.zip"
+    archive.write_bytes(server.archives[address])
+    ilc = read_public_sets(table)["ilc"]
+    convert_archive(ilc, archive, tmp_path / "whole")
+    whole = read_whole(tmp_path / "whole")
+    assert len(whole) == 8
+    run_cut(CONVERT, table, archive, tmp_path / "cut", size=size, end=end)
+    assert check_none_cut(tmp_path / "cut", whole) < len(whole)
+    convert_archive(ilc, archive, tmp_path / "cut")
+    assert read_whole(tmp_path / "cut") == whole
 
 
 def test_an_unknown_set_is_named():
