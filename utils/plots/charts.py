@@ -244,9 +244,8 @@ def plot_intervals(table: pd.DataFrame, value: str = "accuracy", hue: str | None
             capsize=3,
             label=kind,
         )
-    counts = rows.groupby("slice").n.max()
-    ax.set_yticks(range(len(slices)), [f"{name} (n={counts[name]})" for name in slices])
-    ax.set(xlabel=f"{value}, 95 % interval", ylim=(len(slices) - 0.5, -0.5))
+    _name_slices(ax, slices, rows.groupby("slice").n.max())
+    ax.set(xlabel=f"{value}, 95 % interval")
     if hue is not None:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(kinds), frameon=False)
     sns.despine(ax=ax)
@@ -276,12 +275,17 @@ def plot_conditions(table: pd.DataFrame) -> Axes:
             fmt="o",
             capsize=3,
         )
-        n = table[table.score == score].set_index("slice").n
-        ax.set_yticks(range(len(slices)), [f"{name} (n={n.get(name, 0)})" for name in slices])
-        ax.set(xlabel=f"{score}, 95 % interval", ylim=(len(slices) - 0.5, -0.5))
+        _name_slices(ax, slices, table[table.score == score].set_index("slice").n)
+        ax.set(xlabel=f"{score}, 95 % interval")
     sns.despine()
     axes[0, 0].figure.tight_layout()
     return axes[0, 0]
+
+
+def _name_slices(ax: Axes, slices: list[str], n: pd.Series) -> None:
+    """Name a row for each slice, from top to bottom, with its n; a slice that is not in n has 0."""
+    ax.set_yticks(range(len(slices)), [f"{name} (n={n.get(name, 0)})" for name in slices])
+    ax.set(ylim=(len(slices) - 0.5, -0.5))
 
 
 def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
@@ -291,16 +295,10 @@ def plot_thresholds(table: pd.DataFrame, chosen: float) -> Axes:
         table: ``threshold``, ``faces_lost``, ``mistakes_kept`` of ``evaluate.threshold_table``.
         chosen: the threshold to mark.
     """
-    _, ax = plt.subplots(figsize=(6, 3.4))
-    sns.lineplot(table, x="threshold", y="faces_lost", label="faces dropped", ax=ax)
-    sns.lineplot(
-        table, x="threshold", y="mistakes_kept", label="background kept", linestyle="--", ax=ax
-    )
-    ax.axvline(chosen, color="0.4", linestyle=":", label=f"chosen: {chosen:.2f}")
+    names = {"faces_lost": "faces dropped", "mistakes_kept": "background kept"}
+    ax = _plot_choice(table, x="threshold", names=names, chosen=chosen)
     top = max(0.1, ax.get_ylim()[1])  # lines at 0 need an axis too
     ax.set(xlabel="threshold on the probability of no_face", ylabel="share", ylim=(-0.01, top))
-    ax.legend()
-    sns.despine(ax=ax)
     return ax
 
 
@@ -311,11 +309,25 @@ def plot_unsure(table: pd.DataFrame, chosen: float) -> Axes:
         table: ``level, unsure, error`` of ``evaluate.unsure_table``.
         chosen: the level to mark.
     """
-    _, ax = plt.subplots(figsize=(6, 3.4))
-    sns.lineplot(table, x="level", y="unsure", label="unsure answers", ax=ax)
-    sns.lineplot(table, x="level", y="error", label="wrong among the sure", linestyle="--", ax=ax)
-    ax.axvline(chosen, color="0.4", linestyle=":", label=f"chosen: {chosen:.2f}")
+    names = {"unsure": "unsure answers", "error": "wrong among the sure"}
+    ax = _plot_choice(table, x="level", names=names, chosen=chosen)
     ax.set(xlabel="level of sureness", ylabel="share")
+    return ax
+
+
+def _plot_choice(table: pd.DataFrame, x: str, names: dict[str, str], chosen: float) -> Axes:
+    """Plot two columns of a table over a third, and mark a chosen value.
+
+    Args:
+        table: the table.
+        x: column of the values to choose from.
+        names: name of each curve, by column.
+        chosen: the value to mark.
+    """
+    _, ax = plt.subplots(figsize=(6, 3.4))
+    for (column, name), style in zip(names.items(), ("-", "--"), strict=True):
+        sns.lineplot(table, x=x, y=column, label=name, linestyle=style, ax=ax)
+    ax.axvline(chosen, color="0.4", linestyle=":", label=f"chosen: {chosen:.2f}")
     ax.legend()
     sns.despine(ax=ax)
     return ax
