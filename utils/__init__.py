@@ -19,8 +19,8 @@ Conventions:
 
 Imports point down: the root modules, ``images``, ``formats`` and ``plots`` < ``detect`` <
 ``evaluate`` < ``collect`` < ``annotate`` < ``curate`` < ``train``. ``video`` needs ``detect``
-alone, and ``cli`` is on top. Only ``train`` imports TensorFlow. ``detect``, ``video`` and ``cli`` do not import
-pandas.
+alone, and ``cli`` is on top. Only ``train`` imports TensorFlow. ``detect``, ``video`` and ``cli``
+do not import pandas.
 """
 
 import os
