@@ -58,10 +58,14 @@ def test_yolo_voc_and_label_studio_are_written(run, tmp_path):
     assert labels.problems == []
     assert sorted(row["class_name"] for row in labels.rows) == ["with_mask", "without_mask"]
     assert {row["file"] for row in labels.rows} == {"images/a/1.png"}
-    assert run("--image", "photos", "--labels", "voc", "out") == (0, "")
+    said = (
+        "4 files are passed over (photos/classes.txt, photos/data.yaml, photos/labels/a/1.txt, "
+        "photos/labels/b/1.txt). None is an image: 3 .txt, 1 .yaml.\n"
+    )
+    assert run("--image", "photos", "--labels", "voc", "out") == (0, said)
     faces = read_voc(tmp_path / "out/a/1.xml")[2]
     assert sorted((name, tuple(box)) for name, box in faces) == sorted(FACES)
-    assert run("--image", "photos", "--labels", "label-studio", "studio") == (0, "")
+    assert run("--image", "photos", "--labels", "label-studio", "studio") == (0, said)
     assert len(json.loads((tmp_path / "studio/tasks.json").read_text())) == 2
 
 
