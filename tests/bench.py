@@ -38,9 +38,9 @@ from utils.formats import read_voc
 from utils.images import list_images, read_image
 from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
 from utils.train import (
-    CLASSIC_INPUT_SIZE,
-    build_classic,
+    RECIPES,
     build_classifier,
+    build_recipe,
     compile_fine_tuning,
     extract_features,
     load_crops,
@@ -48,8 +48,8 @@ from utils.train import (
     load_whole_images,
     make_face_dataset,
     select_whole_images,
-    train_classic,
     train_head,
+    train_recipe,
     unfreeze_classifier,
 )
 
@@ -91,10 +91,10 @@ def bench_classifier(rounds: int = 6, calls: int = 10) -> None:
     boxes = [found[i % len(found)][1] for i in range(5)]
     faces = crop_faces(image, boxes)
     ours = load_classifier()
-    baseline = build_classic(weights=None)
+    baseline = build_recipe("b", weights=None)
 
     def call_baseline() -> np.ndarray:
-        return baseline.predict(to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
+        return baseline.predict(to_input(faces, RECIPES["b"].input_size), verbose=0)
 
     times = time_in_turns(lambda: classify_faces(ours, faces), call_baseline, rounds, calls)
     print_row("classify 5 faces, against Keras predict at 224", *times, rounds * calls)
@@ -109,7 +109,7 @@ def bench_pictures(rounds: int = 4) -> None:
     files = list_images(scenes if scenes.is_dir() else EXAMPLES_DIR)[:40]
     images = [read_image(file) for file in files]
     detector, classifier = load_models()
-    baseline = build_classic(weights=None)
+    baseline = build_recipe("b", weights=None)
     try:
         find = load_detector("res10")
     except FileNotFoundError as error:
@@ -119,7 +119,7 @@ def bench_pictures(rounds: int = 4) -> None:
     def call_baseline(image: np.ndarray) -> None:
         faces = crop_faces(image, find(image).xyxy)
         if faces:
-            baseline.predict(to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
+            baseline.predict(to_input(faces, RECIPES["b"].input_size), verbose=0)
 
     def call_ours(image: np.ndarray) -> None:
         detect_masks(image, detector, classifier)
@@ -188,12 +188,12 @@ def bench_training(data: Path, labels: Path, run_dir: Path) -> None:
     val = table[table.split == "val"]
     train_images = load_whole_images(train, data)
     val_images = load_whole_images(val, data)
-    _, history = train_classic(train_images, val_images, run_dir)
+    _, history = train_recipe("b", train_images, val_images, run_dir)
     goal = float(history.val_accuracy.iloc[-1])
     # The median, so that a busy moment of the machine does not count.
     classic_seconds = float(history.seconds.median()) * len(history)
-    y_train = train_images[1]
-    y_val = val_images[1]
+    y_train = train_images.class_id
+    y_val = val_images.class_id
     train_faces = to_input(load_inference_faces(train, data), 112)
     val_faces = to_input(load_inference_faces(val, data), 112)
 

@@ -52,16 +52,16 @@ def bench_speed(film: Path) -> None:
     The baseline is res10, Keras ``predict`` at 224 pixels and the same drawing.
     """
     from tests.bench import print_row  # loads TensorFlow, which the other measurements do not need
-    from utils.train import CLASSIC_INPUT_SIZE, build_classic
+    from utils.train import RECIPES, build_recipe
 
     find = load_detector("res10")
-    baseline = build_classic(weights=None)
+    baseline = build_recipe("b", weights=None)
     monitor = make_monitor()
 
     def process_classic(image: np.ndarray) -> None:
         found = find(image)
         faces = crop_faces(image, found.xyxy) or [image]
-        y_prob = baseline.predict(to_input(faces, CLASSIC_INPUT_SIZE), verbose=0)
+        y_prob = baseline.predict(to_input(faces, RECIPES["b"].input_size), verbose=0)
         y_prob = np.pad(y_prob, [(0, 0), (0, 2)])[: len(found)]
         draw_detections(image, Detections(found.xyxy, found.confidence, y_prob))
 

@@ -1,18 +1,25 @@
-"""The classic recipe of 2020-21, to compare with: a frozen MobileNetV2 on whole web images.
+"""Five recipes of 2020-21 to compare with: four on MobileNetV2, and a small network from scratch.
 
-MobileNetV2 at 224 pixels, frozen; average pooling, 128 units, dropout; Adam at 1e-4; 20 epochs with
-batches of 32 and rotation, zoom, shift, shear and flip. Every epoch runs every image through the
-frozen base, as in the tutorials. Source: A. Rosebrock, "COVID-19: Face Mask Detector with OpenCV,
-Keras/TensorFlow, and Deep Learning", 2020.
+Each recipe follows its author's description. What had to change is the same for all:
+
+- Augmentation is drawn with OpenCV instead of Keras's ``ImageDataGenerator``, with its ranges.
+- A recipe that trains its head alone computes the features of the frozen base once, for ``COPIES``
+  augmented versions of each image. Its author ran every image through the base in every epoch.
+- A softmax over two classes with cross-entropy stands for "binary cross-entropy" over two units,
+  which has the same gradient.
+
+Recipe b is that of A. Rosebrock, "COVID-19: Face Mask Detector with OpenCV, Keras/TensorFlow, and
+Deep Learning", 2020, which most tutorials copy.
 """
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import pandas as pd
@@ -23,167 +30,323 @@ from tqdm.auto import tqdm
 from utils.classes import CLASS_NAMES
 from utils.images import read_image, resize_image
 from utils.labels import BOX_COLUMNS
-from utils.tables import read_table, replace_rows
-from utils.train.loop import StepBar, TrainingStopped, save_model
-from utils.train.mobilenet import build_mobilenet
+from utils.train.loop import make_batches, train_epochs
+from utils.train.mobilenet import build_mobilenet, freeze_lower_blocks
 
-CLASSIC_INPUT_SIZE = 224  # pixels
-BATCH_SIZE = 32
-LEARNING_RATE = 1e-4
+CLASS_COUNT = 2  # with_mask and without_mask, the first two of CLASS_NAMES
+COPIES = 3  # augmented versions of each image whose features are computed
+FEATURE_COUNT = 1280  # channels of MobileNetV2's last layer
 
 
-def build_classic(weights: str | Path | None = "imagenet") -> keras.Model:
-    """Build the classic model.
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as its author describes it.
+
+    Attributes:
+        key: its letter.
+        title: what it is, in a few words.
+        claim: what its author reports.
+        input_size: pixels.
+        hidden: units of the hidden layer; 0: there is none.
+        trained: "head", "upper blocks" (of MobileNetV2, and the head) or "all".
+        epochs: of the author; None: not reported.
+        learning_rate: of the author, or the usual one if it is not reported.
+        batch_size: of the author.
+        steps_per_epoch: None: one pass over the images.
+    """
+
+    key: str
+    title: str
+    claim: str
+    input_size: int
+    hidden: int
+    trained: str
+    epochs: int | None
+    learning_rate: float
+    batch_size: int = 32
+    steps_per_epoch: int | None = None
+
+
+RECIPES = {
+    "a": Recipe(
+        key="a",
+        title="frozen MobileNetV2, 64 units",
+        claim="0.89-0.90",
+        input_size=224,
+        hidden=64,
+        trained="head",
+        epochs=20,
+        learning_rate=1e-4,
+    ),
+    "b": Recipe(
+        key="b",
+        title="frozen MobileNetV2, 128 units",
+        claim="0.99",
+        input_size=224,
+        hidden=128,
+        trained="head",
+        epochs=20,
+        learning_rate=1e-4,
+    ),
+    "c": Recipe(
+        key="c",
+        title="fine-tuned MobileNetV2",
+        claim="0.90",
+        input_size=224,
+        hidden=0,
+        trained="upper blocks",
+        epochs=50,
+        learning_rate=1e-4,
+    ),
+    "d": Recipe(
+        key="d",
+        title="frozen MobileNetV2, drawn masks",
+        claim="0.99",
+        input_size=224,
+        hidden=128,
+        trained="head",
+        epochs=20,
+        learning_rate=1e-4,
+    ),
+    "e": Recipe(
+        key="e",
+        title="four convolutions from scratch",
+        claim="0.999",
+        input_size=150,
+        hidden=512,
+        trained="all",
+        epochs=None,
+        learning_rate=1e-4,
+        batch_size=20,
+        steps_per_epoch=100,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RecipeImages:
+    """Images to train a recipe on.
+
+    Attributes:
+        images: (N, S, S, 3) uint8.
+        class_id: (N,) int, 0 for with_mask and 1 for without_mask.
+    """
+
+    images: np.ndarray
+    class_id: np.ndarray
+
+
+def build_recipe(key: str, weights: str | Path | None = "imagenet") -> keras.Model:
+    """Build the model of a recipe.
 
     Args:
-        weights: of the base, see ``mobilenet.build_mobilenet``.
+        key: of ``RECIPES``.
+        weights: of MobileNetV2, see ``mobilenet.build_mobilenet``. Recipe e has none.
 
     Returns:
-        A model that takes (N, 224, 224, 3) RGB in 0-255 and returns (N, 2) probabilities of
-        with_mask and without_mask.
+        A model that takes (N, S, S, 3) RGB in 0-255 and returns (N, 2) probabilities of with_mask
+        and without_mask. The layers that always train are one layer, named ``head``, unless the
+        whole model trains.
     """
-    pixels = keras.Input((CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3))
+    recipe = RECIPES[key]
+    if recipe.trained == "all":
+        return _build_small_network(recipe)
+    pixels = keras.Input((recipe.input_size, recipe.input_size, 3))
     scaled = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     base = build_mobilenet(scaled, weights)
-    # Each layer takes a seed when it is made, so the order of these lines determines the weights.
-    flatten = layers.Flatten()
-    pooled = layers.AveragePooling2D(7)(base.output)
-    dropout = layers.Dropout(0.5)
-    hidden = layers.Dense(128, activation="relu")
-    output = layers.Dense(2, activation="softmax")
-    y_prob = output(dropout(hidden(flatten(pooled))))
-    return keras.Model(pixels, y_prob, name="classic")
+    pooled = layers.AveragePooling2D(recipe.input_size // 32)(base.output)
+    features = layers.Flatten(name="features")(pooled)
+    head = [keras.Input((FEATURE_COUNT,))]
+    if recipe.hidden:
+        head.append(layers.Dense(recipe.hidden, activation="relu"))
+    head.append(layers.Dropout(0.5, name="dropout"))
+    head.append(layers.Dense(CLASS_COUNT, activation="softmax"))
+    y_prob = keras.Sequential(head, name="head")(features)
+    model = keras.Model(pixels, y_prob, name=f"recipe_{key}")
+    if recipe.trained == "upper blocks":
+        freeze_lower_blocks(model)
+    return model
+
+
+def _build_small_network(recipe: Recipe) -> keras.Model:
+    """Build four blocks of convolution and pooling, and one sigmoid unit for without_mask."""
+    pixels = keras.Input((recipe.input_size, recipe.input_size, 3))
+    maps = layers.Rescaling(1 / 255)(pixels)
+    for filters in (32, 64, 128, 128):
+        maps = layers.Conv2D(filters, 3, activation="relu")(maps)
+        maps = layers.MaxPooling2D(2)(maps)
+    hidden = layers.Dense(recipe.hidden, activation="relu")(layers.Flatten()(maps))
+    without_mask = layers.Dense(1, activation="sigmoid")(hidden)
+    with_mask = layers.Rescaling(-1, offset=1)(without_mask)
+    y_prob = layers.Concatenate()([with_mask, without_mask])
+    return keras.Model(pixels, y_prob, name=f"recipe_{recipe.key}")
 
 
 def select_whole_images(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a label table that the tutorials train on: whole images of two classes."""
     has_no_box = table[BOX_COLUMNS[0]].isna()
-    return table[has_no_box & table.class_name.isin(CLASS_NAMES[:2])]
+    return table[has_no_box & table.class_name.isin(CLASS_NAMES[:CLASS_COUNT])]
 
 
-def load_whole_images(table: pd.DataFrame, root: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the images of ``select_whole_images``: (N, 224, 224, 3) uint8 and (N,) class ids."""
+def load_whole_images(table: pd.DataFrame, root: str | Path, size: int = 224) -> RecipeImages:
+    """Read the images of ``select_whole_images`` and resize them to ``size`` pixels."""
     rows = select_whole_images(table)
-    images = np.empty((len(rows), CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE, 3), np.uint8)
-    files = tqdm(rows.file, desc="reading images", unit="image", leave=False)
-    for position, file in enumerate(files):
-        image = read_image(Path(root) / file)
-        images[position] = resize_image(image, (CLASSIC_INPUT_SIZE, CLASSIC_INPUT_SIZE))
-    return images, rows.class_name.map(CLASS_NAMES.index).to_numpy()
+    images = (read_image(Path(root) / file) for file in rows.file)
+    resized = resize_all(images, size, len(rows))
+    return RecipeImages(resized, rows.class_name.map(CLASS_NAMES.index).to_numpy())
 
 
-def augment_classic(seed: int = 0) -> keras.Sequential:
-    """Return the classic augmentation as layers, with the tutorials' ranges."""
-    return keras.Sequential(
-        [
-            layers.RandomFlip("horizontal", seed=seed),
-            layers.RandomRotation(20 / 360, fill_mode="nearest", seed=seed),
-            layers.RandomZoom(0.15, fill_mode="nearest", seed=seed),
-            layers.RandomTranslation(0.2, 0.2, fill_mode="nearest", seed=seed),
-            layers.RandomShear(0.15, 0.15, fill_mode="nearest", seed=seed),
-        ]
+def resize_all(images: Iterable[np.ndarray], size: int, count: int) -> np.ndarray:
+    """Return ``count`` images, each resized to a square, as (N, S, S, 3) uint8."""
+    resized = np.empty((count, size, size, 3), np.uint8)
+    bar = tqdm(images, desc="reading images", total=count, unit="image", leave=False)
+    for number, image in enumerate(bar):
+        resized[number] = resize_image(image, (size, size))
+    return resized
+
+
+def augment_image(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return an image with the augmentation of the recipes' authors.
+
+    Rotation up to 20 degrees, zoom and shear up to 0.15, shifts up to 0.2 of the side, and a mirror
+    image for one in two. The border is repeated (``fill_mode="nearest"``).
+
+    Args:
+        image: (S, S, 3) uint8.
+        rng: source of the random numbers.
+    """
+    size = len(image)
+    angle = np.deg2rad(rng.uniform(-20, 20))
+    zoom = rng.uniform(0.85, 1.15, 2)
+    shear = np.tan(rng.uniform(-0.15, 0.15))
+    shift = rng.uniform(-0.2, 0.2, 2) * size
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = rotation @ np.array([[1, shear], [0, 1]]) @ np.diag(zoom)
+    if rng.random() < 0.5:
+        linear[:, 0] *= -1
+    center = np.full(2, (size - 1) / 2)
+    matrix = np.column_stack([linear, center - linear @ center + shift])
+    return cv2.warpAffine(
+        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
 
 
-class _EpochSaver(keras.callbacks.Callback):
-    """Move the bar to each epoch, and save the history and the whole state after it.
-
-    Keras's ``BackupAndRestore`` cannot resume after a stop while it writes. Here the state is one
-    file that is replaced in one step. It comes last: the epoch counts as finished from then on.
-
-    Attributes:
-        finished: number of finished epochs.
-    """
-
-    def __init__(self, bar: StepBar, run_dir: Path, rows: list[dict[str, Any]]) -> None:
-        super().__init__()
-        self.finished = len(rows)
-        self._bar = bar
-        self._run_dir = run_dir
-        self._rows = list(rows)
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._bar.start_epoch(epoch)
-        self._started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        figures = {**(logs or {}), "seconds": time.perf_counter() - self._started}
-        row = {"epoch": epoch} | {name: figures[name] for name in sorted(figures)}
-        self._rows.append(row)
-        replace_rows(self._run_dir / "history.csv", pd.DataFrame(self._rows))
-        save_model(self.model, self._run_dir / "checkpoint.keras")
-        self.finished = epoch + 1
-
-
-def train_classic(
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
+def train_recipe(
+    key: str,
+    train: RecipeImages,
+    validation: RecipeImages,
     run_dir: str | Path,
-    epochs: int = 20,
+    epochs: int | None = None,
     weights: str | Path | None = "imagenet",
+    steps_per_epoch: int | None = None,
+    seed: int = 0,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Train the classic recipe.
-
-    A finished training in ``run_dir`` is loaded, and an interrupted one resumes.
+    """Train a recipe, or resume its training from ``run_dir``.
 
     Args:
-        train: (N, 224, 224, 3) uint8 images and (N,) class ids, 0 or 1.
-        validation: images and class ids to validate on, in the same form.
+        key: of ``RECIPES``.
+        train: images to train on, resized to the recipe's input.
+        validation: images for the validation's columns of the history.
         run_dir: a folder for this training alone.
-        epochs: 20 in the tutorials.
-        weights: as in ``build_classic``.
+        epochs: None: the author's, or 10 if the author reports none.
+        weights: as in ``build_recipe``.
+        steps_per_epoch: None: the recipe's.
+        seed: of the training.
 
     Returns:
-        The model and its history, ``epoch, loss, accuracy, val_loss, val_accuracy, seconds``.
+        The model and its history: ``epoch, loss, accuracy, val_loss, val_accuracy, seconds``. For a
+        frozen base, ``seconds`` includes one pass of the images through it, as its author had.
 
     Raises:
         TrainingStopped: someone interrupted the training.
     """
-    run_dir = Path(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    finished = run_dir / "classic.keras"
-    log = run_dir / "history.csv"
-    checkpoint = run_dir / "checkpoint.keras"
-    if not finished.exists():
-        keras.utils.set_random_seed(0)
-        rows: list[dict[str, Any]] = []
-        if checkpoint.exists():
-            model = keras.models.load_model(checkpoint)
-            steps_done = int(model.optimizer.iterations)
-            epochs_done = steps_done // math.ceil(len(train[1]) / BATCH_SIZE)
-            # A stop before the checkpoint was written leaves one row more.
-            rows = read_table(log, ["epoch"]).to_dict("records")[:epochs_done]
-        else:
-            model = build_classic(weights)
-            model.compile(
-                optimizer=keras.optimizers.Adam(LEARNING_RATE),
-                loss="sparse_categorical_crossentropy",
-                metrics=["accuracy"],
-            )
-        augmentation = augment_classic()
+    recipe = RECIPES[key]
+    keras.utils.set_random_seed(seed)
+    model = build_recipe(key, weights)
+    trained = model
+    inputs: np.ndarray = train.images[None]
+    validation_inputs = validation.images
+    seconds_of_base = 0.0
+    if recipe.trained == "head":
+        base = keras.Model(model.input, model.get_layer("features").output)
+        started = time.perf_counter()
+        inputs = _extract_copies(base, train.images, seed)
+        seconds_of_base = (time.perf_counter() - started) / COPIES
+        validation_inputs = base.predict(validation.images, batch_size=32, verbose=0)
+        trained = model.get_layer("head")
+    is_image = recipe.trained != "head"
 
-        def augment(images: tf.Tensor, class_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return augmentation(tf.cast(images, tf.float32), training=True), class_id
+    def draw_example(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        number = rng.integers(len(train.class_id))
+        example = inputs[rng.integers(len(inputs)), number]
+        if is_image:
+            example = augment_image(example, rng)
+        target = np.zeros(CLASS_COUNT, np.float32)
+        target[train.class_id[number]] = 1
+        return example.astype(np.float32), target
 
-        images, class_id = train
-        dataset = tf.data.Dataset.from_tensor_slices((images, class_id))
-        dataset = dataset.shuffle(len(class_id), seed=0).batch(BATCH_SIZE).map(augment).prefetch(2)
-        with StepBar("the classic recipe", epochs, steps_per_epoch=len(dataset)) as bar:
-            saver = _EpochSaver(bar, run_dir, rows)
-            try:
-                model.fit(
-                    dataset,
-                    validation_data=tf.data.Dataset.from_tensor_slices(validation).batch(64),
-                    initial_epoch=len(rows),
-                    epochs=epochs,
-                    verbose=0,
-                    shuffle=False,
-                    callbacks=[saver, bar],
-                )
-            except KeyboardInterrupt:
-                raise TrainingStopped(saver.finished, epochs) from None
-        save_model(model, finished)
-        checkpoint.unlink(missing_ok=True)
-    history = read_table(log, ["epoch"])
-    history["epoch"] += 1  # Keras numbers epochs from 0
-    return keras.models.load_model(finished), history
+    if steps_per_epoch is None:
+        one_pass = int(np.ceil(len(train.class_id) / recipe.batch_size))
+        steps_per_epoch = recipe.steps_per_epoch or one_pass
+    example_shape = inputs.shape[2:]
+
+    def make_steps(first_step: int, steps: int) -> tf.data.Dataset:
+        return make_batches(
+            draw_example,
+            shapes=(example_shape, (CLASS_COUNT,)),
+            batch_size=recipe.batch_size,
+            first_step=first_step,
+            steps=steps,
+            seed=seed,
+        )
+
+    validation_targets = np.eye(CLASS_COUNT, dtype=np.float32)[validation.class_id]
+
+    def validate(model: keras.Model) -> dict[str, float]:
+        loss, accuracy = model.evaluate(
+            validation_inputs, validation_targets, batch_size=32, verbose=0
+        )
+        return {"val_loss": float(loss), "val_accuracy": float(accuracy)}
+
+    def seed_dropout(model: keras.Model, epoch: int) -> None:
+        # A checkpoint does not hold the state of the dropout's random generator.
+        if recipe.trained != "all":
+            head = model if recipe.trained == "head" else model.get_layer("head")
+            head.get_layer("dropout").seed_generator.state.assign([seed, epoch])
+
+    optimizer: keras.optimizers.Optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    if recipe.trained == "all":
+        optimizer = keras.optimizers.RMSprop(recipe.learning_rate)
+    trained.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    finished, history = train_epochs(
+        trained,
+        make_steps,
+        validate,
+        run_dir,
+        epochs=epochs or recipe.epochs or 10,
+        steps_per_epoch=steps_per_epoch,
+        name=f"recipe {key}",
+        before_epoch=seed_dropout,
+    )
+    trained.set_weights(finished.get_weights())
+    history["seconds"] += seconds_of_base
+    return model, history
+
+
+def _extract_copies(base: keras.Model, images: np.ndarray, seed: int) -> np.ndarray:
+    """Return the features of ``COPIES`` augmented versions of images, (COPIES, N, F) float32."""
+    features = np.empty((COPIES, len(images), FEATURE_COUNT), np.float32)
+    numbers = np.arange(COPIES * len(images)).reshape(COPIES, -1)
+    chunk = 64
+    total = COPIES * len(images)
+    with tqdm(total=total, desc="computing features", unit="image", leave=False) as bar:
+        for copy in range(COPIES):
+            for first in range(0, len(images), chunk):
+                augmented = []
+                for number in range(first, min(first + chunk, len(images))):
+                    rng = np.random.default_rng((seed, int(numbers[copy, number])))
+                    augmented.append(augment_image(images[number], rng))
+                batch = np.stack(augmented).astype(np.float32)
+                features[copy, first : first + len(batch)] = base.predict_on_batch(batch)
+                bar.update(len(batch))
+    return features
