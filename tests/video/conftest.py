@@ -2,7 +2,8 @@
 
 import pytest
 
-from utils.video import sources, writer
+from utils.video import sources
+from utils.video.media import encoders
 
 
 @pytest.fixture(params=["PyAV", "OpenCV"])
@@ -22,5 +23,5 @@ def without_pyav(monkeypatch) -> None:
 
 
 def hide_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (sources, writer):
+    for module in (sources, encoders):
         monkeypatch.setattr(module, "import_av", lambda: None)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from utils.video.opencv import square_pixels
+from utils.video.media import square_pixels
 
 # Seconds before a source that broke off is reopened. The wait doubles after each try.
 FIRST_WAIT_S = 0.5

@@ -25,11 +25,16 @@ from utils.images import (
     read_image_apart,
 )
 from utils.messages import hide_secrets, is_address
-from utils.video.clock import Clock
-from utils.video.container import ends_early, may_jump, stores_count
 from utils.video.live import LiveReader
-from utils.video.opencv import OpencvReader
-from utils.video.pyav import PyavReader, import_av
+from utils.video.media import (
+    Clock,
+    OpencvReader,
+    PyavReader,
+    ends_early,
+    import_av,
+    may_jump,
+    stores_count,
+)
 
 # FFmpeg would write its own messages to the terminal about a source that it cannot read.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

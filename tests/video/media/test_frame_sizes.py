@@ -8,7 +8,7 @@ import pytest
 from tests.odd_videos import draw_frame, write_film
 from utils.images import SourceError
 from utils.video import Video, VideoWriter
-from utils.video.frame_sizes import list_sizes, read_size
+from utils.video.media.frame_sizes import list_sizes, read_size
 
 SIZES = ((160, 120), (120, 160), (240, 90))
 PART = 12  # frames of each size

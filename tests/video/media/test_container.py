@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from tests.odd_videos import write_film
-from utils.video.container import ends_early, may_jump, stores_count
+from utils.video.media.container import ends_early, may_jump, stores_count
 
 pytest.importorskip("av")
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.odd_videos import FRAMES, draw_frame, write_film, write_joined
 from utils.video import Video
-from utils.video.streams import PartOfFile, split_stream
+from utils.video.media.streams import PartOfFile, split_stream
 
 SIZES = [(160, 120), (120, 160), (160, 90)]
 STREAMS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.video.opencv import measure_fps
+from utils.video.media.opencv import measure_fps
 
 STEADY = [number / 30 for number in range(100)]
 RATES = {

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from utils.images import resize_image, stretch_to_square
-from utils.video.frame_sizes import list_sizes
-from utils.video.streams import Part, PartOfFile, split_stream
+from utils.video.media.frame_sizes import list_sizes
+from utils.video.media.streams import Part, PartOfFile, split_stream
 
 TOLERANCE = 0.1  # by which times between frames may differ in a video with a constant frame rate
 ROUNDING_S = 0.0015  # Matroska rounds times to milliseconds
@@ -45,7 +45,7 @@ class OpencvReader:
     Attributes:
         codec: FFmpeg's code of four letters for the codec.
 
-    The others are those of ``utils.video.pyav.PyavReader``.
+    The others are those of ``utils.video.media.pyav.PyavReader``.
     """
 
     def __init__(

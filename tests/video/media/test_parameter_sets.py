@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.video.parameter_sets import H264, HEVC, MPEG2, find_codec
+from utils.video.media.parameter_sets import H264, HEVC, MPEG2, find_codec
 
 PACKETS = {
     "nothing": (b"", None),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from utils.images import ImageError
-from utils.video import writer as writer_module
+from utils.video.media import writer as writer_module
+from utils.video.media.writer import VideoWriter
 from utils.video.sources import Video
-from utils.video.writer import VideoWriter
 
 BOTH = pytest.mark.usefixtures("library")
 

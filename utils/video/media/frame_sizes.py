@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 
 from utils.images.formats import JPEG_START, read_jpeg_header
-from utils.video.parameter_sets import Bits, find_codec
+from utils.video.media.parameter_sets import Bits, find_codec
 
 SYNC_VP8 = b"\x9d\x01\x2a"  # RFC 6386, 9.1
 SYNC_VP9 = 0x498342  # VP9 bitstream specification, 7.2

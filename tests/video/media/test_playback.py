@@ -6,8 +6,9 @@ from playwright.sync_api import sync_playwright
 from tests.browser import CHROMIUM_FLAGS, PATIENCE_S
 from tests.conftest import find_chromium
 from tests.odd_videos import SIZE, draw_frame
-from utils.video import writer as writer_module
-from utils.video.writer import ENCODERS, VideoWriter
+from utils.video import VideoWriter
+from utils.video.media import encoders
+from utils.video.media.encoders import ENCODERS
 
 pytest.importorskip("av")
 
@@ -32,7 +33,7 @@ PLAY = """() => new Promise((resolve) => {
 @pytest.mark.browser
 @pytest.mark.parametrize("encoder", ENCODERS, ids=[name for name, _ in ENCODERS])
 def test_a_copy_plays_to_its_end_in_chromium(tmp_path, monkeypatch, encoder):
-    monkeypatch.setattr(writer_module, "ENCODERS", (encoder,))
+    monkeypatch.setattr(encoders, "ENCODERS", (encoder,))
     with VideoWriter(tmp_path / "copy.mp4", fps=10) as writer:
         for number, time_s in enumerate(TIMES_S):
             writer.add(draw_frame(number), time_s)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.video.clock import Clock
+from utils.video.media.clock import Clock
 
 CASES = {
     "no frame": ([], [], False),

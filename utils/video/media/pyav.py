@@ -1,7 +1,7 @@
 """Read video files with PyAV, which knows the size, timestamp and duration of each frame.
 
-PyAV is the optional extra ``video``. Without it, OpenCV reads files (``utils.video.opencv``). Both
-decode with FFmpeg, to the same pixels.
+PyAV is the optional extra ``video``. Without it, OpenCV reads files (``media.opencv``). Both decode
+with FFmpeg, to the same pixels.
 """
 
 from __future__ import annotations

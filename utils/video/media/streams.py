@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from utils.video.parameter_sets import MAX_BYTES, MAX_HEADERS, Parameters, find_codec
+from utils.video.media.parameter_sets import MAX_BYTES, MAX_HEADERS, Parameters, find_codec
 
 
 @dataclass(frozen=True)
