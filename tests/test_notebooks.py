@@ -118,6 +118,22 @@ def test_a_notebook_under_test_runs_on_the_sample(tmp_path):
     assert "1 passed" in result.stdout
 
 
+@pytest.mark.slow
+def test_papermill_runs_a_notebook_with_other_parameters(tmp_path):
+    notebook = nbformat.read(ROOT / "notebooks/02-train_mask_classifier.ipynb", as_version=4)
+    last = [cell.id for cell in notebook.cells].index("data")  # it prints what will be trained
+    notebook.cells = notebook.cells[: last + 1]
+    nbformat.write(notebook, tmp_path / "start.ipynb")
+    command = [sys.executable, "-m", "papermill", "start.ipynb", "done.ipynb", "-p", "EPOCHS", "7"]
+    environment = os.environ | {USE_SAMPLE: "1", "PYTHONPATH": str(ROOT)}
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    result = subprocess.run([*command, "--kernel", "python3"], **options)
+    assert result.returncode == 0, result.stderr
+    done = nbformat.read(tmp_path / "done.ipynb", as_version=4)
+    printed = "".join(output.get("text", "") for output in done.cells[-1].outputs)
+    assert "Fine-tuning: 7 epochs" in printed
+
+
 @notebooks
 def test_the_parameters_name_nothing_outside_the_repository(path):
     values = {}
