@@ -4,7 +4,8 @@ The classifier is built, trained and calibrated by ``build_classifier``, ``train
 ``fine_tune`` and ``add_calibration``; the detector by ``build_detector`` and ``train_detector``,
 whose loss is ``detection_loss``. ``make_face_dataset`` and ``make_view_dataset`` make their
 training batches, and ``Negatives`` draws views without a face. ``export_classifier``,
-``export_detector`` and ``quantize_onnx`` write the files that detection loads.
+``export_detector`` and ``quantize_onnx`` write the files that detection loads. The command
+``python -m utils.train`` does all of this for a folder of photographs; ``read_runs`` compares runs.
 
 Keras and TensorFlow take seconds to load. Each module is therefore imported when one of its names
 is first used (PEP 562), and ``import utils.train`` loads none of them. What TensorFlow logs as it

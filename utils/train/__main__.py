@@ -207,6 +207,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, TableError, ImageError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(
+            f"{error.filename or options.runs} cannot be read or written ({error.strerror}): free "
+            "space or name another folder, then run the same command again.",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print(
             "Interrupted: run the same command again to go on after the last finished epoch.",

@@ -53,7 +53,7 @@ from utils.train.dataset import (
 )
 from utils.train.export import export_classifier, write_unsure_level
 from utils.train.loop import make_run_name, save_model
-from utils.train.mobilenet import copy_weights
+from utils.train.mobilenet import copy_weights, require_imagenet
 from utils.train.negatives import Negatives, find_fonts
 from utils.train.runs import write_settings
 
@@ -155,8 +155,11 @@ def load_start(start: str) -> keras.Model | None:
     """Return the classifier that a training starts from; None for ImageNet's or random weights.
 
     Raises:
-        UserError: the file is missing or no classifier of this project.
+        UserError: the file is missing or no classifier of this project, or ImageNet's weights
+            cannot be had.
     """
+    if start == "imagenet":
+        require_imagenet()
     if start in ("imagenet", "none"):
         return None
     path = SHIPPED if start == "shipped" else Path(start)
@@ -276,7 +279,8 @@ def calibrate(
         costs = evaluate.threshold_table(
             y_true == NO_FACE, y_prob[:, NO_FACE], np.linspace(0.1, 0.99, 90)
         )
-        return temperature, bias, costs.threshold.where(costs.faces_lost <= FACES_LOST).min()
+        allowed = costs.threshold[costs.faces_lost <= FACES_LOST]
+        return temperature, bias, allowed.min() if len(allowed) else costs.threshold.max()
     if start is None:
         return 1.0, np.zeros(len(CLASS_NAMES)), THRESHOLD
     kept = start.get_layer("calibration")

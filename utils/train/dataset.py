@@ -23,7 +23,7 @@ from utils.curate.source import USE_SAMPLE
 from utils.detect import load_detector
 from utils.formats import read_labels
 from utils.images import list_images
-from utils.labels import BOX_COLUMNS, COLUMNS, apply_corrections
+from utils.labels import BOX_COLUMNS, COLUMNS, PROBLEM_COLUMNS, apply_corrections
 from utils.messages import format_count
 from utils.paths import RAW_DIR, SAMPLE_DIR
 from utils.tables import read_table, replace_rows
@@ -93,7 +93,7 @@ def split_dataset(dataset: Dataset, run_dir: str | Path, seed: int = 0) -> pd.Da
     """Return the label table of a folder with ``group`` and ``split``, see ``prepare_labels``.
 
     The table is kept in the run's folder, so that a run that resumes does not make it again. What
-    was left out is written beside it.
+    was left out is written beside it and counted on the terminal.
 
     Args:
         dataset: from ``open_dataset``.
@@ -111,6 +111,12 @@ def split_dataset(dataset: Dataset, run_dir: str | Path, seed: int = 0) -> pd.Da
         )
         replace_rows(path.with_name(LEFT_OUT), problems)
         replace_rows(path, table)
+    problems = read_table(path.with_name(LEFT_OUT), PROBLEM_COLUMNS)
+    if len(problems):
+        print(
+            f"Left out: {format_count(len(problems), 'file or label', 'files or labels')}, listed "
+            f"in {path.with_name(LEFT_OUT)}. The first: {problems.problem[0]}"
+        )
     return read_table(path, [*COLUMNS, "group", "split"])
 
 

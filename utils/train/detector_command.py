@@ -37,7 +37,7 @@ from utils.train.dataset import (
 from utils.train.detector import build_detector, train_detector
 from utils.train.export import FIRST_BLOCK, export_detector, quantize_onnx
 from utils.train.loop import make_run_name, save_model
-from utils.train.mobilenet import freeze_lower_blocks
+from utils.train.mobilenet import freeze_lower_blocks, require_imagenet
 from utils.train.negatives import Negatives, find_fonts
 from utils.train.runs import write_settings
 from utils.train.views import Photograph, load_photographs, make_view_dataset, view_weights
@@ -155,8 +155,11 @@ def load_start(settings: DetectorSettings, shape: Shape) -> keras.Model:
     """Return the detector that a training starts from.
 
     Raises:
-        UserError: the file is missing or no detector of this project.
+        UserError: the file is missing or no detector of this project, or ImageNet's weights
+            cannot be had.
     """
+    if settings.start == "imagenet":
+        require_imagenet()
     if settings.start in ("imagenet", "none"):
         keras.utils.set_random_seed(settings.seed)
         weights = "imagenet" if settings.start == "imagenet" else None

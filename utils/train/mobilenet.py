@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 
+from utils.messages import UserError
+
 # The first layer that trains until everything is unfrozen. The blocks below it detect edges and
 # textures, which stay as ImageNet's.
 FIRST_TRAINED_LAYER = "block_5_expand"
@@ -67,6 +69,22 @@ def choose_start(shipped: str | Path) -> str | Path:
         print(f"No ImageNet weights ({reason}): starting from {Path(shipped).name} instead.")
         return shipped
     return "imagenet"
+
+
+def require_imagenet() -> None:
+    """Check that Keras can get the weights of ImageNet.
+
+    Raises:
+        UserError: it cannot, such as without a network.
+    """
+    try:
+        build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
+    except Exception as error:  # Keras raises no narrower type
+        reason = str(error).split(" on http")[0]
+        raise UserError(
+            f"Keras cannot get the ImageNet weights ({reason}): check the network, or use "
+            "--from shipped."
+        ) from error
 
 
 def copy_weights(source: keras.Model, model: keras.Model) -> int:
