@@ -119,6 +119,18 @@ def test_boxes_become_a_detector_that_the_script_loads(small_data, tmp_path, cap
     assert (row["finished"], row["network"]) == (1, "detector")
 
 
+def test_a_recipe_of_others_becomes_a_model_of_two_classes(folder, tmp_path, capsys):
+    arguments = make_arguments(folder, tmp_path, "--epochs", 1, "--recipe", "a", "--from", "none")
+    assert main(arguments) == 2  # it has a batch size
+    assert "leave out --batch-size" in capsys.readouterr().err
+    position = arguments.index("--batch-size")
+    assert main(arguments[:position] + arguments[position + 2 :]) == 0
+    classifier = load_classifier(tmp_path / "out/mine.onnx")
+    assert classifier.class_names == CLASS_NAMES[:2]
+    y_prob = classify_faces(classifier, [read_image(next((folder / "with_mask").glob("*.jpg")))])
+    assert y_prob[0, :2].sum() == pytest.approx(1, abs=1e-5)
+
+
 WRONG = {
     "no folder": (["--dataset", "nowhere"], "There is no folder nowhere"),
     "no labels": (["--dataset", "empty"], "holds no labelled images"),

@@ -49,7 +49,14 @@ def _add_classifier(commands: argparse._SubParsersAction) -> None:
         "split into training, validation and test.",
         epilog=EPILOG,
     )
-    _add_common(classifier, epochs=10, batch_size=32, model="mask_classifier.keras")
+    _add_common(classifier, epochs=None, batch_size=None, model="mask_classifier.keras")
+    classifier.add_argument(
+        "--recipe",
+        choices=("ours", "a", "b", "c", "d", "e"),
+        default="ours",
+        help="ours, or one of the five recipes of others that notebook 05 compares, which know two "
+        "classes (default: %(default)s: 10 epochs, batches of 32)",
+    )
     classifier.set_defaults(run=run_classifier)
 
 
@@ -67,7 +74,9 @@ def _add_detector(commands: argparse._SubParsersAction) -> None:
     detector.set_defaults(run=run_detector)
 
 
-def _add_common(parser: argparse.ArgumentParser, epochs: int, batch_size: int, model: str) -> None:
+def _add_common(
+    parser: argparse.ArgumentParser, epochs: int | None, batch_size: int | None, model: str
+) -> None:
     """Add the arguments that both commands have, with their defaults."""
     parser.add_argument(
         "--dataset", type=Path, required=True, metavar="DIR", help="your labelled photographs"
@@ -88,9 +97,18 @@ def _add_common(parser: argparse.ArgumentParser, epochs: int, batch_size: int, m
         help="first weights: shipped (the default, needs no network), imagenet, none, or a .keras "
         "file of this project",
     )
-    parser.add_argument("--epochs", type=_read_count, default=epochs, help="default: %(default)s")
+    default = "%(default)s" if epochs else "those of the recipe"
     parser.add_argument(
-        "--batch-size", type=_read_count, default=batch_size, help="default: %(default)s"
+        "--epochs",
+        type=_read_count,
+        default=epochs,
+        help=f"passes over the photographs (default: {default})",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_read_count,
+        default=batch_size,
+        help=f"pictures in a training step (default: {default})",
     )
     parser.add_argument(
         "--learning-rate",
@@ -168,6 +186,7 @@ def run_classifier(options: argparse.Namespace) -> None:
     from utils.train.classifier_command import ClassifierSettings, train_classifier
 
     settings = ClassifierSettings(
+        recipe=options.recipe,
         start=options.start,
         epochs=options.epochs,
         batch_size=options.batch_size,

@@ -158,6 +158,16 @@ def select_faces(table: pd.DataFrame) -> pd.DataFrame:
     return faces[~is_repeated]
 
 
+def select_labelled(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Return the faces of a split table as they are labelled: boxes, or whole images.
+
+    The boxes that a detector drew in whole images are left out.
+    """
+    boxed = dataset.labels.dropna(subset=BOX_COLUMNS).file
+    is_labelled = table.x_min.isna() | table.file.isin(boxed)
+    return table[is_labelled & table.class_name.isin(MASK_CLASSES)].reset_index(drop=True)
+
+
 def describe_split(table: pd.DataFrame) -> str:
     """Return one line with the photographs, groups and faces of a split table."""
     faces = select_faces(table)

@@ -31,7 +31,7 @@ from utils.train.dataset import (
     describe_split,
     load_earlier,
     open_dataset,
-    select_faces,
+    select_labelled,
     split_dataset,
 )
 from utils.train.detector import build_detector, train_detector
@@ -182,9 +182,7 @@ def load_start(settings: DetectorSettings, shape: Shape) -> keras.Model:
 
 def select_boxes(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     """Return the rows of a split table whose boxes a person drew."""
-    boxed = dataset.labels.dropna(subset=BOX_COLUMNS).file
-    faces = select_faces(table[table.file.isin(boxed)])
-    return faces.dropna(subset=BOX_COLUMNS).reset_index(drop=True)
+    return select_labelled(table, dataset).dropna(subset=BOX_COLUMNS).reset_index(drop=True)
 
 
 def load_training(
