@@ -34,7 +34,7 @@ from utils.train.loop import make_batches, train_epochs
 from utils.train.mobilenet import build_mobilenet, freeze_lower_blocks
 
 CLASS_COUNT = 2  # with_mask and without_mask, the first two of CLASS_NAMES
-COPIES = 3  # augmented versions of each image whose features are computed
+COPIES = 2  # augmented versions of each image whose features are computed
 FEATURE_COUNT = 1280  # channels of MobileNetV2's last layer
 
 
