@@ -11,6 +11,7 @@ from tqdm.notebook import tqdm as notebook_tqdm
 
 from utils.train.detector import compile_detector
 from utils.train.loop import StepBar, TrainingStopped, train_epochs, without_autotune
+from utils.train.runs import EVENTS
 
 pytestmark = pytest.mark.training
 
@@ -106,6 +107,7 @@ def test_the_folder_holds_the_state_and_the_weights_of_each_epoch(whole):
     assert {path.name for path in run_dir.iterdir()} == {
         "checkpoint.keras",
         "history.csv",
+        EVENTS,
         *(f"epoch_{epoch:03d}.weights.h5" for epoch in history.epoch),
     }
 
