@@ -54,7 +54,7 @@ from utils.train.dataset import (
 )
 from utils.train.export import export_classifier, write_unsure_level
 from utils.train.loop import make_run_name, save_model
-from utils.train.mobilenet import copy_weights, require_imagenet
+from utils.train.mobilenet import copy_weights, find_start
 from utils.train.negatives import Negatives, find_fonts
 from utils.train.recipes import (
     CLASS_COUNT,
@@ -182,13 +182,9 @@ def load_start(start: str) -> keras.Model | None:
         UserError: the file is missing or no classifier of this project, or ImageNet's weights
             cannot be had.
     """
-    if start == "imagenet":
-        require_imagenet()
-    if start in ("imagenet", "none"):
+    path = find_start(start, SHIPPED)
+    if path is None:
         return None
-    path = SHIPPED if start == "shipped" else Path(start)
-    if not path.is_file():
-        raise UserError(f"There is no model file {path}: check the path of --from.")
     try:
         model = keras.models.load_model(path, compile=False)
         is_classifier = model.get_layer("logits").units == len(CLASS_NAMES)
@@ -287,7 +283,8 @@ def train_other(
     parts = {}
     for side in ("train", "val"):
         rows = faces[faces.split == side]
-        if set(rows.class_name) != set(names) and side == "train" or rows.empty:
+        needed = set(names) if side == "train" else set()
+        if rows.empty or not needed <= set(rows.class_name):
             raise UserError(
                 f"{dataset.root} has too few faces of {' and '.join(names)} for recipe "
                 f"{settings.recipe}: add photographs of both."
@@ -299,9 +296,9 @@ def train_other(
         )
         class_id = rows.class_name.map(CLASS_NAMES.index).to_numpy()
         parts[side] = RecipeImages(images, class_id)
-    weights: str | Path | None = {"shipped": SHIPPED, "none": None}.get(
-        settings.start, settings.start
-    )
+    weights: str | Path | None = settings.start
+    if settings.start != "imagenet":
+        weights = find_start(settings.start, SHIPPED)
     model, history = train_recipe(
         settings.recipe,
         parts["train"],

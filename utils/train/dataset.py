@@ -201,10 +201,12 @@ def load_earlier(
     is_sample = bool(os.environ.get(USE_SAMPLE)) or not _has_images(RAW_DIR)
     root = SAMPLE_DIR if is_sample else RAW_DIR
     labels, _ = read_labels(root)
-    inside = [
-        (root / file).resolve().is_relative_to(dataset.root.resolve()) for file in labels.file
-    ]
-    labels = select_faces(labels[~np.array(inside, bool)])
+    folder = dataset.root.resolve()
+    inside = []
+    for file in labels.file.unique():
+        if (root / file).resolve().is_relative_to(folder):
+            inside.append(file)
+    labels = select_faces(labels[~labels.file.isin(inside)])
     if is_sample:
         test = labels
         train = labels.head(0)

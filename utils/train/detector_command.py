@@ -37,7 +37,7 @@ from utils.train.dataset import (
 from utils.train.detector import build_detector, train_detector
 from utils.train.export import FIRST_BLOCK, export_detector, quantize_onnx
 from utils.train.loop import make_run_name, save_model
-from utils.train.mobilenet import freeze_lower_blocks, require_imagenet
+from utils.train.mobilenet import find_start, freeze_lower_blocks
 from utils.train.negatives import Negatives, find_fonts
 from utils.train.runs import write_settings
 from utils.train.views import Photograph, load_photographs, make_view_dataset, view_weights
@@ -158,15 +158,11 @@ def load_start(settings: DetectorSettings, shape: Shape) -> keras.Model:
         UserError: the file is missing or no detector of this project, or ImageNet's weights
             cannot be had.
     """
-    if settings.start == "imagenet":
-        require_imagenet()
-    if settings.start in ("imagenet", "none"):
+    path = find_start(settings.start, SHIPPED)
+    if path is None:
         keras.utils.set_random_seed(settings.seed)
         weights = "imagenet" if settings.start == "imagenet" else None
         return build_detector(shape.strides, weights=weights)
-    path = SHIPPED if settings.start == "shipped" else Path(settings.start)
-    if not path.is_file():
-        raise UserError(f"There is no model file {path}: check the path of --from.")
     wanted = build_detector(shape.strides, weights=None)
     try:
         model = keras.models.load_model(path, compile=False)

@@ -63,10 +63,9 @@ def choose_start(shipped: str | Path) -> str | Path:
         shipped: the trained classifier, such as ``model/mask_classifier.keras``.
     """
     try:
-        build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
-    except Exception as error:  # Keras raises no narrower type
-        reason = str(error).split(" on http")[0]
-        print(f"No ImageNet weights ({reason}): starting from {Path(shipped).name} instead.")
+        _load_imagenet()
+    except ConnectionError as error:
+        print(f"No ImageNet weights ({error}): starting from {Path(shipped).name} instead.")
         return shipped
     return "imagenet"
 
@@ -78,13 +77,40 @@ def require_imagenet() -> None:
         UserError: it cannot, such as without a network.
     """
     try:
-        build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
-    except Exception as error:  # Keras raises no narrower type
-        reason = str(error).split(" on http")[0]
+        _load_imagenet()
+    except ConnectionError as error:
         raise UserError(
-            f"Keras cannot get the ImageNet weights ({reason}): check the network, or use "
+            f"Keras cannot get the ImageNet weights ({error}): check the network, or use "
             "--from shipped."
         ) from error
+
+
+def _load_imagenet() -> None:
+    """Load the weights of ImageNet once. Raise ConnectionError with the reason if Keras cannot."""
+    try:
+        build_mobilenet(keras.Input((96, 96, 3)), "imagenet")
+    except Exception as error:  # Keras raises no narrower type
+        raise ConnectionError(str(error).split(" on http")[0]) from error
+
+
+def find_start(start: str, shipped: Path) -> Path | None:
+    """Return the model file that ``--from`` names; None for ImageNet's or random weights.
+
+    Args:
+        start: "shipped", "imagenet", "none" or the path of a ``.keras`` file.
+        shipped: the file of the shipped model.
+
+    Raises:
+        UserError: there is no such file, or ImageNet's weights cannot be had.
+    """
+    if start == "imagenet":
+        require_imagenet()
+    if start in ("imagenet", "none"):
+        return None
+    path = shipped if start == "shipped" else Path(start)
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}: check the path of --from.")
+    return path
 
 
 def copy_weights(source: keras.Model, model: keras.Model) -> int:

@@ -40,7 +40,7 @@ FEATURE_COUNT = 1280  # channels of MobileNetV2's last layer
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as its author describes it.
+    """A recipe as its author describes it. The defaults are those of recipe b.
 
     Attributes:
         key: its letter.
@@ -58,11 +58,11 @@ class Recipe:
     key: str
     title: str
     claim: str
-    input_size: int
-    hidden: int
-    trained: str
-    epochs: int | None
-    learning_rate: float
+    input_size: int = 224
+    hidden: int = 128
+    trained: str = "head"
+    epochs: int | None = 20
+    learning_rate: float = 1e-4
     batch_size: int = 32
     steps_per_epoch: int | None = None
 
@@ -72,41 +72,25 @@ RECIPES = {
         key="a",
         title="frozen MobileNetV2, 64 units",
         claim="0.89-0.90",
-        input_size=224,
         hidden=64,
-        trained="head",
-        epochs=20,
-        learning_rate=1e-4,
     ),
     "b": Recipe(
         key="b",
         title="frozen MobileNetV2, 128 units",
         claim="0.99",
-        input_size=224,
-        hidden=128,
-        trained="head",
-        epochs=20,
-        learning_rate=1e-4,
     ),
     "c": Recipe(
         key="c",
         title="fine-tuned MobileNetV2",
         claim="0.90",
-        input_size=224,
         hidden=0,
         trained="upper blocks",
         epochs=50,
-        learning_rate=1e-4,
     ),
     "d": Recipe(
         key="d",
         title="frozen MobileNetV2, drawn masks",
         claim="0.99",
-        input_size=224,
-        hidden=128,
-        trained="head",
-        epochs=20,
-        learning_rate=1e-4,
     ),
     "e": Recipe(
         key="e",
@@ -116,7 +100,6 @@ RECIPES = {
         hidden=512,
         trained="all",
         epochs=None,
-        learning_rate=1e-4,
         batch_size=20,
         steps_per_epoch=100,
     ),
@@ -336,7 +319,6 @@ def train_recipe(
 def _extract_copies(base: keras.Model, images: np.ndarray, seed: int) -> np.ndarray:
     """Return the features of ``COPIES`` augmented versions of images, (COPIES, N, F) float32."""
     features = np.empty((COPIES, len(images), FEATURE_COUNT), np.float32)
-    numbers = np.arange(COPIES * len(images)).reshape(COPIES, -1)
     chunk = 64
     total = COPIES * len(images)
     with tqdm(total=total, desc="computing features", unit="image", leave=False) as bar:
@@ -344,7 +326,7 @@ def _extract_copies(base: keras.Model, images: np.ndarray, seed: int) -> np.ndar
             for first in range(0, len(images), chunk):
                 augmented = []
                 for number in range(first, min(first + chunk, len(images))):
-                    rng = np.random.default_rng((seed, int(numbers[copy, number])))
+                    rng = np.random.default_rng((seed, copy * len(images) + number))
                     augmented.append(augment_image(images[number], rng))
                 batch = np.stack(augmented).astype(np.float32)
                 features[copy, first : first + len(batch)] = base.predict_on_batch(batch)
