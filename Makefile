@@ -22,7 +22,7 @@ help: ## List these targets
 
 demo: $(VENV)/.detection ## Detect on data/examples, after installing what detection needs and nothing more
 	@echo "Detecting on data/examples ..."
-	@$(RUN)python 03-detect_face_using_mask.py --image data/examples --output output \
+	@$(RUN)python 03-detect_face_using_mask.py --image "data/examples/*.jpg" --output output \
 		--csv output/faces.csv --json output/faces.json --no-show
 	@echo "Annotated pictures: output/"
 	@echo "Table of the faces: output/faces.csv, and as JSON output/faces.json"
