@@ -22,7 +22,8 @@ def limit_files(size: int, end: str) -> None:
     Args:
         size: bytes.
         end: what happens to a longer write, of which ``size`` bytes arrive: the process is
-            "killed", or, as if the disk were full, the write raises an OSError.
+            "killed" when it writes the rest, or, as if the disk were full, the write raises an
+            OSError. A program that gives up after the first part is not killed.
     """
     import resource
     import signal
@@ -36,7 +37,8 @@ def run_cut(code: str, *arguments: object, size: int, end: str) -> None:
     """Run code in a child whose first write of more than ``size`` bytes is cut.
 
     Args:
-        code: the name ``limit()`` begins the limit; the arguments are ``sys.argv[1:]``.
+        code: the name ``limit()`` begins the limit; the arguments are ``sys.argv[1:]``. Its exit
+            status is not 0 if a file could not be written.
         arguments: for the code.
         size: bytes.
         end: see ``limit_files``.

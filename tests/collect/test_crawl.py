@@ -390,7 +390,8 @@ from utils.collect.fetch import PoliteSession
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore Ctrl-C
 session = PoliteSession("tests", delay=0, tries=2, wait=0.01)
 try:
-    crawl_images({"": ["p", "q"]}, sys.argv[2], 100, session, server=sys.argv[1])
+    _, problems = crawl_images({"": ["p", "q"]}, sys.argv[2], 100, session, server=sys.argv[1])
+    sys.exit(3 if len(problems) else 0)
 except KeyboardInterrupt:
     sys.exit(7)
 """
