@@ -22,7 +22,7 @@ import pandas as pd
 from tests.films import FILMS, FPS, draw_film, follow_people
 from tests.mjpeg_server import Stream
 from utils.boxes import Detections
-from utils.detect import crop_faces, load_detector, load_models, to_input
+from utils.detect import FAST_PASSES, crop_faces, load_detector, load_models, to_input
 from utils.draw import draw_detections
 from utils.paths import ROOT
 from utils.video import Monitor, Video, VideoPipeline, VideoWriter
@@ -34,12 +34,12 @@ LATENCY_WARM_UP = 20  # ... of which the first do not count
 
 def make_monitor() -> Monitor:
     """Return a monitor with the shipped models."""
-    return Monitor(VideoPipeline(*load_models("fcos", 0.25, tiled=False)))
+    return Monitor(VideoPipeline(*load_models("fcos", 0.25, passes=FAST_PASSES)))
 
 
 def bench_tracks() -> None:
     """Print identity switches, errors of the count and changes of labels for each film."""
-    detector, classifier = load_models("fcos", 0.25, tiled=False)
+    detector, classifier = load_models("fcos", 0.25, passes=FAST_PASSES)
     rows = {}
     for name, film in FILMS.items():
         rows[name] = follow_people(Monitor(VideoPipeline(detector, classifier)), film)

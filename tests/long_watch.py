@@ -14,7 +14,7 @@ import numpy as np
 
 from utils.boxes import Detections
 from utils.cli import JsonStream, Report, process_video
-from utils.detect import load_models
+from utils.detect import FAST_PASSES, load_models
 from utils.video import Monitor, Video, VideoPipeline
 
 STEP = 20  # the models process one frame in this many
@@ -48,7 +48,7 @@ def measure_peak() -> int:
 
 def process_many(film: str, count: int) -> int:
     """Process a number of frames, and return the peak memory, MB."""
-    pipeline = VideoPipeline(*load_models("fcos", 0.25, tiled=False))
+    pipeline = VideoPipeline(*load_models("fcos", 0.25, passes=FAST_PASSES))
     calls = 0
     answer = Detections.empty()
 

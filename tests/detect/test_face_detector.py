@@ -15,6 +15,8 @@ from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.detect import onnx_session
 from utils.detect.face_detector import (
     CROWD,
+    EXTRA_PASSES,
+    FAST_PASSES,
     FCOS,
     MAX_FACES,
     MIN_HEIGHT_TO_WIDTH,
@@ -287,19 +289,22 @@ def test_a_hint_of_a_large_face_among_small_ones_starts_the_coarse_pass(make_fco
 
 def test_without_tiles_small_faces_of_a_large_image_are_missed(make_fcos):
     image, boxes, _ = draw_scene((1280, 900), [14, 20, 130, 260])
-    found = make_fcos(tiled=False)(image)
+    found = make_fcos(passes=FAST_PASSES)(image)
     assert 0 < len(found) < len(boxes)
 
 
-@pytest.mark.parametrize(("count", "tiled"), [(CROWD - 1, True), (CROWD, True), (CROWD, False)])
-def test_a_crowd_is_searched_once_more_enlarged(count, tiled, make_fcos):
+@pytest.mark.parametrize(
+    ("count", "passes", "expected"),
+    [(CROWD - 1, EXTRA_PASSES, 0), (CROWD, EXTRA_PASSES, 1), (CROWD, FAST_PASSES, 0)],
+)
+def test_a_crowd_is_searched_once_more_enlarged(count, passes, expected, make_fcos):
     image, boxes, _ = draw_scene((160, 120), [10] * count)
-    fcos = make_fcos(tiled=tiled)
+    fcos = make_fcos(passes=passes)
     found = fcos(image)
     assert len(found) == len(boxes)
     assert box_iou(boxes, found.xyxy).max(axis=1).min() > 0.75
     enlarged = [pixels for pixels in fcos._session.seen if pixels.shape[1] > SIDE + STRIDES[-1]]
-    assert len(enlarged) == (count >= CROWD and tiled)
+    assert len(enlarged) == expected
 
 
 @pytest.mark.parametrize(
@@ -367,7 +372,7 @@ def test_a_face_of_16_pixels_is_found_in_an_image_of_4000(corner):
     image, box = paste_face((4000, 2600), 16, corner)
     found = FCOS()(image)
     assert box_iou([box], found.xyxy).max(initial=0) >= 0.5
-    assert len(FCOS(tiled=False)(image)) == 0  # only the tiles show it
+    assert len(FCOS(passes=FAST_PASSES)(image)) == 0  # only the tiles show it
 
 
 @pytest.mark.parametrize("side", [100, 640, 3000])

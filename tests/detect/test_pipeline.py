@@ -10,7 +10,7 @@ from utils import paths
 from utils.boxes import Detections, box_iou, clip_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
 from utils.detect import pipeline
-from utils.detect.face_detector import DETECTOR_FILE, FCOS
+from utils.detect.face_detector import DETECTOR_FILE, FAST_PASSES, FCOS
 from utils.detect.pipeline import (
     DETECTORS,
     detect_masks,
@@ -111,11 +111,17 @@ def test_an_unknown_detector_is_refused():
         load_detector("haar")
 
 
+def test_an_unknown_pass_is_refused():
+    message = r"Unknown passes: fine. Choose from coarse, tiles, crowd."
+    with pytest.raises(ValueError, match=message):
+        load_detector(passes=["coarse", "fine"])
+
+
 def test_fcos_is_the_default_and_ssd_is_its_earlier_name():
     assert isinstance(load_detector(), FCOS)
     assert isinstance(load_detector("ssd"), FCOS)
-    detector = load_detector(min_confidence=0.3, tiled=False, side=96, path=DETECTOR_FILE)
-    assert (detector.min_confidence, detector.tiled, detector.side) == (0.3, False, 96)
+    detector = load_detector(min_confidence=0.3, passes=FAST_PASSES, side=96, path=DETECTOR_FILE)
+    assert (detector.min_confidence, detector.passes, detector.side) == (0.3, FAST_PASSES, 96)
 
 
 def test_an_image_without_faces_gives_no_detections(fake_classifier):
@@ -174,7 +180,7 @@ def test_the_named_detector_and_classifier_are_loaded(monkeypatch):
         ("detector", "res10", 0.7, {}),
         ("classifier", "a.onnx"),
     )
-    assert load_models(tiled=False)[0] == ("detector", "fcos", 0.5, {"tiled": False})
+    assert load_models(passes=FAST_PASSES)[0] == ("detector", "fcos", 0.5, {"passes": FAST_PASSES})
 
 
 @pytest.mark.parametrize("file", ANNOTATED)

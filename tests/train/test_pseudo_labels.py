@@ -47,6 +47,20 @@ def test_unlabelled_faces_are_found_also_in_no_face_rows(photographs):
     assert nowhere.columns.tolist() == found.columns.tolist() and len(nowhere) == 0
 
 
+def test_boxes_that_a_second_detector_does_not_find_are_left_out(photographs):
+    root, labels = photographs
+
+    def find_two(image):
+        return find_blocks(image)[:2]
+
+    write_image(root / "b.png", draw_blocks())
+    kept = pseudo_labels.keep_agreed(labels, root, find_two)
+    assert kept.file.tolist() == ["a.png", "a.png"]
+    strict = pseudo_labels.keep_agreed(labels, root, find_blocks, min_iou=0.9)
+    assert strict.class_name.tolist() == ["no_face"]  # the labels of the faces lack a quarter
+    assert len(pseudo_labels.keep_agreed(labels.head(0), root, find_blocks)) == 0
+
+
 def test_the_offset_is_the_shift_of_the_edges(photographs):
     root, labels = photographs
     faces = labels[labels.class_name != "no_face"]

@@ -9,7 +9,7 @@ from tests.conftest import draw_blocks
 from tests.films import FILMS, FPS, STREET_SIZE, draw_street, follow_people
 from utils.boxes import Detections
 from utils.classes import CLASS_NAMES, MASK_CLASSES
-from utils.detect import load_pipeline
+from utils.detect import FAST_PASSES, load_pipeline
 from utils.video import Alerts, Monitor, Tracker
 from utils.video import monitor as monitor_module
 
@@ -42,7 +42,7 @@ def test_the_line_of_counts_names_faces_that_do_not_count_yet(pipeline):
 @pytest.mark.parametrize("name", FILMS)
 def test_shipped_models_track_and_label_people_correctly(name):
     """At half the frames, as on a slow machine; ``tests/bench_video.py`` measures all frames."""
-    monitor = Monitor(load_pipeline("fcos", 0.25, tiled=False))
+    monitor = Monitor(load_pipeline("fcos", 0.25, passes=FAST_PASSES))
     row = follow_people(monitor, FILMS[name], step=2)
     assert row["people"] == row["counted"]
     assert row["identity switches"] == 0

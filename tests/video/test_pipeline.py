@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import draw_blocks, find_blocks
 from tests.films import FILMS, follow_people
 from utils.classes import NO_FACE, decide
-from utils.detect import detect_masks, load_models
+from utils.detect import FAST_PASSES, detect_masks, load_models
 from utils.detect import pipeline as detect
 from utils.video.monitor import Monitor
 from utils.video.pipeline import EVERY, SETTLED, VideoPipeline
@@ -121,7 +121,7 @@ def test_touching_faces_are_classified_in_every_frame(fake_classifier, classifie
     "name", ["one takes the mask off", "two cross, one puts a mask on", "three cross"]
 )
 def test_films_are_labelled_as_by_classifying_every_face(name):
-    monitor = Monitor(VideoPipeline(*load_models("fcos", 0.25, tiled=False)))
+    monitor = Monitor(VideoPipeline(*load_models("fcos", 0.25, passes=FAST_PASSES)))
     row = follow_people(monitor, FILMS[name], step=2)
     assert (row["people"], row["identity switches"]) == (row["counted"], 0)
     assert row["most changes of a label"] == any(

@@ -16,7 +16,7 @@ from tests.browser import PATIENCE_S, jupyter_lab, open_notebook, run_cell
 from tests.conftest import draw_blocks
 from utils.boxes import box_iou
 from utils.classes import MASK_CLASSES
-from utils.detect import load_pipeline
+from utils.detect import FAST_PASSES, load_pipeline
 from utils.formats import read_voc
 from utils.images import fit_image, read_image
 from utils.paths import EXAMPLES_DIR
@@ -122,7 +122,7 @@ CELLS = [
     from utils.video.monitor import Monitor
     from utils.video.webcam import Webcam
 
-    pipeline = load_pipeline("fcos", 0.25, tiled=False)
+    pipeline = load_pipeline("fcos", 0.25, passes=FAST_PASSES)
     seen = []
 
     def detect(image):
@@ -231,7 +231,7 @@ def test_sixty_frames_in_a_browser_have_correct_boxes(camera, tmp_path, place):
     assert min(answer["counts"].values()) >= 1
     # The page shows the picture with its faces.
     shot = cv2.cvtColor(cv2.imread(str(tmp_path / "shot.png")), cv2.COLOR_BGR2RGB).astype(int)
-    found = load_pipeline("fcos", 0.5, tiled=False)(shot.astype(np.uint8))
+    found = load_pipeline("fcos", 0.5, passes=FAST_PASSES)(shot.astype(np.uint8))
     assert len(found) >= 3
 
 

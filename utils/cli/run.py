@@ -18,7 +18,14 @@ from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_stdout
 from utils.cli.process import process_images, process_video
 from utils.cli.records import JsonStream, write_csv, write_json, write_table
 from utils.cli.report import Report
-from utils.detect import count_cores, detect_masks, load_models, one_at_a_time, share_cores
+from utils.detect import (
+    FAST_PASSES,
+    count_cores,
+    detect_masks,
+    load_models,
+    one_at_a_time,
+    share_cores,
+)
 from utils.display import Window, has_display
 from utils.images import ImageError, SourceError, find_images, name_copies, write_image
 from utils.video import (
@@ -176,10 +183,9 @@ def _run_video(args: Namespace, report: Report, window: Window | None) -> list[P
 
 def _make_monitor(args: Namespace, report: Report) -> Monitor:
     """Return the monitor of a video that the arguments describe."""
-    # Without tiles, because a video must keep up with its source.
     options = _name_detector_file(args)
     if args.detector == "fcos":
-        options["tiled"] = False
+        options["passes"] = FAST_PASSES
     detector, classifier = load_models(
         args.detector, POSSIBLE_SHARE * args.min_confidence, args.model, **options
     )

@@ -7,7 +7,13 @@ detector's network into boxes.
 """
 
 from utils.detect.crops import PADDING, crop_faces, to_input
-from utils.detect.face_detector import DETECTOR_FILE, FCOS, decode_faces
+from utils.detect.face_detector import (
+    DETECTOR_FILE,
+    EXTRA_PASSES,
+    FAST_PASSES,
+    FCOS,
+    decode_faces,
+)
 from utils.detect.grid import PAD, grid_points
 from utils.detect.mask_classifier import (
     CLASSIFIER_FILE,
@@ -42,6 +48,8 @@ __all__ = [
     "DETECTOR_SHARE",
     "DETECTOR_SYNONYMS",
     "Detector",
+    "EXTRA_PASSES",
+    "FAST_PASSES",
     "FCOS",
     "PAD",
     "PADDING",

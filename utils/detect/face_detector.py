@@ -26,6 +26,10 @@ DETECTOR_FILE = MODEL_DIR / "face_detector_int8.onnx"
 MIN_HEIGHT_TO_WIDTH = 0.78
 MAX_FACES = 1000  # most confident boxes of one pass that are kept before suppression
 
+# Passes that follow the whole-image pass. Notebook 04 measures what each finds and what it costs.
+EXTRA_PASSES = ("coarse", "tiles", "crowd")
+FAST_PASSES = ("coarse",)  # for videos, which must keep up
+
 # Whole-image pass.
 MAX_ENLARGEMENT = 2.0  # largest factor by which a small image is enlarged
 
@@ -152,22 +156,26 @@ class FCOS:
 
     Args:
         min_confidence: least confidence of a face.
-        tiled: whether to search tiles and crowds. Off for videos, which must keep up.
+        passes: those of ``EXTRA_PASSES`` that follow the whole-image pass.
         side: longer side of the image in the whole pass, pixels; 0 for the value in the model file.
         path: model file.
 
     Raises:
         FileNotFoundError: there is no model file.
-        ValueError: the model file is damaged or is not a face detector.
+        ValueError: a pass is unknown, or the model file is damaged or is not a face detector.
     """
 
     def __init__(
         self,
         min_confidence: float = 0.5,
-        tiled: bool = True,
+        passes: Sequence[str] = EXTRA_PASSES,
         side: int = 0,
         path: str | Path = DETECTOR_FILE,
     ) -> None:
+        unknown = set(passes) - set(EXTRA_PASSES)
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"Unknown passes: {names}. Choose from {', '.join(EXTRA_PASSES)}.")
         self._session, metadata = open_session(path)
         try:
             self.strides: tuple[int, ...] = tuple(json.loads(metadata["strides"]))
@@ -180,7 +188,7 @@ class FCOS:
                 "restore it with `git checkout` or train it anew."
             ) from error
         self.min_confidence = min_confidence
-        self.tiled = tiled
+        self.passes = tuple(passes)
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Find the faces of an image.
@@ -195,12 +203,15 @@ class FCOS:
         # Hints only decide whether the coarse pass runs. They are not reported as faces.
         hinted = self._detect_at(image, scale, min_confidence=min(HINT, self.min_confidence))
         whole = hinted[hinted.confidence >= self.min_confidence]
-        large = self._detect_large(image, scale, hinted)
+        large = hinted[:0]  # no face, with the columns that the other passes have
+        if "coarse" in self.passes:
+            large = self._detect_large(image, scale, hinted)
 
         tiny: list[Detections] = []
-        if self.tiled and scale < TILED_BELOW:
-            tiny = self._detect_in_tiles(image, scale)
-        elif self.tiled and _count_tiny(whole, scale) >= CROWD:
+        if scale < TILED_BELOW:
+            if "tiles" in self.passes:
+                tiny = self._detect_in_tiles(image, scale)
+        elif "crowd" in self.passes and _count_tiny(whole, scale) >= CROWD:
             tiny = [self._detect_in_crowd(image, scale)]
         return _merge_passes(large, [whole, *tiny])
 
@@ -239,8 +250,7 @@ class FCOS:
         longer_side = max(image.shape[:2])
         several = np.count_nonzero(hinted.confidence >= FACE_CONFIDENCE) > 1
         if several and _long_sides(hinted).max() < SMALL * longer_side:
-            no_faces = hinted[:0]  # empty, with the columns that the other passes have
-            return no_faces
+            return hinted[:0]
         found = self._detect_at(image, scale * COARSE_SCALE, self.min_confidence)
         is_large = _long_sides(found) > LARGE * longer_side
         # A large box suppresses the boxes inside it, so it must be a face.

@@ -75,7 +75,13 @@ _EXPORTS = {
     "mining": ("load_negatives", "mine_false_faces"),
     "mobilenet": ("build_mobilenet", "choose_start", "copy_weights"),
     "negatives": ("Negatives", "cut_negative", "find_fonts", "render_page"),
-    "pseudo_labels": ("align_boxes", "find_unlabelled", "measure_offset", "move_boxes"),
+    "pseudo_labels": (
+        "align_boxes",
+        "find_unlabelled",
+        "keep_agreed",
+        "measure_offset",
+        "move_boxes",
+    ),
     "recipes": (
         "RECIPES",
         "RecipeImages",

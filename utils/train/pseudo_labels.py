@@ -53,6 +53,26 @@ def find_unlabelled(
     return pd.concat(tables, ignore_index=True)
 
 
+def keep_agreed(
+    labels: pd.DataFrame, root: str | Path, detector: Detector, min_iou: float = MATCH_IOU
+) -> pd.DataFrame:
+    """Return the rows whose box another detector finds too.
+
+    Args:
+        labels: a label table whose boxes were drawn by a detector.
+        root: the folder that the ``file`` column is relative to.
+        detector: the other detector.
+        min_iou: least IoU of the two boxes of a face.
+    """
+    agreed = pd.Series(False, index=labels.index)
+    files = [Path(root) / file for file in labels.file.unique()]
+    for path, _, found in find_faces(files, detector, "asking a second detector"):
+        rows = labels[labels.file == path.relative_to(root).as_posix()]
+        drawn = rows[BOX_COLUMNS].to_numpy(float)
+        agreed[rows.index] = box_iou(drawn, found.xyxy).max(axis=1, initial=0) >= min_iou
+    return labels[agreed]
+
+
 def measure_offset(
     labels: pd.DataFrame, root: str | Path, detector: Detector, min_side: float = 20
 ) -> np.ndarray:
