@@ -7,10 +7,15 @@
  */
 
 import * as ort from "./runtime/ort.wasm.min.mjs";
-import { copyRgb, cropImage, resizeImage } from "./pixels.js";
+import { copyRgb, cropImage, resizeImage, roundHalfEven } from "./pixels.js";
 
 const BATCH_SIZE = 32; // faces in one run of the classifier, to bound its memory
 const GRAPHS = ["detect", "merge", "classify"];
+// As in utils/detect/onnx_session.py: sums in floats stay in floats.
+const SESSION_OPTIONS = {
+  executionProviders: ["wasm"],
+  extra: { session: { disable_quant_qdq: "1" } },
+};
 
 /**
  * Loads the models.
@@ -35,7 +40,7 @@ export async function loadDetector({ base, threads = 1 }) {
     for (const name of GRAPHS) {
       const file = await fetchFile(new URL(`${name}.onnx`, folder));
       const bytes = new Uint8Array(await file.arrayBuffer());
-      sessions[name] = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+      sessions[name] = await ort.InferenceSession.create(bytes, SESSION_OPTIONS);
     }
   } catch (error) {
     throw new Error(`The models cannot be loaded (${error.message}): reload the page.`);
@@ -275,16 +280,6 @@ function tileStarts(length, side, overlap) {
     starts.push(roundHalfEven(count === 1 ? 0 : (last * index) / (count - 1)));
   }
   return starts;
-}
-
-/** Rounds to the nearest whole number and halves to the even one, as Python does. */
-function roundHalfEven(value) {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest === 0.5) {
-    return floor % 2 === 0 ? floor : floor + 1;
-  }
-  return rest < 0.5 ? floor : floor + 1;
 }
 
 function scalar(value) {

@@ -5,6 +5,7 @@
  */
 
 const CHANNELS = 4;
+const WEIGHT_ONE = 2048; // the whole weight of a pixel, as in OpenCV
 
 /**
  * Returns the pixels of one box. Outside the image its edge repeats.
@@ -45,6 +46,12 @@ export function resizeImage(image, width, height) {
   return resizeLinearly(resized, width, height);
 }
 
+/**
+ * Resizes an image linearly, to the same bytes as cv2.resize.
+ *
+ * OpenCV computes with whole numbers: weights are multiples of 1 / WEIGHT_ONE, and sums of rows are
+ * cut before they are rounded. The 8-bit networks are sensitive, so this does the same.
+ */
 function resizeLinearly(image, width, height) {
   if (image.width === width && image.height === height) {
     return image;
@@ -52,44 +59,72 @@ function resizeLinearly(image, width, height) {
   const columns = findNeighbours(image.width, width);
   const rows = findNeighbours(image.height, height);
   const data = new Uint8ClampedArray(width * height * CHANNELS);
-  const source = image.data;
-  let position = 0;
+  let above = new Int32Array(width * CHANNELS);
+  let below = new Int32Array(width * CHANNELS);
+  let aboveRow = -1;
+  let belowRow = -1;
   for (let y = 0; y < height; y += 1) {
-    const upper = rows.first[y] * image.width;
-    const lower = rows.second[y] * image.width;
-    const down = rows.weight[y];
-    for (let x = 0; x < width; x += 1) {
-      const left = columns.first[x];
-      const right = columns.second[x];
-      const across = columns.weight[x];
-      const a = (upper + left) * CHANNELS;
-      const b = (upper + right) * CHANNELS;
-      const c = (lower + left) * CHANNELS;
-      const d = (lower + right) * CHANNELS;
-      for (let channel = 0; channel < CHANNELS; channel += 1) {
-        const above = source[a + channel] + (source[b + channel] - source[a + channel]) * across;
-        const below = source[c + channel] + (source[d + channel] - source[c + channel]) * across;
-        data[position] = above + (below - above) * down; // a clamped array rounds
-        position += 1;
-      }
+    if (rows.first[y] === belowRow) {
+      [above, below] = [below, above];
+      [aboveRow, belowRow] = [belowRow, aboveRow];
+    }
+    if (aboveRow !== rows.first[y]) {
+      aboveRow = rows.first[y];
+      resizeRow(image, aboveRow, columns, above);
+    }
+    if (belowRow !== rows.second[y]) {
+      belowRow = rows.second[y];
+      resizeRow(image, belowRow, columns, below);
+    }
+    const upper = rows.firstWeight[y];
+    const lower = rows.secondWeight[y];
+    const start = y * width * CHANNELS;
+    for (let index = 0; index < width * CHANNELS; index += 1) {
+      const sum = ((upper * (above[index] >> 4)) >> 16) + ((lower * (below[index] >> 4)) >> 16);
+      data[start + index] = (sum + 2) >> 2;
     }
   }
   return { data, width, height };
 }
 
-/** Returns the two source pixels of each new pixel along one side, and the weight of the second. */
+/** Writes one row of an image, resized, times WEIGHT_ONE. */
+function resizeRow(image, row, columns, target) {
+  const source = image.data;
+  const start = row * image.width;
+  const width = columns.first.length;
+  for (let x = 0; x < width; x += 1) {
+    const left = (start + columns.first[x]) * CHANNELS;
+    const right = (start + columns.second[x]) * CHANNELS;
+    const leftWeight = columns.firstWeight[x];
+    const rightWeight = columns.secondWeight[x];
+    for (let channel = 0; channel < CHANNELS; channel += 1) {
+      target[x * CHANNELS + channel] =
+        source[left + channel] * leftWeight + source[right + channel] * rightWeight;
+    }
+  }
+}
+
+/** Returns the two source pixels of each new pixel along one side, and their weights. */
 function findNeighbours(oldLength, newLength) {
   const first = new Int32Array(newLength);
   const second = new Int32Array(newLength);
-  const weight = new Float32Array(newLength);
+  const firstWeight = new Int32Array(newLength);
+  const secondWeight = new Int32Array(newLength);
+  const scale = 1 / (newLength / oldLength);
   for (let index = 0; index < newLength; index += 1) {
-    const center = ((index + 0.5) * oldLength) / newLength - 0.5;
-    const place = Math.min(Math.max(center, 0), oldLength - 1);
-    first[index] = Math.floor(place);
-    second[index] = Math.min(first[index] + 1, oldLength - 1);
-    weight[index] = place - first[index];
+    const place = Math.fround((index + 0.5) * scale - 0.5);
+    let pixel = Math.floor(place);
+    let rest = Math.fround(place - pixel);
+    if (pixel < 0 || pixel >= oldLength - 1) {
+      pixel = Math.min(Math.max(pixel, 0), oldLength - 1);
+      rest = 0;
+    }
+    first[index] = pixel;
+    second[index] = Math.min(pixel + 1, oldLength - 1);
+    firstWeight[index] = roundHalfEven(Math.fround(1 - rest) * WEIGHT_ONE);
+    secondWeight[index] = roundHalfEven(rest * WEIGHT_ONE);
   }
-  return { first, second, weight };
+  return { first, second, firstWeight, secondWeight };
 }
 
 /**
@@ -111,4 +146,14 @@ export function copyRgb(image, target, targetWidth, offset = 0) {
       from += CHANNELS;
     }
   }
+}
+
+/** Rounds to the nearest whole number and halves to the even one, as Python does. */
+export function roundHalfEven(value) {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest === 0.5) {
+    return floor % 2 === 0 ? floor : floor + 1;
+  }
+  return rest < 0.5 ? floor : floor + 1;
 }
