@@ -15,7 +15,7 @@ endif
 .DELETE_ON_ERROR:
 # Each step needs what the one before it installed.
 .NOTPARALLEL:
-.PHONY: help demo lab data notebooks models detectors sample test quick system bench lock wheels lint clean
+.PHONY: help demo lab page serve data notebooks models detectors sample test quick system bench lock wheels lint clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ demo: $(VENV)/.detection ## Detect on data/examples, after installing what detec
 lab: $(VENV)/.everything ## Open the project in JupyterLab, at notebook 03
 	@# The notebook is named in the address: as an argument, it would make its folder the root.
 	@$(RUN)jupyter lab "--LabApp.default_url=/lab/tree/notebooks/03-detect_face_using_mask.ipynb?file-browser-path=/"
+
+page: $(VENV)/.page ## Build the web page that runs both models in the browser, into output/page (needs npm)
+	@$(RUN)python -m utils.web build
+
+serve: page ## Serve the web page on this machine, at http://localhost:8000/
+	@$(RUN)python -m utils.web serve
 
 data: $(VENV)/.data ## Fetch the public data sets into data/raw (SETS="faces scenes": these only)
 	@$(RUN)python -m utils.collect data $(SETS)
@@ -59,6 +65,7 @@ sample: $(VENV)/.everything ## Draw data/sample again, from the pictures in data
 
 # System packages come first: one of them may be the module that makes .venv.
 test: system $(VENV)/.everything ## Pass every test and run every notebook on the sample, after installing the rest
+	@$(RUN)python -m utils.web build || echo "The tests of the web page are skipped."
 	@echo "Testing ..."
 	@$(RUN)python -m pytest
 
@@ -112,11 +119,13 @@ $(VENV)/.data: PACKAGES := .[data]
 $(VENV)/.data: PURPOSE := fetching the data needs
 $(VENV)/.detectors: PACKAGES := .[models]
 $(VENV)/.detectors: PURPOSE := fetching the detectors needs
+$(VENV)/.page: PACKAGES := .[web]
+$(VENV)/.page: PURPOSE := building the web page needs
 $(VENV)/.lint: PACKAGES := .[dev]
 $(VENV)/.lint: PURPOSE := the checks need
-$(VENV)/.everything: PACKAGES := .[data,models,notebooks,video,dev]
+$(VENV)/.everything: PACKAGES := .[data,models,notebooks,video,web,dev]
 $(VENV)/.everything: PURPOSE := the notebooks and tests need; TensorFlow makes this a few minutes
-$(VENV)/.detection $(VENV)/.data $(VENV)/.detectors $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
+$(VENV)/.detection $(VENV)/.data $(VENV)/.detectors $(VENV)/.page $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
 	@echo "Installing into $(VENV) what $(PURPOSE) ..."
 	@if [ -x $(RUN)uv ] && $(RUN)uv pip install --python $(RUN)python --compile-bytecode \
 		--constraint requirements.lock --editable "$(PACKAGES)"; then :; else \

@@ -20,6 +20,7 @@ from utils.paths import ROOT, SHARED_DIR
 # TensorFlow reads this once, when it is imported. 3: print errors only.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+RUNTIME_DIR = ROOT / "output" / "page" / "runtime"  # where `make page` puts ONNX Runtime
 SETUP = "`make system` installs it or says how"
 GREY = 128  # of the background of pictures
 BLOCK_COLORS = {
@@ -47,6 +48,8 @@ def find_missing(item: pytest.Item) -> str:
         for program in ("Xvfb", "xdotool"):
             if not shutil.which(program):
                 return f"no {program}: {SETUP}"
+    if item.get_closest_marker("page") and not RUNTIME_DIR.is_dir():
+        return "no runtime of the web page: `make page` fetches it with npm"
     shared = item.get_closest_marker("shared")
     if shared and not (SHARED_DIR / shared.args[0]).exists():
         return "no ../shared, which holds photographs that may not be published"

@@ -18,6 +18,8 @@ fi
 has chromium || has chromium-browser || has google-chrome || packages+=(chromium)
 has Xvfb || packages+=(xvfb)
 has xdotool || packages+=(xdotool)
+# npm fetches the runtime of the web page.
+has npm || packages+=(npm)
 # The module that makes .venv.
 python3 -c "import ensurepip" 2>/dev/null || packages+=(python3-venv)
 

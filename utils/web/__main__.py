@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.program import require_packages, run_as_program
 
-require_packages("onnx", "onnxscript")
+require_packages("onnx", "onnxscript", extra="web", target="page")
 
 from utils.web import PAGE_DIR, WebError, build_page, serve_page  # noqa: E402
 from utils.web.serve import PORT  # noqa: E402

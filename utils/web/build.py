@@ -101,7 +101,8 @@ def _extract(archive: tarfile.TarFile, member: str, path: Path, digest: str) -> 
     data = content.read() if content else b""
     if hashlib.sha256(data).hexdigest() != digest:
         raise WebError(
-            f"{path.name} of {RUNTIME} is not the expected file: its SHA-256 differs. Do not use it."
+            f"{path.name} of {RUNTIME} is not the expected file: its SHA-256 differs, so it is not "
+            "used."
         )
     path.write_bytes(data)
 

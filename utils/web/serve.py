@@ -126,7 +126,8 @@ def serve_page(folder: str | Path = PAGE_DIR, port: int = PORT) -> None:
         WebError: the page is not built, or the port is in use.
     """
     with make_server(folder, port) as server:
-        print(f"The page is at http://localhost:{server.server_port}/. Ctrl-C ends this.", flush=True)
+        address = f"http://localhost:{server.server_port}/"
+        print(f"The page is at {address}. Ctrl-C ends this.", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

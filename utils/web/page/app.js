@@ -19,6 +19,7 @@ const parts = {
   blur: byId("blur"),
   drop: byId("drop"),
   faces: byId("faces"),
+  facesScroll: byId("faces-scroll"),
   least: byId("least"),
   leastValue: byId("least-value"),
   live: byId("live"),
@@ -91,6 +92,7 @@ function show({ name, canvas, faces, possible }, isLive) {
   parts.summary.textContent = text;
   parts.view.setAttribute("aria-label", `${name}: ${text}`);
   parts.faces.replaceChildren(...faces.map(makeRow));
+  parts.facesScroll.hidden = faces.length === 0;
   document.body.dataset.faces = String(faces.length);
 }
 
