@@ -36,7 +36,7 @@ def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
 
 @pytest.fixture(scope="module")
 def detect_graph() -> ort.InferenceSession:
-    return open_graph(graphs.build_detect_graph())
+    return open_graph(graphs.build_detect_graph(float_operators=False))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def merge_graph() -> ort.InferenceSession:
 
 @pytest.fixture(scope="module")
 def classify_graph() -> ort.InferenceSession:
-    return open_graph(graphs.build_classify_graph())
+    return open_graph(graphs.build_classify_graph(float_operators=False))
 
 
 def search(graph, image, tile, scale, min_confidence=0.5, odds=1.0):

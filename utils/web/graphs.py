@@ -20,16 +20,21 @@ from onnx import compose, inliner
 
 from utils.classes import CLASS_NAMES
 from utils.detect import CLASSIFIER_FILE, DETECTOR_FILE, FCOS, face_detector, load_classifier
+from utils.web.float_operators import use_float_operators
 from utils.web.steps import merge_passes, script_decoder, script_judge
 
 IR_VERSION = 8  # that of the shipped networks
 
 
-def build_detect_graph(path: str | Path = DETECTOR_FILE) -> onnx.ModelProto:
+def build_detect_graph(
+    path: str | Path = DETECTOR_FILE, float_operators: bool = True
+) -> onnx.ModelProto:
     """Return the graph of one pass: a resized and padded image to boxes in the whole image.
 
     Args:
-        path: model file of the detector.
+        path: model file of the detector, in 8 bits.
+        float_operators: whether the network computes with float operators, see
+            ``use_float_operators``.
 
     Raises:
         FileNotFoundError: there is no model file.
@@ -39,7 +44,7 @@ def build_detect_graph(path: str | Path = DETECTOR_FILE) -> onnx.ModelProto:
     if len(detector.strides) != 3:
         raise ValueError(f"The page needs a detector with three strides, not {detector.strides}.")
     decode = script_decoder(detector.strides, detector.calibration)
-    return _append(onnx.load(path), decode.to_model_proto())
+    return _append(_load_network(path, float_operators), decode.to_model_proto())
 
 
 def build_merge_graph() -> onnx.ModelProto:
@@ -47,11 +52,14 @@ def build_merge_graph() -> onnx.ModelProto:
     return _finish(merge_passes.to_model_proto())
 
 
-def build_classify_graph(path: str | Path = CLASSIFIER_FILE) -> onnx.ModelProto:
+def build_classify_graph(
+    path: str | Path = CLASSIFIER_FILE, float_operators: bool = True
+) -> onnx.ModelProto:
     """Return the graph from face crops and the detector's opinion to answers.
 
     Args:
-        path: model file of the classifier.
+        path: model file of the classifier, in 8 bits.
+        float_operators: as in ``build_detect_graph``.
 
     Raises:
         FileNotFoundError: there is no model file.
@@ -61,7 +69,7 @@ def build_classify_graph(path: str | Path = CLASSIFIER_FILE) -> onnx.ModelProto:
     if classifier.class_names != CLASS_NAMES:
         raise ValueError(f"The page needs a classifier with the classes {CLASS_NAMES}.")
     judge = script_judge(classifier.threshold, classifier.unsure_below)
-    return _append(onnx.load(path), judge.to_model_proto())
+    return _append(_load_network(path, float_operators), judge.to_model_proto())
 
 
 def read_settings(
@@ -120,6 +128,12 @@ def write_models(folder: str | Path) -> list[Path]:
     settings = folder / "settings.json"
     settings.write_text(json.dumps(read_settings(), indent=2) + "\n")
     return [*files, settings]
+
+
+def _load_network(path: str | Path, float_operators: bool) -> onnx.ModelProto:
+    """Return the network of a model file."""
+    network = onnx.load(path)
+    return use_float_operators(network) if float_operators else network
 
 
 def _append(network: onnx.ModelProto, steps: onnx.ModelProto) -> onnx.ModelProto:
