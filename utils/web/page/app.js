@@ -89,7 +89,7 @@ function show({ name, canvas, faces, possible }, isLive) {
   drawFaces(view, faces);
   const text = describe(faces);
   parts.summary.setAttribute("aria-live", isLive ? "off" : "polite");
-  parts.summary.textContent = text;
+  parts.summary.textContent = `${name}: ${text}`;
   parts.view.setAttribute("aria-label", `${name}: ${text}`);
   parts.faces.replaceChildren(...faces.map(makeRow));
   parts.facesScroll.hidden = faces.length === 0;
@@ -99,7 +99,7 @@ function show({ name, canvas, faces, possible }, isLive) {
 /** Returns "3 faces: 2 with_mask, 1 without_mask; 1 unsure". */
 function describe(faces) {
   if (faces.length === 0) {
-    return "No face was found.";
+    return "no face";
   }
   const counts = new Map();
   for (const face of faces) {
