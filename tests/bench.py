@@ -24,7 +24,6 @@ from utils.cli import Report, process_images
 from utils.cli.run import MAX_WORKERS
 from utils.detect import (
     classify_faces,
-    count_cores,
     crop_faces,
     detect_masks,
     load_classifier,
@@ -37,6 +36,7 @@ from utils.detect import (
 from utils.formats import read_voc
 from utils.images import list_images, read_image
 from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
+from utils.program import count_cores
 from utils.train import (
     RECIPES,
     build_classifier,

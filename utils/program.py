@@ -78,6 +78,13 @@ def require_packages(*names: str, extra: str = "notebooks", target: str = "lab")
         sys.exit(SHORTAGE_CODE)
 
 
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _check_address_space() -> None:
     """Exit with a sentence if a limit leaves too little address space to load the libraries.
 

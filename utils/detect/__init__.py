@@ -24,7 +24,7 @@ from utils.detect.mask_classifier import (
     load_classifier,
     measure_sureness,
 )
-from utils.detect.onnx_session import count_cores, open_session, share_cores
+from utils.detect.onnx_session import open_session, share_cores
 from utils.detect.opencv_detectors import RES10_FILES, YUNET_FILE, Res10, YuNet
 from utils.detect.pipeline import (
     DETECTOR_SHARE,
@@ -61,7 +61,6 @@ __all__ = [
     "YuNet",
     "blend_probabilities",
     "classify_faces",
-    "count_cores",
     "crop_faces",
     "decode_faces",
     "detect_masks",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,17 +9,10 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from utils.program import describe_shortage
+from utils.program import count_cores, describe_shortage
 
 ERRORS_ONLY = 3  # ONNX Runtime's log level
 _threads: ContextVar[int] = ContextVar("threads", default=0)  # of a session; 0 for all cores
-
-
-def count_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

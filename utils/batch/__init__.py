@@ -1,0 +1,12 @@
+"""A job over files: on this process, on local processes, or on a Dask cluster.
+
+``Job`` cuts a list of files into shards and gives them to workers. The result of a shard is one
+file that appears when it is whole, so a run that was ended goes on with the shards that have none.
+A file that ends its worker is named and left out. The outcomes are in the order of the files, with
+any number of workers.
+"""
+
+from utils.batch.job import Job
+from utils.batch.shards import JobError, Outcome
+
+__all__ = ["Job", "JobError", "Outcome"]

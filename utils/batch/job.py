@@ -1,0 +1,246 @@
+"""A job: all shards of a list of files, given to workers, and their outcomes in order."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import queue
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from utils.batch.shards import (
+    Item,
+    JobError,
+    Outcome,
+    Shard,
+    Task,
+    choose_shard_size,
+    is_done,
+    make_shard,
+    process_items,
+    process_shard,
+    read_result,
+    write_result,
+)
+from utils.batch.workers import (
+    PER_THREAD,
+    Cluster,
+    LocalProcess,
+    ThisProcess,
+    Worker,
+    WorkerDied,
+)
+from utils.program import count_cores
+
+STOP = "stop"  # the file in a job's folder that stops its workers
+POLL_S = 0.5  # Windows does not interrupt a wait without a limit
+DEATHS = 2  # of workers at one item alone, before the item is left out
+
+
+class Job:
+    """A function applied to each of many files, in shards.
+
+    Use it in a ``with`` block, and call ``take`` until it returns None::
+
+        with Job(task, [(file,) for file in files], folder) as job:
+            while (found := job.take()) is not None:
+                for position, outcome in found:
+                    ...
+
+    Attributes:
+        resumed: number of items whose outcomes an earlier run left.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        items: Sequence[Item],
+        folder: str | Path,
+        *,
+        workers: int | None = None,
+        scheduler: str | None = None,
+        is_resumed: bool = False,
+    ) -> None:
+        """Begin to work.
+
+        Args:
+            task: a picklable function, such as a frozen dataclass with ``__call__``. A worker calls
+                it once. It returns the function to call with the values of each item, which returns
+                what JSON can hold, and raises a ``UserError`` for a file that it cannot process.
+            items: tuples of picklable values. The first value is the file that messages name.
+            folder: the folder of the results, for this job alone. Cluster and client must share it.
+            workers: number of local processes; 1 for this process, None for one a core.
+            scheduler: the address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, instead.
+            is_resumed: whether to keep the results of an earlier run with the same task and items.
+
+        Raises:
+            JobError: the cluster cannot be used.
+            OSError: the folder cannot be made.
+        """
+        self.resumed = 0
+        self._task = task
+        self._pickled = pickle.dumps(task)
+        self._items = items
+        self._folder = Path(folder).resolve()
+        self._stop_file = self._folder / STOP
+        self._is_resumed = is_resumed
+        self._size = choose_shard_size(len(items))
+        self._count = math.ceil(len(items) / self._size)
+        self._next = 0  # the shard that ``take`` returns next
+        self._ended: set[int] = set()  # shards after it that have a result
+        self._waiting = iter(range(self._count))
+        self._lock = threading.Lock()
+        self._is_stopped = threading.Event()
+        self._news: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+
+        if not is_resumed:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._stop_file.unlink(missing_ok=True)
+        self._cluster = Cluster(scheduler) if scheduler else None
+        self._threads = [
+            threading.Thread(target=self._serve, args=(worker,), daemon=True)
+            for worker in self._make_workers(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop and wait for the workers."""
+        self.stop()
+        for thread in self._threads:
+            thread.join()
+        if self._cluster is not None:
+            self._cluster.disconnect()
+
+    def take(self) -> list[tuple[int, Outcome]] | None:
+        """Wait for the next shard and return its outcomes, each with the position of its item.
+
+        None follows the last shard.
+
+        After ``stop``, the shards that were begun are returned with the items that were done.
+        ``KeyboardInterrupt`` loses nothing: call again.
+
+        Raises:
+            JobError: the workers cannot go on. What they did stays for another run.
+            Exception: the task could not be loaded.
+        """
+        while self._next < self._count:
+            has_ended = not any(thread.is_alive() for thread in self._threads)
+            try:
+                # The end is looked up first, so that no news can come after an empty queue.
+                news = self._news.get(block=not has_ended, timeout=POLL_S)
+            except queue.Empty:
+                news = None
+            if isinstance(news, BaseException):
+                self.stop()
+                raise news
+            if news is not None:
+                self._ended.add(news)
+            if self._next in self._ended or has_ended:
+                outcomes = self._read(self._next)
+                if not outcomes and not self._is_stopped.is_set():
+                    raise JobError(
+                        f"Results are missing in {self._folder}: do not delete or change them "
+                        "while the program runs."
+                    )
+                first = self._next * self._size
+                self._ended.discard(self._next)
+                self._next += 1
+                if outcomes:
+                    return list(enumerate(outcomes, first))
+        return None
+
+    def stop(self) -> None:
+        """Let each worker finish its item and end. ``take`` then returns what was done."""
+        self._is_stopped.set()
+        with suppress(OSError):  # on a full disk, each worker ends its shard
+            self._stop_file.touch()
+
+    def read_outcomes(self) -> Iterator[Outcome]:
+        """Yield the outcomes of all items that were done, from the files, in order."""
+        for number in range(self._count):
+            yield from self._read(number)
+
+    def delete(self) -> None:
+        """Delete the results."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _make_workers(self, count: int | None) -> list[Worker]:
+        """Return the workers; each gets a thread."""
+        if self._cluster is not None:
+            return [self._cluster] * min(self._count, PER_THREAD * self._cluster.threads)
+        count = min(self._count, count or count_cores())
+        if count == 1:
+            return [ThisProcess()]
+        return [LocalProcess(self._pickled) for _ in range(count)]
+
+    def _make_shard(self, number: int) -> Shard:
+        return make_shard(self._task, self._items, self._size, number, self._folder)
+
+    def _read(self, number: int) -> list[Outcome]:
+        return read_result(self._make_shard(number))
+
+    def _serve(self, worker: Worker) -> None:
+        """Give a worker one shard after another. Runs in a thread."""
+        try:
+            while not self._is_stopped.is_set():
+                with self._lock:
+                    number = next(self._waiting, None)
+                if number is None:
+                    break
+                shard = self._make_shard(number)
+                if self._is_resumed and is_done(shard):
+                    with self._lock:
+                        self.resumed += len(shard.items)
+                else:
+                    self._run(worker, shard)
+                self._news.put(number)
+        except BaseException as error:  # for the thread that calls ``take``
+            self._news.put(error)
+        finally:
+            worker.close()
+
+    def _run(self, worker: Worker, shard: Shard) -> None:
+        """Run a shard; if its worker dies, run its items one by one."""
+        shard.path.unlink(missing_ok=True)  # of a run that was stopped
+        try:
+            worker.call(process_shard, self._pickled, shard, self._stop_file)
+        except WorkerDied:
+            outcomes = []
+            for item in shard.items:
+                outcomes += self._run_item(worker, item)
+            write_result(shard.path, shard.digest, outcomes)
+            return
+        if not shard.path.is_file() and not self._is_stopped.is_set():
+            raise JobError(
+                f"The workers wrote no result into {self._folder}: choose a folder that this "
+                "machine and the workers share."
+            )
+
+    def _run_item(self, worker: Worker, item: Item) -> list[Outcome]:
+        """Return the outcome of one item; none after ``stop``."""
+        for _ in range(DEATHS):
+            try:
+                return worker.call(process_items, self._pickled, [item], self._stop_file)
+            except WorkerDied:
+                continue
+        return [
+            Outcome(
+                None,
+                f"{item[0]} ended its worker {DEATHS} times and is left out: save it again as JPEG "
+                "or PNG, or make it smaller.",
+            )
+        ]

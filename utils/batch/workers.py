@@ -1,0 +1,171 @@
+"""Workers of a job: this process, a local process, or a place in a Dask cluster.
+
+Each has ``call``, which runs a function and raises ``WorkerDied`` if the worker died meanwhile, and
+``close``. A local process has an executor of its own, so that its death concerns its shard alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from utils.batch.shards import JobError, prepare_task
+
+START_TRIES = 3  # of a worker process, which may be killed while it starts
+CONNECT_S = 10  # seconds to wait for the scheduler
+PER_THREAD = 2  # shards sent to a cluster for each of its threads, so that none waits for the next
+MOST_EXPENDABLE = "1000"  # of processes, when Linux is out of memory
+
+
+class WorkerDied(Exception):
+    """A worker died while it ran a function."""
+
+
+class Worker(Protocol):
+    """Runs functions, one at a time."""
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what the function returns.
+
+        Raises:
+            WorkerDied: the worker died meanwhile; the next call has a new one.
+            JobError: there is no worker any more.
+        """
+
+    def close(self) -> None:
+        """End the worker."""
+
+
+class ThisProcess:
+    """Runs functions in this process."""
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what the function returns."""
+        return function(*args)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class LocalProcess:
+    """Runs functions in a process that starts at the first call, and anew after it died."""
+
+    def __init__(self, task: bytes) -> None:
+        self._task = task
+        self._pool: ProcessPoolExecutor | None = None
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what the function returns, see ``Worker``."""
+        if self._pool is None:
+            self._pool = self._start()
+        try:
+            return self._pool.submit(function, *args).result()
+        except BrokenProcessPool as error:
+            self.close()
+            raise WorkerDied from error
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def _start(self) -> ProcessPoolExecutor:
+        """Return the executor of a new process that has loaded the task."""
+        for _ in range(START_TRIES):
+            # A fork would copy the threads' locks of the libraries in this process.
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin_process)
+            try:
+                pool.submit(prepare_task, self._task).result()
+            except BrokenProcessPool:
+                pool.shutdown()
+            except BaseException:
+                pool.shutdown()
+                raise
+            else:
+                return pool
+        raise JobError(
+            f"A worker process ended {START_TRIES} times while it started: use --workers 1, or "
+            "close other programs if memory is short."
+        )
+
+
+def _begin_process() -> None:
+    """Prepare a worker process."""
+    for name in ("SIGINT", "SIGHUP"):  # they go to all processes of a terminal; the program acts
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.platform == "linux":  # rather than the program, where memory runs out
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(MOST_EXPENDABLE)
+    import cv2
+
+    cv2.setNumThreads(1)  # there is a process for each core
+
+
+def _end_with_parent() -> None:
+    """End this process when the program is killed; it would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+class Cluster:
+    """Runs functions on a Dask cluster. Several threads may call it at once."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to a scheduler.
+
+        Raises:
+            JobError: Dask is not installed, there is no scheduler, or it has no workers.
+        """
+        try:
+            import distributed
+        except ModuleNotFoundError as error:
+            raise JobError(
+                "A cluster needs Dask: install it with "
+                '`pip install --constraint requirements.lock --editable ".[cluster]"`.'
+            ) from error
+        try:
+            self._client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise JobError(
+                f"No Dask scheduler answers at {address}: start one with `dask scheduler`, and "
+                "name the address that it prints."
+            ) from error
+        self._killed = distributed.KilledWorker
+        self.threads = sum(self._client.nthreads().values())
+        if not self.threads:
+            self._client.close()
+            raise JobError(
+                f"The Dask scheduler at {address} has no workers: start some with "
+                f"`dask worker {address} --nthreads 1`."
+            )
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what the function returns, see ``Worker``."""
+        future = self._client.submit(function, *args, pure=False)
+        try:
+            return future.result()
+        except self._killed as error:
+            raise WorkerDied from error
+
+    def close(self) -> None:
+        """Do nothing: the other threads still use the connection."""
+
+    def disconnect(self) -> None:
+        """Leave the cluster. It goes on without this client."""
+        self._client.close()
