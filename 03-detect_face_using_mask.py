@@ -15,6 +15,7 @@ if __name__ == "__main__":
     begin_program()  # before the modules below, which take half a second to load
 
 import argparse
+import importlib.util
 import math
 import os
 import re
@@ -22,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from utils.cli import STDOUT, run_script
+from utils.cli import OUTPUT_FORMATS, STDOUT, run_script
 from utils.detect import CLASSIFIER_FILE, DETECTOR_SYNONYMS, DETECTORS
 from utils.formats import LABEL_FORMATS
 from utils.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -52,6 +53,14 @@ def positive(text: str) -> float:
     """Return a finite number above 0."""
     value = float(text)
     if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def count(text: str) -> int:
+    """Return a whole number above 0."""
+    value = int(text)
+    if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
@@ -141,6 +150,30 @@ def make_parser() -> ArgumentParser:
         action="store_true",
         help="open no window, even if there is a display",
     )
+    many = parser.add_argument_group("with --image, for many images; no window is opened")
+    many.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="number of processes, each on one core (default: with many images, one for each core)",
+    )
+    many.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="use the workers of this Dask scheduler, such as tcp://10.0.0.1:8786; they must see "
+        "the images and the folder of --output under the same paths",
+    )
+    many.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run of the same images and options that was ended early",
+    )
+    many.add_argument(
+        "--output-format",
+        choices=OUTPUT_FORMATS,
+        default=OUTPUT_FORMATS[0],
+        help="format of the table that --csv names (default: %(default)s)",
+    )
     video = parser.add_argument_group("with --video or a camera")
     video.add_argument(
         "--interval",
@@ -203,7 +236,32 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--detector-model is for --detector fcos")
     if args.labels:
         check_labels(parser, args)
+    check_job(parser, args)
     return args
+
+
+def check_job(parser: ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with one sentence if the arguments for many images are wrong."""
+    if args.workers and args.scheduler:
+        parser.error("--workers is for this machine: leave it out with --scheduler")
+    is_parquet = args.output_format == "parquet"
+    for name, is_given in (
+        ("--workers", args.workers),
+        ("--scheduler", args.scheduler),
+        ("--resume", args.resume),
+        ("--output-format parquet", is_parquet),
+    ):
+        if is_given and not args.image:
+            parser.error(f"{name} is for --image: name images with it, or leave {name} out")
+    if is_parquet and args.csv in (None, STDOUT):
+        parser.error(
+            "--output-format parquet needs a file: name it with --csv"
+        )
+    if is_parquet and importlib.util.find_spec("pyarrow") is None:
+        parser.error(
+            "--output-format parquet needs PyArrow: install it with `pip install --constraint "
+            'requirements.lock --editable ".[cluster]"`'
+        )
 
 
 def check_labels(parser: ArgumentParser, args: argparse.Namespace) -> None:

@@ -7,12 +7,20 @@ code. ``Report`` collects what happened.
 
 from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_output
 from utils.cli.process import process_images, process_video
-from utils.cli.records import JsonStream, make_record, write_csv, write_json, write_table
+from utils.cli.records import (
+    OUTPUT_FORMATS,
+    JsonStream,
+    make_record,
+    write_csv,
+    write_json,
+    write_table,
+)
 from utils.cli.report import Report
 from utils.cli.run import run_script
 
 __all__ = [
     "JsonStream",
+    "OUTPUT_FORMATS",
     "OutputError",
     "Report",
     "STDOUT",

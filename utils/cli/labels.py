@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def name_images(files: Sequence[Path]) -> list[str]:
 
 
 def write_records(
-    folder: str | Path, label_format: str, records: Sequence[dict], names: dict[str, str]
+    folder: str | Path, label_format: str, records: Iterable[dict], names: dict[str, str]
 ) -> None:
     """Write the records of images as label files. Boxes are those of the upright images.
 

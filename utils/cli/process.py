@@ -34,13 +34,12 @@ from utils.video import Monitor, Video, VideoWriter
 AHEAD = 2  # images in work or waiting for their turn in the report, for each worker
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
     """What comes of an image.
 
     Attributes:
         record: from ``make_record``.
-        annotated: the annotated image, if there is a window to show it. Waiting answers would
-            otherwise hold many large images.
+        annotated: the annotated image, if it is needed.
         has_several: whether the file holds several pictures.
         problem: why the copy could not be written, or "".
     """
@@ -56,7 +55,7 @@ class _Job(NamedTuple):
 
     file: Path
     copy: Path
-    future: Future[_Answer]
+    future: Future[Answer]
 
 
 def show_progress(items: Iterable | None, **options: Any) -> Any:
@@ -65,6 +64,41 @@ def show_progress(items: Iterable | None, **options: Any) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(items, **options)
+
+
+def process_image(
+    file: Path,
+    copy: Path,
+    pipeline: Pipeline,
+    blur: bool = False,
+    min_confidence: float = 0.0,
+    read: Callable[..., np.ndarray] = read_image_apart,
+) -> Answer:
+    """Detect in an image file, and write its annotated JPEG.
+
+    Args:
+        file: the image.
+        copy: the JPEG to write.
+        pipeline, blur, min_confidence: as in ``process_images``.
+        read: reads the image.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    pages: list[int] = []
+    image = read(file, pages.append)
+    detections = pipeline(image)
+    shown = blur_faces(image, detections.xyxy) if blur else image
+    detections = detections[detections.confidence >= min_confidence]
+    resolution_wh = (image.shape[1], image.shape[0])
+    record = make_record(file, resolution_wh, detections)
+    annotated = draw_detections(shown, detections)
+    problem = ""
+    try:
+        write_image(copy, annotated)
+    except ImageError as error:
+        problem = str(error)
+    return Answer(record=record, annotated=annotated, has_several=bool(pages), problem=problem)
 
 
 def process_images(
@@ -105,26 +139,10 @@ def process_images(
         read = read_image_apart
         start_reader()
 
-    def process(file: Path, copy: Path) -> _Answer:
-        pages: list[int] = []
-        image = read(file, pages.append)
-        detections = pipeline(image)
-        shown = blur_faces(image, detections.xyxy) if blur else image
-        detections = detections[detections.confidence >= min_confidence]
-        resolution_wh = (image.shape[1], image.shape[0])
-        record = make_record(file, resolution_wh, detections)
-        annotated = draw_detections(shown, detections)
-        problem = ""
-        try:
-            write_image(copy, annotated)
-        except ImageError as error:
-            problem = str(error)
-        return _Answer(
-            record=record,
-            annotated=annotated if window is not None else None,
-            has_several=bool(pages),
-            problem=problem,
-        )
+    def process(file: Path, copy: Path) -> Answer:
+        answer = process_image(file, copy, pipeline, blur, min_confidence, read)
+        # Waiting answers would otherwise hold many large images.
+        return answer if window is not None else answer._replace(annotated=None)
 
     def note(job: _Job) -> None:
         nonlocal window

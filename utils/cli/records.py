@@ -7,7 +7,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +33,7 @@ CSV_COLUMNS = (
     *PROBABILITY_COLUMNS,
     "unsure",
 )
+OUTPUT_FORMATS = ("csv", "parquet")  # of the table of the faces in images
 MIN_FREE = 2**20  # bytes that a JSON file leaves free on the disk, so that the CSV files fit
 CHECK_EVERY = 25  # records between two checks of the free space
 JSON_HEAD = b'{"images": ['
@@ -95,9 +96,13 @@ def write_json(output: str | Path, records: Iterable[dict]) -> None:
     Raises:
         OutputError: the output cannot be written.
     """
-    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
     with open_output(output) as file:
-        file.write(f'{{"images": [\n{lines}\n]}}\n')
+        file.write('{"images": [\n')
+        separator = ""
+        for record in records:
+            file.write(separator + json.dumps(record, ensure_ascii=False))
+            separator = ",\n"
+        file.write("\n]}\n")
 
 
 def write_table(output: str | Path, rows: Iterable[dict], columns: Sequence[str]) -> None:
@@ -113,22 +118,38 @@ def write_table(output: str | Path, rows: Iterable[dict], columns: Sequence[str]
             writer.writerow({name: make_safe(value) for name, value in row.items()})
 
 
-def write_csv(output: str | Path, records: Iterable[dict]) -> None:
+def write_csv(
+    output: str | Path, records: Iterable[dict], output_format: str = OUTPUT_FORMATS[0]
+) -> None:
     """Write one row per face, with the columns of ``CSV_COLUMNS``, to a file or to ``-``.
 
     ``frame`` and ``time_s`` are empty for images.
 
+    Args:
+        output: the file, or ``-``.
+        records: from ``make_record``.
+        output_format: one of ``OUTPUT_FORMATS``.
+
     Raises:
         OutputError: the output cannot be written.
     """
-    rows = []
+    if output_format == "parquet":
+        # Imported here because few runs need it and PyArrow takes long to load.
+        from utils.cli.parquet import write_parquet
+
+        write_parquet(output, list_faces(records))
+    else:
+        write_table(output, list_faces(records), CSV_COLUMNS)
+
+
+def list_faces(records: Iterable[dict]) -> Iterator[dict]:
+    """Yield a row for each face of records, with at most the columns of ``CSV_COLUMNS`` filled."""
     for record in records:
         for face in record["faces"]:
             row = record | face
             row |= zip(BOX_COLUMNS, face["box"], strict=True)
             row |= zip(PROBABILITY_COLUMNS, face["probabilities"].values(), strict=True)
-            rows.append(row)
-    write_table(output, rows, CSV_COLUMNS)
+            yield row
 
 
 class JsonStream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,6 @@ from utils.cli.records import JsonStream, write_csv, write_json, write_table
 from utils.cli.report import Report
 from utils.detect import (
     FAST_PASSES,
-    count_cores,
     detect_masks,
     load_models,
     one_at_a_time,
@@ -28,6 +27,8 @@ from utils.detect import (
 )
 from utils.display import Window, has_display
 from utils.images import ImageError, SourceError, find_images, name_copies, write_image
+from utils.messages import UserError, format_count
+from utils.program import count_cores
 from utils.video import (
     INTERVAL_COLUMNS,
     TRACK_COLUMNS,
@@ -42,6 +43,9 @@ from utils.video import (
 DEFAULT_OUTPUT = Path("output")
 # With at least this share of --min-confidence, a box can continue a track and is blurred.
 POSSIBLE_SHARE = 0.5
+RESUME = "The same command with --resume goes on from here."
+# Images from which processes, which take a second or two to start, are faster than threads.
+MIN_JOB = 500
 MAX_WORKERS = 4  # images at once; each takes memory, and on more cores it gets several of them
 
 
@@ -70,7 +74,7 @@ def run_script(args: Namespace) -> int:
                 "There is no display for the webcam's window: name images with --image, or a video "
                 "with --video."
             )
-    except (FileNotFoundError, ValueError) as error:  # the message says what to do
+    except (FileNotFoundError, UserError, ValueError) as error:  # the message says what to do
         report.fail(str(error))
     if report.counts["images"]:
         summary = report.summary("image" if args.image else "frame", copies)
@@ -99,19 +103,29 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
     if args.labels:
         label_format, label_folder = args.labels
         names = check_label_files(label_format, label_folder, files)
-    min_confidence = args.min_confidence
-    if args.blur_faces:
-        min_confidence *= POSSIBLE_SHARE
+    name_of = dict(zip([file.as_posix() for file in files], names, strict=False))
+    if args.workers or args.scheduler or args.resume or (len(files) >= MIN_JOB and window is None):
+        return _run_job(args, report, files, output, name_of)
+    copies = _run_here(args, report, files, output, window)
+    report.warn_of_files()
+    _write_records(args, report, report.records, name_of)
+    return copies
+
+
+def _run_here(
+    args: Namespace, report: Report, files: list[Path], output: Path, window: Window | None
+) -> list[Path]:
+    """Process images in this process, which is ready at once, and return the annotated copies."""
     workers = 1
     if len(files) > 1 and window is None:
         workers = min(count_cores(), MAX_WORKERS)
     with share_cores(workers):
         detector, classifier = load_models(
-            args.detector, min_confidence, args.model, **_name_detector_file(args)
+            args.detector, _get_possible_confidence(args), args.model, **_name_detector_file(args)
         )
     if args.detector != "fcos":
         detector = one_at_a_time(detector)
-    copies = process_images(
+    return process_images(
         files=files,
         pipeline=partial(detect_masks, detector=detector, classifier=classifier),
         output=output,
@@ -121,20 +135,81 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
         min_confidence=args.min_confidence,
         workers=workers,
     )
+
+
+def _run_job(
+    args: Namespace, report: Report, files: list[Path], output: Path, name_of: dict[str, str]
+) -> list[Path]:
+    """Process images in worker processes, write their JSON and CSV, and return the copies."""
+    # Imported here because a single image needs no worker processes.
+    from utils.cli.folder import JobRecords, report_job, start_job
+
+    report.keep_records = False  # the job has them in its files
+    job = start_job(
+        files,
+        output,
+        detector=args.detector,
+        detector_model=args.detector_model,
+        classifier=args.model,
+        min_confidence=args.min_confidence,
+        possible_confidence=_get_possible_confidence(args),
+        blur=args.blur_faces,
+        workers=args.workers,
+        scheduler=args.scheduler,
+        is_resumed=args.resume,
+    )
+    try:
+        with job:
+            copies = report_job(job, files, output, report)
+    except Exception:
+        if report.counts["images"]:
+            report.warn(RESUME)
+        else:
+            job.delete()
+        raise
     report.warn_of_files()
-    _write(report, write_json, args.json, records=report.records)
-    _write(report, write_csv, args.csv, records=report.records)
+    if job.resumed:
+        report.warn(f"{format_count(job.resumed, 'image')} of an earlier run were done already.")
+    is_written = _write_records(args, report, JobRecords(job), name_of)
+    if is_written and not report.interrupted:
+        job.delete()
+    else:
+        report.warn(RESUME)
+    return copies
+
+
+def _get_possible_confidence(args: Namespace) -> float:
+    """Return the least confidence of the boxes that the detector finds."""
+    return args.min_confidence * (POSSIBLE_SHARE if args.blur_faces else 1)
+
+
+def _write_records(
+    args: Namespace, report: Report, records: Iterable[dict], name_of: dict[str, str]
+) -> bool:
+    """Write the JSON, CSV and labels that are asked for, and return whether all were written.
+
+    Args:
+        args: the arguments of the script.
+        report: gets the problems.
+        records: of the images; they are read once for each output.
+        name_of: the path of each image in the labels, by the ``file`` of its record.
+    """
+    are_written = [
+        _write(report, write_json, args.json, records=records),
+        _write(report, write_csv, args.csv, records=records, output_format=args.output_format),
+    ]
     if args.labels:
-        name_of = {file.as_posix(): name for file, name in zip(files, names, strict=True)}
-        _write(
+        label_format, label_folder = args.labels
+        is_written = _write(
             report,
             write_records,
             label_folder,
             label_format=label_format,
-            records=report.records,
+            records=records,
             names=name_of,
         )
-    return copies
+        are_written.append(is_written)
+    return all(are_written)
 
 
 def _name_detector_file(args: Namespace) -> dict[str, Any]:
@@ -202,14 +277,19 @@ def _make_monitor(args: Namespace, report: Report) -> Monitor:
 
 def _write(
     report: Report, write: Callable[..., None], output: str | Path | None, **content: Any
-) -> None:
-    """Write one output if it is asked for; a failure is reported, and the run goes on."""
+) -> bool:
+    """Write one output if it is asked for, and return False if it cannot be written.
+
+    A failure is reported, and the run goes on.
+    """
     if not output:
-        return
+        return True
     try:
         write(output, **content)
     except OutputError as error:
         report.fail(str(error))
+        return False
+    return True
 
 
 def _save_snapshot(folder: Path, report: Report, image: np.ndarray) -> None:
