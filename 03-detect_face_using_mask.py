@@ -254,9 +254,7 @@ def check_job(parser: ArgumentParser, args: argparse.Namespace) -> None:
         if is_given and not args.image:
             parser.error(f"{name} is for --image: name images with it, or leave {name} out")
     if is_parquet and args.csv in (None, STDOUT):
-        parser.error(
-            "--output-format parquet needs a file: name it with --csv"
-        )
+        parser.error("--output-format parquet needs a file: name it with --csv")
     if is_parquet and importlib.util.find_spec("pyarrow") is None:
         parser.error(
             "--output-format parquet needs PyArrow: install it with `pip install --constraint "

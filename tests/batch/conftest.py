@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ import pytest
 from utils.batch import Job
 from utils.paths import ROOT
 
-ADDRESS = "tcp://127.0.0.1"
 PATIENCE_S = 60
 
 
@@ -43,11 +43,10 @@ def take_all(job: Job) -> dict[int, object]:
     return answers
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Dask scheduler with two workers, each a process of its own."""
-    pytest.importorskip("distributed", reason="no Dask: install the extra cluster")
-    folder = tmp_path_factory.mktemp("cluster")
+@contextmanager
+def start_cluster(folder: Path) -> Iterator[str]:
+    """Yield the address of a Dask scheduler with two workers, each a process of its own."""
+    folder.mkdir(exist_ok=True)
     address_file = folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
     quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -72,3 +71,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.terminate()
         for process in processes:
             process.wait(PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Dask scheduler with two workers."""
+    pytest.importorskip("distributed", reason="no Dask: install the extra cluster")
+    with start_cluster(tmp_path_factory.mktemp("cluster")) as address:
+        yield address

@@ -1,0 +1,239 @@
+"""The script over many images: the same files from any workers, after any interruption."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.batch.conftest import cluster as cluster  # the fixture
+from utils.images import list_images
+from utils.paths import ROOT, SAMPLE_DIR
+
+SCRIPT = ROOT / "03-detect_face_using_mask.py"
+SCENES = list_images(SAMPLE_DIR / "scenes" / "images")
+PATIENCE_S = 300
+
+
+def run_script(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    return subprocess.run(make_command(*options), cwd=folder, capture_output=True, text=True)
+
+
+def make_command(*options: str) -> list[str]:
+    outputs = ["--output", "copies", "--json", "faces.json", "--csv", "faces.csv"]
+    return [sys.executable, str(SCRIPT), "--image", "photos", "--no-show", *outputs, *options]
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return the content of everything that a run wrote, by its path."""
+    files = [folder / "faces.json", folder / "faces.csv", *(folder / "copies").rglob("*")]
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in files if file.is_file()
+    }
+
+
+def fill(folder: Path, count: int) -> Path:
+    """Make a folder of photographs, three of them damaged, and return the folder above it."""
+    photos = folder / "photos"
+    photos.mkdir(parents=True)
+    for number in range(count):
+        shutil.copy(SCENES[number % len(SCENES)], photos / f"{number}.jpg")
+    (photos / "1.jpg").write_text("no photograph")
+    (photos / "4.jpg").write_bytes((photos / "4.jpg").read_bytes()[:900])
+    (photos / "5.jpg").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """What the script writes with threads, which few images get."""
+    folder = fill(tmp_path_factory.mktemp("expected"), 24)
+    done = run_script(folder)
+    assert done.returncode == 1
+    return read_files(folder), done
+
+
+WAYS = {
+    "this process": ["--workers", "1"],
+    "two processes": ["--workers", "2"],
+    "five processes": ["--workers", "5"],
+    "cluster": ["--scheduler"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", WAYS.values(), ids=WAYS.keys())
+def test_files_are_the_same_byte_for_byte(expected, tmp_path, request, options):
+    files, done_before = expected
+    is_cluster = options == ["--scheduler"]
+    if is_cluster:
+        options = ["--scheduler", request.getfixturevalue("cluster")]
+    folder = fill(tmp_path, 24)
+    done = run_script(folder, *options)
+    assert read_files(folder) == files
+    assert (done.returncode, done.stdout) == (1, done_before.stdout)
+    problems = list_problems(done)
+    if is_cluster:  # which gets whole paths
+        problems = [line.replace(f"{folder}/", "") for line in problems]
+    assert problems == list_problems(done_before) and len(problems) == 3
+
+
+def list_problems(done: subprocess.CompletedProcess) -> list[str]:
+    """Return the messages about photographs, without the progress bar."""
+    return re.findall(r"\S*photos/\d+\.jpg .*", done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without a signal")
+def test_after_ctrl_c_the_files_are_complete_and_resume_goes_on(expected, tmp_path):
+    folder = fill(tmp_path, 24)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # children would ignore it too
+    with subprocess.Popen(
+        make_command("--workers", "2"),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        try:
+            wait_for_copies(folder, 6)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            out, err = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in err) == (1, False)
+    assert out.rstrip().endswith("stopped before the end.")
+    assert "The same command with --resume goes on from here." in err
+    done = list((folder / "copies").glob("*.jpg"))
+    images = json.loads((folder / "faces.json").read_text())["images"]
+    assert sorted(Path(image["file"]).stem for image in images) == sorted(
+        copy.stem for copy in done
+    )
+    resumed = run_script(folder, "--workers", "2", "--resume")
+    assert "of an earlier run were done already." in resumed.stderr
+    assert read_files(folder) == expected[0]
+
+
+def wait_for_copies(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while len(list((folder / "copies").glob("*.jpg"))) < count:
+        assert time.monotonic() < deadline, "No image is processed."
+        time.sleep(0.05)
+
+
+def list_workers(process: subprocess.Popen) -> list[psutil.Process]:
+    """Return the worker processes of the script. Its other children decode images."""
+    try:
+        children = psutil.Process(process.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.Error:
+        return []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_workers_and_client_that_are_killed_lose_and_double_nothing(tmp_path):
+    """Ten times a worker, and twice the client, at random moments."""
+    fill(tmp_path / "whole", 240)
+    run_script(tmp_path / "whole", "--workers", "1")
+    folder = fill(tmp_path / "killed", 240)
+    chance = random.Random(0)
+    for _ in range(2):
+        with start(folder, "--workers", "2", "--resume") as process:
+            for _ in range(3):
+                kill_a_worker(process, folder, chance)
+            wait_for_results(folder, chance)
+            workers = list_workers(process)
+            process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=PATIENCE_S)
+        assert not alive and not list(folder.glob("faces.*"))
+    with start(folder, "--workers", "2", "--resume") as process:
+        for _ in range(4):
+            kill_a_worker(process, folder, chance)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert "of an earlier run were done already." in err
+    assert read_files(folder) == read_files(tmp_path / "whole")
+    assert not list((folder / "copies").glob(".job*"))
+
+
+def wait_for_results(folder: Path, chance: random.Random) -> None:
+    """Wait until a random number of shards are done, and then for a moment more."""
+    goal = count_results(folder) + chance.randint(1, 5)
+    deadline = time.monotonic() + PATIENCE_S
+    while count_results(folder) < goal:
+        assert time.monotonic() < deadline, "The job does not go on."
+        time.sleep(0.02)
+    time.sleep(chance.uniform(0, 0.1))
+
+
+def count_results(folder: Path) -> int:
+    return len(list((folder / "copies").glob(".job*/*/*.jsonl")))
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        make_command(*options),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_a_worker(process: subprocess.Popen, folder: Path, chance: random.Random) -> None:
+    """Kill one worker of the script at a random moment."""
+    wait_for_results(folder, chance)
+    chance.choice(list_workers(process)).kill()
+
+
+@pytest.mark.slow
+def test_parquet_holds_the_table_of_the_csv_file(tmp_path):
+    pytest.importorskip("pyarrow", reason="no PyArrow: install the extra cluster")
+    folder = fill(tmp_path, 8)
+    assert run_script(folder, "--workers", "1").returncode == 1
+    expected = pd.read_csv(folder / "faces.csv")
+    options = ["--output-format", "parquet", "--csv", "faces.parquet"]
+    assert run_script(folder, *options).returncode == 1
+    found = pd.read_parquet(folder / "faces.parquet")
+    assert len(found) > 5
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    assert found.unsure.dtype == bool and found.x_min.dtype == "int32"
+
+
+WRONG = {
+    "workers without images": (["--video", "0", "--workers", "2"], "--workers is for --image"),
+    "no workers": (["--image", "a.jpg", "--workers", "0"], "0 is not above 0"),
+    "workers in words": (["--image", "a.jpg", "--workers", "two"], "invalid count value: 'two'"),
+    "both": (
+        ["--image", "a.jpg", "--workers", "2", "--scheduler", "tcp://x:1"],
+        "--workers is for this machine",
+    ),
+    "parquet without a file": (
+        ["--image", "a.jpg", "--output-format", "parquet"],
+        "--output-format parquet needs a file",
+    ),
+    "parquet to standard output": (
+        ["--image", "a.jpg", "--output-format", "parquet", "--csv", "-"],
+        "--output-format parquet needs a file",
+    ),
+    "another format": (["--image", "a.jpg", "--output-format", "xls"], "invalid choice: 'xls'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_arguments_are_one_sentence(script, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        script.parse_arguments(arguments)
+    err = capsys.readouterr().err
+    assert (stop.value.code, err.count("\n")) == (2, 1)
+    assert message in err
