@@ -43,6 +43,9 @@ HEAVY = {
     "icrawler",
     "pooch",
     "IPython",
+    "dask",
+    "distributed",
+    "pyarrow",
 }
 
 

@@ -17,8 +17,8 @@ Conventions:
 - Scaling of pixel values is inside the models: all models take uint8 RGB.
 - Training and detection cut faces with the same function, ``utils.detect.crop_faces``.
 
-Imports point down: the root modules, ``images``, ``formats`` and ``plots`` < ``detect`` <
-``evaluate`` < ``collect`` < ``annotate`` < ``curate`` < ``train``. ``video`` needs ``detect``
+Imports point down: the root modules, ``batch``, ``images``, ``formats`` and ``plots`` < ``detect``
+< ``evaluate`` < ``collect`` < ``annotate`` < ``curate`` < ``train``. ``video`` needs ``detect``
 alone, and ``cli`` is on top. Only ``train`` imports TensorFlow. ``detect``, ``video`` and ``cli``
 do not import pandas.
 """

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import draw_blocks, find_blocks
+from utils.batch.threads import AHEAD
 from utils.boxes import Detections, box_iou
 from utils.collect import extract
 from utils.collect.extract import (
@@ -236,7 +237,7 @@ class Busy:
 
 @pytest.mark.parametrize("is_safe", [False, True])
 def test_other_detectors_are_called_by_one_thread_at_a_time(root, folder, monkeypatch, is_safe):
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("utils.batch.threads.count_cores", lambda: 3)
     if is_safe:
         monkeypatch.setattr(extract, "FCOS", Busy)
     detector = Busy()
@@ -262,12 +263,12 @@ def test_only_a_few_photographs_are_in_memory(root, folder, monkeypatch):
             time.sleep(0.005)
             written.append(1)
 
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("utils.batch.threads.count_cores", lambda: 2)
     monkeypatch.setattr(extract, "_search_photo", search_photo)
     monkeypatch.setattr(extract, "append_rows", append_rows)
     extract_faces(root, find_blocks, folder)
     assert len(written) == 60 + len(PHOTOS)
-    assert max(most) <= 2 * extract.AHEAD
+    assert max(most) <= 2 * AHEAD
 
 
 def test_shipped_detector_finds_annotated_faces_of_the_examples(tmp_path):

@@ -3,10 +3,11 @@
 ``Job`` cuts a list of files into shards and gives them to workers. The result of a shard is one
 file that appears when it is whole, so a run that was ended goes on with the shards that have none.
 A file that ends its worker is named and left out. The outcomes are in the order of the files, with
-any number of workers.
+any number of workers. ``map_in_threads`` calls a function in threads, for shorter work.
 """
 
 from utils.batch.job import Job
 from utils.batch.shards import JobError, Outcome
+from utils.batch.threads import map_in_threads
 
-__all__ = ["Job", "JobError", "Outcome"]
+__all__ = ["Job", "JobError", "Outcome", "map_in_threads"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from utils.batch import map_in_threads
 from utils.classes import LabelError
 from utils.formats import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
 from utils.images import (
@@ -190,8 +189,5 @@ def _run_all(function: Callable, jobs: list[tuple], description: str) -> list[st
             return str(error)
         return ""
 
-    # Threads are enough: OpenCV releases the interpreter lock while it works.
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        problems = executor.map(run, jobs)
-        bar = tqdm(problems, total=len(jobs), desc=description, unit="image", leave=False)
-        return list(bar)
+    problems = map_in_threads(run, jobs)
+    return list(tqdm(problems, total=len(jobs), desc=description, unit="image", leave=False))

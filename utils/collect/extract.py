@@ -10,9 +10,7 @@ row per photograph, so that photographs without a face are known too.
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -21,6 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from utils.batch import map_in_threads
 from utils.boxes import Detections, clip_boxes
 from utils.csv_lines import append_rows
 from utils.detect import FCOS, PADDING, Detector, crop_faces
@@ -41,8 +40,6 @@ FACE_COLUMNS = ["file", "source", *BOX_COLUMNS, "confidence", "crop", "kept"]
 SEARCHED_COLUMNS = ["file", "faces", "small", "problem"]
 # Pixels. In a smaller face, people cannot see how a mask is worn.
 MIN_SIDE = 16
-# Photographs that are submitted per core at one time, to bound the memory.
-AHEAD = 2
 
 
 def extract_faces(
@@ -107,7 +104,7 @@ def extract_faces(
         unit="image",
         leave=False,
     ) as bar:
-        for faces, row in _run_ahead(search, waiting):
+        for faces, row in map_in_threads(search, waiting):
             append_rows(folder / FACES, faces, FACE_COLUMNS)
             # Last, because a photograph with this row counts as done.
             append_rows(folder / SEARCHED, [row], SEARCHED_COLUMNS)
@@ -207,23 +204,6 @@ def _detect_alone(lock: Lock, detector: Detector, image: np.ndarray) -> Detectio
     """Call a detector while no other thread does."""
     with lock:
         return detector(image)
-
-
-def _run_ahead(function: Callable, items: Iterable) -> Iterator:
-    """Call a function with each item, on all cores; yield the results in order.
-
-    At most ``AHEAD`` calls per core are submitted at one time.
-    """
-    max_running = AHEAD * (os.cpu_count() or 1)
-    running: deque[Future] = deque()
-    # Threads are enough: OpenCV and ONNX Runtime release the interpreter lock while they work.
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        for item in items:
-            running.append(executor.submit(function, item))
-            if len(running) >= max_running:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
 
 def read_faces(path: str | Path) -> pd.DataFrame:

@@ -7,9 +7,7 @@ own, because a mask pasted on a portrait changes only the lower half.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -19,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm.auto import tqdm
 
+from utils.batch import map_in_threads
 from utils.curate.hamming_search import find_close_pairs
 from utils.images import read_image
 
@@ -80,17 +79,14 @@ def hash_images(files: Sequence[str | Path]) -> np.ndarray:
         ImageError: a file cannot be read. ``collect.find_broken_images`` finds such files
             beforehand.
     """
-    # Threads are enough: OpenCV releases Python's global lock while it decodes and resizes.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        bar = tqdm(
-            pool.map(_hash_file, files),
-            total=len(files),
-            desc="comparing photographs",
-            unit="image",
-            leave=False,
-        )
-        hashes = list(bar)
-    return np.array(hashes, dtype=np.uint64).reshape(-1, 4, 4)
+    hashes = tqdm(
+        map_in_threads(_hash_file, files),
+        total=len(files),
+        desc="comparing photographs",
+        unit="image",
+        leave=False,
+    )
+    return np.array(list(hashes), dtype=np.uint64).reshape(-1, 4, 4)
 
 
 def find_near_duplicates(hashes: np.ndarray, looseness: float = 1.0) -> pd.DataFrame:

@@ -10,7 +10,6 @@ import xml.etree.ElementTree as ET
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from utils.batch import map_in_threads
 from utils.classes import LabelError
 from utils.collect.convert import convert_images
 from utils.collect.public_sets.archives import GitHubSet, Member, PublicSetError, read_archive
@@ -127,7 +127,7 @@ def convert_archive(public_set: GitHubSet, archive: str | Path, root: str | Path
     names = name_images(public_set.name, images, known)
     annotations = {PurePosixPath(path).stem: path for path in members if path.endswith(".xml")}
 
-    with zipfile.ZipFile(archive) as content, ThreadPoolExecutor() as pool:
+    with zipfile.ZipFile(archive) as content:
 
         def convert(path: str) -> str:
             is_known = (public_set.name, path) in known
@@ -149,7 +149,7 @@ def convert_archive(public_set: GitHubSet, archive: str | Path, root: str | Path
                 return str(error)
             return ""
 
-        results = pool.map(convert, images)
+        results = map_in_threads(convert, images)
         problems = list(
             tqdm(results, desc=f"converting {public_set.name}", total=len(images), unit="image")
         )
