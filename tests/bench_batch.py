@@ -84,9 +84,10 @@ def bench_script(folder: Path, count: int, rounds: int, scheduler: str | None) -
     if scheduler:
         ways["cluster of 2"] = ["--scheduler", scheduler]
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, options in ways.items():
             seconds[name].append(run_script(folder, name, options))
+            print(f"turn {turn + 1}, {name}: {seconds[name][-1]:.1f} s", flush=True)
     for name, values in seconds.items():
         rates = count / np.array(values)
         print(

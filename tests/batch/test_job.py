@@ -6,9 +6,10 @@ import os
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.batch.conftest import take_all
+from tests.batch.conftest import start_cluster, take_all
 from tests.batch.tasks import Square, Unready
 from utils.batch import Job, JobError
 
@@ -190,3 +191,18 @@ def test_a_wrong_scheduler_is_named(make_items, task, tmp_path, monkeypatch):
     monkeypatch.setattr("utils.batch.workers.CONNECT_S", 0.5)
     with pytest.raises(JobError, match="No Dask scheduler answers at tcp://127.0.0.1:1"):
         Job(task, make_items(1), tmp_path / "job", scheduler="tcp://127.0.0.1:1")
+
+
+@pytest.mark.slow
+@KILLS
+def test_a_lost_scheduler_ends_the_job_with_a_sentence(make_items, tmp_path):
+    pytest.importorskip("distributed", reason="no Dask: install the extra cluster")
+    before = set(psutil.Process().children())
+    with start_cluster(tmp_path / "cluster") as address:
+        task = Square(tmp_path / "calls.txt", seconds=0.01)
+        job = Job(task, make_items(200), tmp_path / "job", scheduler=address)
+        with pytest.raises(JobError, match="was lost"), job:
+            while job.take() is not None:
+                for process in set(psutil.Process().children()) - before:
+                    if "scheduler" in process.cmdline():
+                        process.kill()

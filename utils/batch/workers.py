@@ -6,6 +6,7 @@ Each has ``call``, which runs a function and raises ``WorkerDied`` if the worker
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -146,7 +147,11 @@ class Cluster:
                 f"No Dask scheduler answers at {address}: start one with `dask scheduler`, and "
                 "name the address that it prints."
             ) from error
+        self._address = address
         self._killed = distributed.KilledWorker
+        self._lost = (distributed.client.FutureCancelledError, distributed.comm.CommClosedError)
+        # Its tracebacks about a lost connection; the JobError says it in a sentence.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self.threads = sum(self._client.nthreads().values())
         if not self.threads:
             self._client.close()
@@ -157,11 +162,14 @@ class Cluster:
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what the function returns, see ``Worker``."""
-        future = self._client.submit(function, *args, pure=False)
         try:
-            return future.result()
+            return self._client.submit(function, *args, pure=False).result()
         except self._killed as error:
             raise WorkerDied from error
+        except self._lost as error:
+            raise JobError(
+                f"The connection to the Dask scheduler at {self._address} was lost: start it again."
+            ) from error
 
     def close(self) -> None:
         """Do nothing: the other threads still use the connection."""

@@ -170,25 +170,25 @@ def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Repo
     waiting: deque[tuple[int, Outcome]] = deque()
     resumed = 0
     bar = show_progress(None, desc="detecting", unit="image", total=len(files))
-    while True:
-        try:
-            while waiting:
-                position, outcome = waiting.popleft()
-                if _note(outcome, files[position], report):
-                    written.append(copies[position])
-                # Images of an earlier run took no time, so they must not count in images a second.
-                if resumed < job.resumed:
-                    resumed += 1
-                    bar.initial += 1
-                bar.update()
-            found = job.take()
-            if found is None:
-                break
-            waiting.extend(found)
-        except KeyboardInterrupt:
-            report.interrupted = True
-            job.stop()
-    bar.close()
+    with bar:
+        while True:
+            try:
+                while waiting:
+                    position, outcome = waiting.popleft()
+                    if _note(outcome, files[position], report):
+                        written.append(copies[position])
+                    # Images of an earlier run do not count in images a second.
+                    if resumed < job.resumed:
+                        resumed += 1
+                        bar.initial += 1
+                    bar.update()
+                found = job.take()
+                if found is None:
+                    break
+                waiting.extend(found)
+            except KeyboardInterrupt:
+                report.interrupted = True
+                job.stop()
     return written
 
 
