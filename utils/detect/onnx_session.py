@@ -53,7 +53,7 @@ def open_session(path: str | Path) -> tuple[ort.InferenceSession, dict[str, str]
     # That slows down a second session that runs in turn with the first: without spinning, a frame
     # with detector and classifier takes 24 ms instead of 42 ms on two cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    # Otherwise ONNX Runtime would replace the sums in floats between 8-bit layers by sums in 8 bits,
+    # Otherwise ONNX Runtime would replace sums in floats between 8-bit layers by sums in 8 bits,
     # see ``train.quantize_onnx``.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.intra_op_num_threads = _threads.get()
