@@ -26,7 +26,7 @@ export function drawFaces(context, faces) {
   const line = Math.max(MIN_LINE, Math.round(shorter * LINE_SHARE));
   context.font = `500 ${size}px system-ui, sans-serif`;
   context.textBaseline = "middle";
-  for (const face of faces.toReversed()) {
+  for (const face of faces.slice().reverse()) {
     const [left, top, right, bottom] = face.box;
     context.strokeStyle = CLASS_COLORS[face.className];
     context.lineWidth = line;

@@ -57,7 +57,7 @@ export function formatCsv(record) {
 /** Returns a cell, quoted where it must be. No program runs it as a formula. */
 function quote(value) {
   let text = String(value);
-  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) {
+  if (typeof value === "string" && /^'*[=+\-@\t\r]/.test(text)) {
     text = `'${text}`;
   }
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
