@@ -68,13 +68,15 @@ class MaskDetector {
    * Finds the faces of an image.
    *
    * @param {ImageData} image upright, in its full size.
-   * @param {{minConfidence: number, fast: boolean}} options minConfidence: least confidence of a
-   *   face; fast: leave out tiles and crowds, for live video.
+   * @param {{minConfidence: number, fast: boolean, beforePass: Function}} options minConfidence:
+   *   least confidence of a face; fast: leave out tiles and crowds, for live video; beforePass: is
+   *   awaited before the whole image and before each tile, and ends the search by an error.
    * @returns {Promise<object[]>} for each face, the most confident first: box (left, top, right,
    *   bottom in pixels), confidence, probabilities by class name, className, probability, unsure.
    */
-  async detect(image, { minConfidence = 0.5, fast = false } = {}) {
-    const passes = await this.#search(image, minConfidence, fast);
+  async detect(image, { minConfidence = 0.5, fast = false, beforePass = doNothing } = {}) {
+    await beforePass();
+    const passes = await this.#search(image, minConfidence, fast, beforePass);
     const found = passes.filter((pass) => pass.count > 0);
     if (found.length === 0) {
       return [];
@@ -84,7 +86,7 @@ class MaskDetector {
   }
 
   /** Returns the boxes of each pass; those of the coarse pass come first. */
-  async #search(image, minConfidence, fast) {
+  async #search(image, minConfidence, fast, beforePass) {
     const { side, MAX_ENLARGEMENT, HINT, TILED_BELOW, CROWD, CROWD_ENLARGEMENT } = this.settings;
     const longerSide = Math.max(image.width, image.height);
     const scale = Math.min(side / longerSide, MAX_ENLARGEMENT);
@@ -98,7 +100,7 @@ class MaskDetector {
       return passes;
     }
     if (scale < TILED_BELOW) {
-      passes.push(...(await this.#searchTiles(image, scale, minConfidence)));
+      passes.push(...(await this.#searchTiles(image, scale, minConfidence, beforePass)));
     } else if (this.#countTiny(whole, scale) >= CROWD) {
       const enlarged = CROWD_ENLARGEMENT * scale;
       passes.push(await this.#searchTile(image, all, enlarged, scale, minConfidence));
@@ -126,11 +128,12 @@ class MaskDetector {
   }
 
   /** Tile pass: finds, at the image's own size, the faces that are tiny in the whole pass. */
-  async #searchTiles(image, scale, minConfidence) {
+  async #searchTiles(image, scale, minConfidence, beforePass) {
     const { side, MAX_SIDE, TILE_OVERLAP } = this.settings;
     const tileScale = Math.min(1, MAX_SIDE / Math.max(image.width, image.height));
     const passes = [];
     for (const tile of tileBoxes(image, side / tileScale, TILE_OVERLAP)) {
+      await beforePass();
       passes.push(await this.#searchTile(image, tile, tileScale, scale, minConfidence));
     }
     return passes;
@@ -237,6 +240,8 @@ class MaskDetector {
     return faces;
   }
 }
+
+async function doNothing() {}
 
 /** Returns the boxes of a pass that a test of (box, confidence) accepts. */
 function select(found, accepts) {

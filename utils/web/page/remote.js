@@ -1,10 +1,14 @@
 /** The detector behind its worker: each call is a promise. */
 
+const STOPPED =
+  "The detector has stopped: reload the page, and if that does not help, use a current browser.";
+
 export class RemoteDetector {
   constructor() {
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     this.waiting = new Map();
     this.lastId = 0;
+    this.isBroken = false;
     this.worker.addEventListener("message", ({ data }) => this.#settle(data));
     this.worker.addEventListener("error", () => this.#failAll());
   }
@@ -21,6 +25,9 @@ export class RemoteDetector {
   }
 
   #call(request, moved = []) {
+    if (this.isBroken) {
+      return Promise.reject(new Error(STOPPED));
+    }
     this.lastId += 1;
     const id = this.lastId;
     return new Promise((resolve, reject) => {
@@ -40,8 +47,9 @@ export class RemoteDetector {
   }
 
   #failAll() {
+    this.isBroken = true;
     for (const { reject } of this.waiting.values()) {
-      reject(new Error("The detector stopped: reload the page."));
+      reject(new Error(STOPPED));
     }
     this.waiting.clear();
   }
