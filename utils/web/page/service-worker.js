@@ -11,7 +11,8 @@ self.addEventListener("install", (event) => {
 
 async function keepFiles() {
   const cache = await caches.open(CACHE);
-  await cache.addAll(FILES);
+  // "no-cache" asks the server: a file that the browser has kept may be of an earlier version.
+  await cache.addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })));
   await self.skipWaiting();
 }
 
@@ -36,7 +37,12 @@ self.addEventListener("fetch", (event) => {
 });
 
 async function answer(request) {
-  const cache = await caches.open(CACHE);
-  const kept = await cache.match(request, { ignoreSearch: true });
+  let kept;
+  try {
+    const cache = await caches.open(CACHE);
+    kept = await cache.match(request, { ignoreSearch: true });
+  } catch {
+    // The storage of the browser is full or damaged: the network has the file.
+  }
   return kept ?? fetch(request);
 }
