@@ -1,7 +1,10 @@
 """The web page in Chromium: its answers, its controls, and what it does without a network."""
 
 import base64
+import csv
+import io
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser import CHROMIUM_FLAGS
 from tests.conftest import RUNTIME_DIR, find_chromium
 from utils.boxes import box_iou
 from utils.classes import CLASS_NAMES
-from utils.cli.records import CSV_COLUMNS, make_record
+from utils.cli.records import CSV_COLUMNS, make_record, write_csv
 from utils.detect import load_pipeline
 from utils.images import read_image
 from utils.paths import EXAMPLES_DIR, SHARED_DIR
@@ -108,6 +112,25 @@ def show(page: Page, file: Path) -> int:
     page.evaluate("delete document.body.dataset.faces")
     page.set_input_files("#picture", file)
     return int(wait_for(page, "data-faces"))
+
+
+def set_slider(page: Page, value: int) -> None:
+    """Move the slider of the least confidence, without a wait for the answer."""
+    page.evaluate(
+        """(value) => {
+            const slider = document.getElementById("least");
+            slider.value = value;
+            slider.dispatchEvent(new Event("input"));
+            slider.dispatchEvent(new Event("change"));
+        }""",
+        value,
+    )
+
+
+def wait_for_problem(page: Page) -> str:
+    """Wait until the page shows a problem and return its sentence."""
+    page.wait_for_selector("#problem:not([hidden])")
+    return page.inner_text("#problem")
 
 
 def save(page: Page, button: str) -> str:
@@ -284,8 +307,9 @@ def test_a_file_that_is_no_picture_is_named(context, address, tmp_path, name, co
     (tmp_path / name).write_bytes(content)
     page.set_input_files("#picture", tmp_path / name)
     page.wait_for_selector("#problem:not([hidden])")
-    sentence = f"{name} cannot be read as a picture: choose a JPEG, PNG or WebP file."
-    assert page.inner_text("#problem") == sentence
+    sentence = f"{name} cannot be read as a picture: choose a JPEG, PNG or WebP file that is "
+    assert page.inner_text("#problem").startswith(sentence)
+    assert page.inner_text("#state") == ""
     assert show(page, THREE) == 3
     assert page.is_hidden("#problem")
 
@@ -323,3 +347,262 @@ def test_without_webassembly_a_sentence_says_so(context, address):
     page.goto(address)
     page.wait_for_selector("#problem:not([hidden])")
     assert page.inner_text("#problem").startswith("This browser has no WebAssembly")
+
+
+def turn(image: Image.Image, orientation: int) -> tuple[Image.Image, Image.Exif]:
+    """Return an image as a camera stores it on its side, and the EXIF data that say so."""
+    methods = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return image.transpose(methods[orientation]), exif
+
+
+@pytest.mark.parametrize("kind", ["on its side", "upside down", "transparent", "GIF", "gray"])
+def test_pictures_of_any_kind_are_seen_as_the_script_sees_them(context, address, tmp_path, kind):
+    image = Image.open(THREE).convert("RGB")
+    if kind in ("on its side", "upside down"):
+        file = tmp_path / "turned.jpg"
+        turned, exif = turn(image, 6 if kind == "on its side" else 3)
+        turned.save(file, quality=95, exif=exif)
+    elif kind == "transparent":
+        file = tmp_path / "transparent.png"
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        image.save(file)
+    else:
+        file = tmp_path / ("colors.gif" if kind == "GIF" else "gray.png")
+        image.convert("P" if kind == "GIF" else "L").save(file)
+    page = open_page(context, address)
+    expected = read_image(file)
+    found = load_pipeline()(expected)
+    assert show(page, file) == len(found) > 0
+    record = json.loads(save(page, "#save-json"))["images"][0]
+    assert (record["height"], record["width"]) == expected.shape[:2]
+    # Faces of nearly the same confidence may change places.
+    iou = box_iou(found.xyxy, np.array([face["box"] for face in record["faces"]]))
+    assert (iou.max(axis=1) > 0.95).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 3)])
+def test_pictures_of_odd_sizes_have_no_face(context, address, tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "odd.png")
+    page = open_page(context, address)
+    assert show(page, tmp_path / "odd.png") == 0
+
+
+def test_a_picture_that_is_too_large_is_named(context, address, tmp_path):
+    Image.new("1", (12_000, 9_000)).save(tmp_path / "large.png")
+    page = open_page(context, address)
+    show(page, THREE)
+    page.set_input_files("#picture", tmp_path / "large.png")
+    sentence = "large.png has 108 megapixels: reduce it to 100 or fewer."
+    assert wait_for_problem(page) == sentence
+    assert page.is_hidden("#result")  # the result of another picture
+
+
+def test_only_the_last_of_several_pictures_is_shown(context, address, tmp_path):
+    large = Image.open(THREE).resize((6000, 4000))
+    large.save(tmp_path / "large.jpg")
+    page = open_page(context, address)
+    page.evaluate("""() => {
+        globalThis.states = new Set();
+        const state = document.getElementById("state");
+        new MutationObserver(() => globalThis.states.add(state.textContent)).observe(
+            state, { childList: true });
+    }""")
+    for file in (tmp_path / "large.jpg", *PICTURES, THREE):
+        page.set_input_files("#picture", file)
+    assert wait_for(page, "data-faces") == "3"
+    assert page.inner_text("#summary").startswith("three_classes.jpg: 3 faces")
+    states = page.evaluate("[...globalThis.states]")
+    answers = [state for state in states if not state.startswith("Looking at ")]
+    # Of the others, no answer is computed to its end and shown.
+    assert answers == [page.inner_text("#summary")]
+
+
+def test_the_last_setting_counts_whenever_it_is_made(context, address):
+    page = open_page(context, address)
+    page.set_input_files("#picture", PICTURES[0])
+    wait_for(page, "data-faces")
+    page.set_input_files("#picture", THREE)
+    for value in (5, 95, 5, 95):
+        set_slider(page, value)
+    wait_for(page, "data-faces")
+    page.wait_for_timeout(1000)  # a late answer for an earlier setting would come now
+    assert page.inner_text("#summary").startswith("three_classes.jpg: ")
+    record = json.loads(save(page, "#save-json"))["images"][0]
+    found = load_pipeline(min_confidence=0.95)(read_image(THREE))
+    assert len(record["faces"]) == len(found)
+
+
+def test_no_face_can_be_saved_unblurred_while_the_blur_is_on(context, address):
+    page = open_page(context, address)
+    show(page, THREE)
+    count = """() => {
+        document.getElementById("blur").click();
+        const view = document.getElementById("view");
+        const data = view.getContext("2d").getImageData(185, 85, 70, 70).data;
+        return new Set(new Uint32Array(data.buffer)).size;
+    }"""
+    assert page.evaluate(count) <= 36  # at once, before the new answer
+
+
+def test_a_camera_that_is_started_and_stopped_quickly_is_off(context, address):
+    context.grant_permissions(["camera"])
+    page = open_page(context, address)
+    for pause in (0, 30, 5, 120, 0, 1, 60, 10):
+        page.click("#live")
+        page.wait_for_timeout(pause)
+    page.click("#live")
+    wait_for(page, "data-fps")
+    page.click("#live")
+    page.wait_for_timeout(500)
+    assert page.inner_text("#live") == "Start live video"
+    assert page.is_hidden("#problem") and page.is_hidden("#snap") and page.is_hidden("#turn")
+    assert page.evaluate("document.getElementById('video').srcObject") is None
+
+
+def test_a_camera_that_ends_by_itself_is_said(context, address):
+    context.grant_permissions(["camera"])
+    page = open_page(context, address)
+    page.click("#live")
+    wait_for(page, "data-fps")
+    # The fake camera cannot be unplugged, so its event is sent.
+    page.evaluate("""document.getElementById("video").srcObject.getTracks()[0].dispatchEvent(
+        new Event("ended"))""")
+    assert wait_for_problem(page).startswith("The camera has stopped")
+    assert page.inner_text("#live") == "Start live video"
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ([], "No file was dropped: save the picture as a file, then drop that."),
+        (["a.jpg", "b.jpg"], "Only the first of 2 files is opened: open the others one by one."),
+    ],
+)
+def test_what_is_dropped_and_not_opened_is_said(context, address, files, sentence):
+    page = open_page(context, address)
+    drop = """([names, picture]) => {
+        const dropped = new DataTransfer();
+        dropped.setData("text/plain", "words");
+        const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+        for (const name of names) {
+            dropped.items.add(new File([bytes], name, { type: "image/jpeg" }));
+        }
+        const options = { dataTransfer: dropped, bubbles: true, cancelable: true };
+        document.body.dispatchEvent(new DragEvent("drop", options));
+    }"""
+    page.evaluate(drop, [files, base64.b64encode(THREE.read_bytes()).decode()])
+    if files:
+        assert wait_for(page, "data-faces") == "3"
+        assert page.inner_text("#summary").startswith("a.jpg: 3 faces")
+    assert page.inner_text("#problem") == sentence
+
+
+def test_words_that_are_pasted_are_no_picture(context, address):
+    page = open_page(context, address)
+    page.evaluate("""() => {
+        const pasted = new DataTransfer();
+        pasted.setData("text/plain", "words");
+        document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: pasted }));
+    }""")
+    assert page.inner_text("#problem").startswith("The clipboard holds no picture")
+
+
+def test_odd_names_are_written_as_the_script_writes_them(context, address, tmp_path):
+    page = open_page(context, address)
+    for name in ("=1+1.jpg", "'=1.jpg", 'a,b "c"\n<b>.jpg', "Müller – 口罩 😷.jpg", ".jpg"):
+        page.evaluate("delete document.body.dataset.faces")
+        file = {"name": name, "mimeType": "image/jpeg", "buffer": THREE.read_bytes()}
+        page.set_input_files("#picture", file)
+        assert wait_for(page, "data-faces") == "3"
+        record = json.loads(save(page, "#save-json"))["images"][0]
+        assert record["file"] == name
+        write_csv(tmp_path / "script.csv", [record])
+        expected = read_csv((tmp_path / "script.csv").read_text(encoding="utf-8"))
+        rows = read_csv(save(page, "#save-csv"))
+        assert [row[0] for row in rows] == [row[0] for row in expected]
+
+
+def read_csv(text: str) -> list[list[str]]:
+    """Return the cells of a CSV file."""
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_a_result_is_read_aloud_from_a_region_that_was_there_before(context, address):
+    page = open_page(context, address)
+    assert page.is_visible("#state[role=status]")
+    show(page, THREE)
+    assert page.inner_text("#state") == page.inner_text("#summary")
+
+
+@pytest.mark.parametrize("refusal", ["register", "caches"])
+def test_it_works_where_nothing_may_be_kept(chromium, address, refusal):
+    """As in private windows of some browsers."""
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    if refusal == "register":
+        context.add_init_script("""navigator.serviceWorker.register =
+            () => Promise.reject(new DOMException("refused", "SecurityError"))""")
+    page = open_page(context, address)
+    if refusal == "caches":
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        page.evaluate(
+            "caches.keys().then((names) => Promise.all(names.map((n) => caches.delete(n))))"
+        )
+        page.reload()
+        wait_for(page, "data-ready")
+    assert show(page, THREE) == 3
+    context.close()
+
+
+def test_a_page_that_was_built_again_says_so_and_comes_with_a_reload(context, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "page")
+    for address in serve(make_server(tmp_path / "page", port=0)):
+        page = open_page(context, address)
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        page.reload()
+        wait_for(page, "data-ready")
+        assert page.is_hidden("#update")
+        changed = tmp_path / "page" / "index.html"
+        changed.write_text(changed.read_text().replace("<h1>Face", "<h1>New: face"))
+        worker = tmp_path / "page" / "service-worker.js"
+        worker.write_text(re.sub(r"face-mask-\w+\"", 'face-mask-new"', worker.read_text()))
+        page.reload()
+        page.wait_for_selector("#update:not([hidden])")
+        page.reload()
+        wait_for(page, "data-ready")
+        assert page.inner_text("h1") == "New: face-mask detection"
+        assert page.evaluate("caches.keys()") == ["face-mask-new"]
+
+
+def test_a_detector_that_has_stopped_is_said_each_time(context, address):
+    page = context.new_page()
+    broken = {"body": "throw new Error('broken');", "content_type": "text/javascript"}
+    page.route("**/worker.js", lambda route: route.fulfill(**broken))
+    page.goto(address)
+    assert wait_for_problem(page).startswith("The detector has stopped: reload the page")
+    page.evaluate("document.getElementById('problem').hidden = true")
+    page.set_input_files("#picture", THREE)
+    assert wait_for_problem(page).startswith("The detector has stopped: reload the page")
+
+
+@pytest.mark.parametrize("reason", ["opened as a file", "old browser"])
+def test_a_page_that_cannot_start_says_why(context, address, folder, reason):
+    page = context.new_page()
+    if reason == "old browser":  # one that cannot read the modules
+        strange = {"body": "let = strange;", "content_type": "text/javascript"}
+        page.route("**/records.js", lambda route: route.fulfill(**strange))
+        page.goto(address)
+    else:
+        page.goto((folder / "index.html").as_uri())
+    assert wait_for_problem(page).startswith("The page cannot start: use a current browser")
+
+
+def test_the_page_uses_no_javascript_newer_than_module_workers(context, address):
+    """Browsers have module workers since June 2023; array methods that copy came a month later."""
+    context.add_init_script("""for (const name of ["toReversed", "toSorted", "toSpliced", "with"]) {
+        delete Array.prototype[name];
+    }""")
+    page = open_page(context, address)
+    assert show(page, THREE) == 3

@@ -1,11 +1,13 @@
 /** The page: opens pictures and the camera, shows the faces, and saves the answers. */
 
 import { blurFaces, drawFaces, formatCaption } from "./drawing.js";
+import { NO_MEMORY, grabFrame, readPicture, readPixels, save } from "./pictures.js";
 import { formatCsv, formatJson, makeRecord } from "./records.js";
 import { RemoteDetector } from "./remote.js";
 import { Shares } from "./shares.js";
 
 const MAX_THREADS = 4;
+const JPEG_QUALITY = 0.92;
 const BLUR_SHARE = 0.5; // of the least confidence: what may be a face is blurred too
 const CAMERA_SIZE = { width: { ideal: 640 }, height: { ideal: 480 } };
 const CAMERA_PROBLEMS = {
@@ -36,6 +38,7 @@ const parts = {
   state: byId("state"),
   summary: byId("summary"),
   turn: byId("turn"),
+  update: byId("update"),
   video: byId("video"),
   view: byId("view"),
 };
@@ -43,16 +46,23 @@ const view = parts.view.getContext("2d");
 const detector = new RemoteDetector();
 const ready = loadDetector();
 
-let shown = null; // {name, canvas, faces}: the picture or frame that is shown
-let opened = 0; // counts pictures and cameras, so that a late answer for an earlier one is dropped
+let picture = null; // {name, canvas}: the picture or frame that a change of settings is about
+let shown = null; // {name, canvas, faces, possible}: the picture or frame that is shown
+let looks = 0; // counts pictures and settings, so that a late answer for an earlier one is dropped
+let asked = 0; // counts what is done to the camera, so that a late start of it is dropped
 let stream = null; // of the camera, while live
 let facing = "environment";
+
+document.body.dataset.started = "yes"; // see start.js
 
 async function loadDetector() {
   const cores = navigator.hardwareConcurrency || 1;
   const threads = await detector.load(Math.min(MAX_THREADS, cores));
-  parts.state.textContent = `Ready, with ${threads} ${threads === 1 ? "thread" : "threads"}.`;
   document.body.dataset.ready = String(threads);
+  if (looks > 0 || stream !== null) {
+    return; // the state tells of a picture already
+  }
+  parts.state.textContent = `Ready, with ${threads} ${threads === 1 ? "thread" : "threads"}.`;
 }
 
 /** Shows a problem as one sentence; an empty one hides it. */
@@ -69,16 +79,15 @@ function leastConfidence() {
 async function findFaces(canvas, fast) {
   await ready;
   const least = leastConfidence();
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  const image = readPixels(canvas, canvas.width, canvas.height);
   const minConfidence = parts.blur.checked ? BLUR_SHARE * least : least;
   const possible = await detector.detect(image, { minConfidence, fast });
   return { possible, faces: possible.filter((face) => face.confidence >= least) };
 }
 
 /** Draws a picture with its faces, and lists them. */
-function show({ name, canvas, faces, possible }, isLive) {
-  shown = { name, canvas, faces };
+function show({ name, canvas, faces, possible }) {
+  shown = { name, canvas, faces, possible };
   parts.result.hidden = false;
   parts.view.width = canvas.width;
   parts.view.height = canvas.height;
@@ -88,7 +97,6 @@ function show({ name, canvas, faces, possible }, isLive) {
   }
   drawFaces(view, faces);
   const text = describe(faces);
-  parts.summary.setAttribute("aria-live", isLive ? "off" : "polite");
   parts.summary.textContent = `${name}: ${text}`;
   parts.view.setAttribute("aria-label", `${name}: ${text}`);
   parts.faces.replaceChildren(...faces.map(makeRow));
@@ -123,64 +131,87 @@ function makeRow(face, index) {
   return row;
 }
 
+/** Opens the first of some files. Without any, a sentence says what to do. */
+function openFirst(files, sentence) {
+  if (files.length === 0) {
+    showProblem(sentence);
+    return;
+  }
+  openFile(files[0]);
+  if (files.length > 1) {
+    showProblem(`Only the first of ${files.length} files is opened: open the others one by one.`);
+  }
+}
+
 /** Opens a picture file. */
 async function openFile(file) {
   stopCamera();
-  opened += 1;
-  const mine = opened;
   const name = file.name || "pasted picture";
+  const mine = begin(name);
+  picture = null;
   showProblem("");
-  delete document.body.dataset.faces;
-  parts.state.textContent = `Looking at ${name} …`;
   try {
     const canvas = await readPicture(file, name);
-    const found = await findFaces(canvas, false);
-    if (mine === opened) {
-      show({ name, canvas, ...found }, false);
+    if (mine !== looks) {
+      return;
     }
+    picture = { name, canvas };
   } catch (error) {
-    if (mine === opened) {
-      showProblem(error.message);
+    if (mine === looks) {
+      giveUp(error);
     }
-  }
-  if (mine === opened) {
-    parts.state.textContent = "Ready.";
-  }
-}
-
-/** Returns a picture on a canvas, upright, on white where it is transparent. */
-async function readPicture(file, name) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
-  } catch {
-    throw new Error(`${name} cannot be read as a picture: choose a JPEG, PNG or WebP file.`);
-  }
-  const canvas = document.createElement("canvas");
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  if (context === null) {
-    throw new Error(`${name} is too large for this browser: reduce it first.`);
-  }
-  context.fillStyle = "white";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  return canvas;
-}
-
-/** Looks at the shown picture again, after a change of settings. */
-async function lookAgain() {
-  if (shown === null || stream !== null) {
     return;
   }
-  const { name, canvas } = shown;
-  const mine = opened;
+  await look();
+}
+
+/** Finds and shows the faces of the picture. The answer to an earlier call is dropped. */
+async function look() {
+  const { name, canvas } = picture;
+  const mine = begin(name);
+  try {
+    const found = await findFaces(canvas, false);
+    if (mine === looks) {
+      show({ name, canvas, ...found });
+      enableSaving(true);
+      // The state is read aloud. The result may just have appeared, which is not.
+      parts.state.textContent = parts.summary.textContent;
+    }
+  } catch (error) {
+    if (mine === looks) {
+      giveUp(error);
+    }
+  }
+}
+
+/** Starts the work on a picture and returns its number. Until its end, nothing can be saved. */
+function begin(name) {
+  looks += 1;
   delete document.body.dataset.faces;
-  const found = await findFaces(canvas, false);
-  if (mine === opened) {
-    show({ name, canvas, ...found }, false);
+  enableSaving(false);
+  parts.state.textContent = `Looking at ${name} …`;
+  return looks;
+}
+
+/** Ends the work on a picture with a problem. An earlier result is not left beside it. */
+function giveUp(error) {
+  shown = null;
+  parts.result.hidden = true;
+  parts.state.textContent = "";
+  showProblem(error.message);
+}
+
+function enableSaving(isEnabled) {
+  for (const button of [parts.savePicture, parts.saveJson, parts.saveCsv]) {
+    button.disabled = !isEnabled;
+  }
+}
+
+/** Looks at the picture again, after a change of settings. Live video needs no more. */
+function lookAgain() {
+  if (picture !== null && stream === null) {
+    showProblem("");
+    look();
   }
 }
 
@@ -191,53 +222,73 @@ async function startCamera() {
     return;
   }
   stopCamera();
-  opened += 1;
-  const mine = opened;
+  const mine = asked;
   try {
     const video = { ...CAMERA_SIZE, facingMode: facing };
     const started = await navigator.mediaDevices.getUserMedia({ video, audio: false });
-    if (mine !== opened) {
+    if (mine !== asked) {
       endStream(started);
       return;
     }
     stream = started;
+    looks += 1;
+    stream.getVideoTracks()[0].addEventListener("ended", () => loseCamera(started));
     parts.video.srcObject = stream;
     await parts.video.play();
   } catch (error) {
-    stopCamera();
-    showProblem(CAMERA_PROBLEMS[error.name] ?? `The camera cannot be used: ${error.message}`);
+    if (mine === asked) {
+      stopCamera();
+      showProblem(CAMERA_PROBLEMS[error.name] ?? `The camera cannot be used: ${error.message}`);
+    }
     return;
   }
-  setLive(true);
-  const cameras = await navigator.mediaDevices.enumerateDevices();
-  const count = cameras.filter((device) => device.kind === "videoinput").length;
-  parts.turn.hidden = count < 2;
-  await watch(mine);
+  if (mine === asked) {
+    setLive(true);
+    showTurn(mine);
+    await watch(stream);
+  }
+}
+
+/** Offers to switch between cameras, if there are several. */
+async function showTurn(mine) {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  const cameras = devices.filter((device) => device.kind === "videoinput");
+  if (mine === asked) {
+    parts.turn.hidden = cameras.length < 2;
+  }
+}
+
+/** Says that a camera has ended by itself: it was unplugged, or its permission was taken back. */
+function loseCamera(lost) {
+  if (stream === lost) {
+    stopCamera();
+    showProblem("The camera has stopped: check that it is connected and allowed, then start again.");
+  }
 }
 
 /** Looks at one frame after the other, until the camera stops. */
-async function watch(mine) {
+async function watch(watched) {
   const shares = new Shares();
   const plot = parts.plot.getContext("2d");
   const times = [];
-  while (stream !== null && mine === opened) {
-    const canvas = document.createElement("canvas");
-    canvas.width = parts.video.videoWidth;
-    canvas.height = parts.video.videoHeight;
-    const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(parts.video, 0, 0);
+  while (stream === watched) {
+    const canvas = grabFrame(parts.video);
     let found;
     try {
       found = await findFaces(canvas, true);
     } catch (error) {
-      stopCamera();
-      showProblem(error.message);
+      if (stream === watched) {
+        stopCamera();
+        showProblem(error.message);
+      }
       return;
     }
-    if (mine !== opened) {
+    if (stream !== watched) {
       return;
     }
-    show({ name: "camera", canvas, ...found }, true);
+    picture = { name: "camera", canvas };
+    show({ ...picture, ...found });
+    enableSaving(true);
     const now = performance.now() / 1000;
     times.push(now);
     if (times.length > 30) {
@@ -265,19 +316,20 @@ function showShares(shares, plot, now) {
 
 function setLive(isLive) {
   parts.live.textContent = isLive ? "Stop live video" : "Start live video";
-  parts.live.setAttribute("aria-pressed", String(isLive));
+  parts.live.classList.toggle("primary", isLive);
   parts.snap.hidden = !isLive;
   // While frames change, the status is not read aloud.
   parts.state.setAttribute("aria-live", isLive ? "off" : "polite");
 }
 
 function stopCamera() {
+  asked += 1;
   if (stream !== null) {
     endStream(stream);
     stream = null;
     parts.video.srcObject = null;
-    opened += 1;
     parts.state.textContent = "Ready.";
+    enableSaving(true);
   }
   parts.turn.hidden = true;
   setLive(false);
@@ -289,23 +341,16 @@ function endStream(ended) {
   }
 }
 
-/** Stops the camera and looks at its last frame with all passes. */
+/** Stops the camera and looks at its frame with all passes. */
 function takePicture() {
+  picture = { name: "camera", canvas: grabFrame(parts.video) };
   stopCamera();
-  lookAgain();
+  look();
   parts.live.focus();
 }
 
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
 function baseName() {
-  return shown.name.replace(/\.[^.]*$/, "");
+  return shown.name.replace(/(.)\.[^.]*$/, "$1");
 }
 
 function saveRecord(format, type, suffix) {
@@ -315,18 +360,15 @@ function saveRecord(format, type, suffix) {
 }
 
 parts.picture.addEventListener("change", () => {
-  const [file] = parts.picture.files;
-  if (file !== undefined) {
-    openFile(file);
+  if (parts.picture.files.length > 0) {
+    openFile(parts.picture.files[0]);
   }
   parts.picture.value = ""; // so that the same file can be chosen again
 });
 
 document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
-  if (file !== undefined) {
-    openFile(file);
-  }
+  const sentence = "The clipboard holds no picture: copy a picture, then paste it here.";
+  openFirst(event.clipboardData.files, sentence);
 });
 
 document.addEventListener("dragover", (event) => {
@@ -339,10 +381,8 @@ document.addEventListener("dragleave", () => parts.drop.classList.remove("over")
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   parts.drop.classList.remove("over");
-  const [file] = event.dataTransfer.files;
-  if (file !== undefined) {
-    openFile(file);
-  }
+  const sentence = "No file was dropped: save the picture as a file, then drop that.";
+  openFirst(event.dataTransfer.files, sentence);
 });
 
 parts.live.addEventListener("click", () => {
@@ -359,14 +399,30 @@ parts.turn.addEventListener("click", () => {
 });
 
 parts.snap.addEventListener("click", takePicture);
-parts.blur.addEventListener("change", lookAgain);
+parts.blur.addEventListener("change", () => {
+  if (shown !== null) {
+    show(shown); // at once, whatever is done next
+  }
+  lookAgain();
+});
 parts.least.addEventListener("change", lookAgain);
 parts.least.addEventListener("input", () => {
   parts.leastValue.textContent = `${parts.least.value} %`;
 });
 
 parts.savePicture.addEventListener("click", () => {
-  parts.view.toBlob((blob) => save(blob, `${baseName()}-masks.jpg`), "image/jpeg", 0.92);
+  const name = `${baseName()}-masks.jpg`;
+  parts.view.toBlob(
+    (blob) => {
+      if (blob === null) {
+        showProblem(NO_MEMORY);
+      } else {
+        save(blob, name);
+      }
+    },
+    "image/jpeg",
+    JPEG_QUALITY,
+  );
 });
 parts.saveJson.addEventListener("click", () => saveRecord(formatJson, "application/json", ".json"));
 parts.saveCsv.addEventListener("click", () => saveRecord(formatCsv, "text/csv", ".csv"));
@@ -377,5 +433,18 @@ ready.catch((error) => {
 });
 
 if ("serviceWorker" in navigator) {
-  navigator.serviceWorker.register("service-worker.js");
+  keepPage();
+}
+
+/** Keeps the page for use without a network, where the browser allows it. */
+async function keepPage() {
+  const isKept = navigator.serviceWorker.controller !== null;
+  navigator.serviceWorker.addEventListener("controllerchange", () => {
+    parts.update.hidden = !isKept;
+  });
+  try {
+    await navigator.serviceWorker.register("service-worker.js");
+  } catch {
+    // A private window may refuse. The page works without it as long as there is a network.
+  }
 }
