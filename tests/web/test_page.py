@@ -461,6 +461,20 @@ def test_a_camera_that_is_started_and_stopped_quickly_is_off(context, address):
     assert page.evaluate("document.getElementById('video').srcObject") is None
 
 
+def test_switching_cameras_keeps_the_place_of_the_keyboard(chromium, address):
+    two = [*CHROMIUM_FLAGS, *CAMERA_FLAGS, "--use-fake-device-for-media-stream=device-count=2"]
+    browser = chromium.browser_type.launch(executable_path=find_chromium(), args=two)
+    page = open_page(browser.new_context(permissions=["camera"]), address)
+    page.click("#live")
+    page.wait_for_selector("#turn")
+    page.focus("#turn")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "live"
+    page.wait_for_selector("#turn")
+    assert page.inner_text("#live") == "Stop live video"
+    browser.close()
+
+
 def test_a_camera_that_ends_by_itself_is_said(context, address):
     context.grant_permissions(["camera"])
     page = open_page(context, address)

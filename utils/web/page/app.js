@@ -396,6 +396,7 @@ parts.live.addEventListener("click", () => {
 parts.turn.addEventListener("click", () => {
   facing = facing === "environment" ? "user" : "environment";
   startCamera();
+  parts.live.focus(); // this button is hidden until the other camera runs
 });
 
 parts.snap.addEventListener("click", takePicture);
