@@ -2,7 +2,8 @@
 
 In a notebook, ``LabelWidget`` shows the faces of a ``LabelSession`` one by one, and
 ``ContactSheet`` shows many to pick from. ``label_missed_faces`` and ``label_in_labelimg`` draw
-boxes in a window. Every decision is a row in a journal, which ``read_hand_labels`` reads and
+boxes in a window. ``read_script_faces`` gives a session the faces of which the script was unsure.
+Every decision is a row in a journal, which ``read_hand_labels`` reads and
 ``to_label_table`` turns into labels. ``compare_annotators``, ``find_disputes`` and
 ``rank_by_model_disagreement`` show which labels are doubtful.
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from utils.annotate.labelimg import label_in_labelimg
     from utils.annotate.regions import label_missed_faces
     from utils.annotate.session import LabelSession
+    from utils.annotate.unsure_faces import ScriptFaces, read_script_faces
     from utils.annotate.widgets import ContactSheet, LabelWidget, read_face_with_context
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ContactSheet",
     "LabelSession",
     "LabelWidget",
+    "ScriptFaces",
     "compare_annotators",
     "find_disputes",
     "label_in_labelimg",
@@ -45,6 +48,7 @@ __all__ = [
     "read_face_with_context",
     "read_hand_folder",
     "read_hand_labels",
+    "read_script_faces",
     "record_label",
     "to_label_table",
 ]
@@ -55,6 +59,7 @@ _MODULE_OF_NAME = {
     "ContactSheet": "widgets",
     "LabelSession": "session",
     "LabelWidget": "widgets",
+    "ScriptFaces": "unsure_faces",
     "compare_annotators": "agreement",
     "find_disputes": "agreement",
     "label_in_labelimg": "labelimg",
@@ -63,6 +68,7 @@ _MODULE_OF_NAME = {
     "read_face_with_context": "widgets",
     "read_hand_folder": "hand_labels",
     "read_hand_labels": "journal",
+    "read_script_faces": "unsure_faces",
     "record_label": "journal",
     "to_label_table": "hand_labels",
 }

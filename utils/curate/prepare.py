@@ -166,7 +166,16 @@ def read_data(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns:
         The label table and a table of problems (``file``, ``problem``), as ``formats.read_labels``.
+
+    Raises:
+        LabelError: as ``formats.read_labels``, or the root is a crawl folder itself.
     """
+    root = Path(root)
+    if (root / JOURNAL_NAME).is_file():
+        raise LabelError(
+            f"{root} holds {JOURNAL_NAME} itself, whose files are named from the folder above: "
+            f"name {root.resolve().parent} instead."
+        )
     readers = {
         JOURNAL_NAME: _read_crawl_folder,
         REBUILT_LABELS: _read_crawl_folder,
