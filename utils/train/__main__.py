@@ -120,6 +120,13 @@ def _add_common(
         "--seed", type=int, default=0, help="of the split and the training (default: %(default)s)"
     )
     parser.add_argument(
+        "--devices",
+        type=_read_devices,
+        default=1,
+        metavar="N",
+        help="GPUs that share each batch, or all (default: %(default)s)",
+    )
+    parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="write the learning curves, such as plot.png"
     )
     parser.add_argument(
@@ -140,6 +147,11 @@ def _read_count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
     return value
+
+
+def _read_devices(text: str) -> int:
+    """Return a whole number above 0, or 0 for "all"."""
+    return 0 if text == "all" else _read_count(text)
 
 
 def _read_positive(text: str) -> float:
@@ -184,6 +196,7 @@ def check_outputs(options: argparse.Namespace) -> None:
 def run_classifier(options: argparse.Namespace) -> None:
     """Train the classifier as the options say."""
     from utils.train.classifier_command import ClassifierSettings, train_classifier
+    from utils.train.devices import count_gpus
 
     settings = ClassifierSettings(
         recipe=options.recipe,
@@ -192,6 +205,7 @@ def run_classifier(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         seed=options.seed,
+        devices=options.devices or count_gpus(),
     )
     train_classifier(options.dataset, options.model, options.runs, settings, options.plot)
 
@@ -199,6 +213,7 @@ def run_classifier(options: argparse.Namespace) -> None:
 def run_detector(options: argparse.Namespace) -> None:
     """Train the detector as the options say."""
     from utils.train.detector_command import DetectorSettings, train_on_boxes
+    from utils.train.devices import count_gpus
 
     settings = DetectorSettings(
         start=options.start,
@@ -206,6 +221,7 @@ def run_detector(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         seed=options.seed,
+        devices=options.devices or count_gpus(),
     )
     train_on_boxes(options.dataset, options.model, options.runs, settings, options.plot)
 

@@ -52,6 +52,7 @@ from utils.train.dataset import (
     select_labelled,
     split_dataset,
 )
+from utils.train.devices import check_batch, choose_strategy, copy_to_one_device
 from utils.train.export import export_classifier, write_unsure_level
 from utils.train.loop import make_run_name, save_model
 from utils.train.mobilenet import copy_weights, find_start
@@ -107,6 +108,7 @@ class ClassifierSettings:
         batch_size: faces; None: ``BATCH_SIZE``. Other recipes have their own.
         learning_rate: the highest one; None: ``TUNING_RATE`` or ``LEARNING_RATE``.
         seed: of the split, the drawn faces and new layers.
+        devices: that share each batch.
     """
 
     recipe: str = "ours"
@@ -115,6 +117,7 @@ class ClassifierSettings:
     batch_size: int | None = None
     learning_rate: float | None = None
     seed: int = 0
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,10 @@ def train_classifier(
             f"Recipe {settings.recipe} has its author's batch size and learning rate: leave out "
             "--batch-size and --learning-rate."
         )
+    if settings.recipe != "ours" and settings.devices > 1:
+        raise UserError(f"Recipe {settings.recipe} is trained on one device: leave out --devices.")
+    choose_strategy(settings.devices)  # an early error if there are fewer devices
+    check_batch(settings.batch_size or BATCH_SIZE, settings.devices)
     dataset = open_dataset(folder)
     start = load_start(settings.start)
     name = make_run_name(dataset.labels, dataset.digest, *map(str, asdict(settings).values()))
@@ -223,16 +230,18 @@ def train_ours(
     val_table = table[table.split == "val"]
     crops, weights = draw_training_faces(dataset, train_table, earlier, settings.seed)
     size = INPUT_SIZE if start is None else start.input_shape[1]
-    model = build_classifier(
-        size, weights="imagenet" if settings.start == "imagenet" else None, seed=settings.seed
-    )
-    has_begun = (run_dir / "checkpoint.keras").exists()
-    if start is not None:
-        copy_weights(start, model)
-    elif not has_begun:
-        features = extract_features(model, to_input(crops.images, size))
-        train_head(model, features, crops.class_id, weights, HEAD_EPOCHS, seed=settings.seed)
-    before = model.get_weights()
+    strategy = choose_strategy(settings.devices)
+    with strategy.scope():
+        model = build_classifier(
+            size, weights="imagenet" if settings.start == "imagenet" else None, seed=settings.seed
+        )
+        has_begun = (run_dir / "checkpoint.keras").exists()
+        if start is not None:
+            copy_weights(start, model)
+        elif not has_begun:
+            features = extract_features(model, to_input(crops.images, size))
+            train_head(model, features, crops.class_id, weights, HEAD_EPOCHS, seed=settings.seed)
+        before = model.get_weights()
 
     val_faces = to_input(load_inference_faces(val_table, dataset.root), size)
     y_val = val_table.class_name.map(CLASS_NAMES.index).to_numpy()
@@ -243,16 +252,19 @@ def train_ours(
     if learning_rate is None:
         learning_rate = LEARNING_RATE if start is None else TUNING_RATE
     make_steps = partial(make_face_dataset, crops, weights, size, batch_size, seed=settings.seed)
-    model, history = fine_tune(
-        model,
-        make_steps,
-        validation=(val_faces, np.eye(len(CLASS_NAMES), dtype=np.float32)[y_val]),
-        run_dir=run_dir,
-        epochs=settings.epochs or EPOCHS,
-        steps_per_epoch=steps,
-        learning_rate=learning_rate,
-        name="training",
-    )
+    with strategy.scope():
+        model, history = fine_tune(
+            model,
+            make_steps,
+            validation=(val_faces, np.eye(len(CLASS_NAMES), dtype=np.float32)[y_val]),
+            run_dir=run_dir,
+            epochs=settings.epochs or EPOCHS,
+            steps_per_epoch=steps,
+            learning_rate=learning_rate,
+            name="training",
+        )
+    if settings.devices > 1:
+        model = copy_to_one_device(model)
     if start is not None:
         blend_weights(model, before, KEPT_SHARE)
     logits = model.predict(val_faces, batch_size=64, verbose=0)

@@ -41,7 +41,10 @@ FOCUS = 2  # gamma of the varifocal loss
 
 
 def build_detector(
-    strides: tuple[int, ...] = (8, 16, 32), channels: int = 64, weights: str | None = "imagenet"
+    strides: tuple[int, ...] = (8, 16, 32),
+    channels: int = 64,
+    weights: str | None = "imagenet",
+    synchronized: bool = False,
 ) -> keras.Model:
     """Build the network: a base, a top-down neck and a head for each level.
 
@@ -52,6 +55,7 @@ def build_detector(
         channels: width of neck and heads; half of it at stride 4.
         weights: "imagenet", from Keras's cache (``KERAS_HOME``) or the network, or None for random
             weights.
+        synchronized: whether batch norms compute their means over all devices, see ``devices``.
 
     Returns:
         A model that takes (B, H, W, 3) RGB in 0-255, with sides that are multiples of the coarsest
@@ -64,8 +68,8 @@ def build_detector(
     scaled = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(pixels)
     base = build_mobilenet(scaled, weights)
     freeze_lower_blocks(base)
-    levels = _build_neck(base, strides, channels)
-    outputs = [_build_head(levels[stride], stride) for stride in strides]
+    levels = _build_neck(base, strides, channels, synchronized)
+    outputs = [_build_head(levels[stride], stride, synchronized) for stride in strides]
     output = outputs[0]
     if len(outputs) > 1:
         output = layers.Concatenate(axis=1, name="points")(outputs)
@@ -73,7 +77,7 @@ def build_detector(
 
 
 def _build_neck(
-    base: keras.Model, strides: tuple[int, ...], channels: int
+    base: keras.Model, strides: tuple[int, ...], channels: int, synchronized: bool
 ) -> dict[int, keras.KerasTensor]:
     """Return the maps of each level, by stride.
 
@@ -83,27 +87,28 @@ def _build_neck(
     coarser = None
     for stride in reversed(strides):
         width = channels if stride > 4 else channels // 2
-        maps = _conv(base.get_layer(BASE_OUTPUTS[stride]).output, width, f"lateral{stride}")
+        features = base.get_layer(BASE_OUTPUTS[stride]).output
+        maps = _conv(features, width, f"lateral{stride}", synchronized)
         if coarser is not None:
             if coarser.shape[-1] != width:
-                coarser = _conv(coarser, width, f"narrow{stride}")
+                coarser = _conv(coarser, width, f"narrow{stride}", synchronized)
             enlarged = layers.UpSampling2D(2, name=f"up{stride}")(coarser)
             maps = layers.Add(name=f"add{stride}")([maps, enlarged])
-            maps = _separable_conv(maps, width, f"neck{stride}")
+            maps = _separable_conv(maps, width, f"neck{stride}", synchronized)
         levels[stride] = maps
         coarser = maps
     return levels
 
 
-def _build_head(maps: keras.KerasTensor, stride: int) -> keras.KerasTensor:
+def _build_head(maps: keras.KerasTensor, stride: int, synchronized: bool) -> keras.KerasTensor:
     """Return a level's output, (B, P, 8), for its maps.
 
     The names of the layers are saved in trained models, and ``copy_weights`` matches layers by
     name, so they must stay as they are.
     """
     width = maps.shape[-1]
-    maps = _separable_conv(maps, width, f"head{stride}a")
-    maps = _separable_conv(maps, width, f"head{stride}b")
+    maps = _separable_conv(maps, width, f"head{stride}a", synchronized)
+    maps = _separable_conv(maps, width, f"head{stride}b", synchronized)
     logits = layers.Conv2D(
         len(MASK_CLASSES) + 1,
         kernel_size=1,
@@ -120,19 +125,21 @@ def _build_head(maps: keras.KerasTensor, stride: int) -> keras.KerasTensor:
     return layers.Reshape((-1, both.shape[-1]), name=f"points{stride}")(both)
 
 
-def _conv(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+def _conv(x: keras.KerasTensor, filters: int, name: str, synchronized: bool) -> keras.KerasTensor:
     """Add a 1 x 1 convolution with batch norm and ReLU6."""
     x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = layers.BatchNormalization(synchronized=synchronized, name=f"{name}_norm")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _separable_conv(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+def _separable_conv(
+    x: keras.KerasTensor, filters: int, name: str, synchronized: bool
+) -> keras.KerasTensor:
     """Add a 3 x 3 convolution channel by channel, then a 1 x 1 convolution across channels."""
     x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
-    x = layers.BatchNormalization(name=f"{name}_depthwise_norm")(x)
+    x = layers.BatchNormalization(synchronized=synchronized, name=f"{name}_depthwise_norm")(x)
     x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(x)
-    return _conv(x, filters, name)
+    return _conv(x, filters, name, synchronized)
 
 
 def unfreeze_detector(model: keras.Model) -> keras.Model:
@@ -188,8 +195,20 @@ def detection_loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     point_loss = (
         FACE_LOSS_WEIGHT * face_loss + CLASS_LOSS_WEIGHT * class_loss + BOX_LOSS_WEIGHT * box_loss
     )
-    face_points = tf.maximum(tf.reduce_sum(is_face), 1.0)
+    face_points = tf.maximum(_sum_over_devices(tf.reduce_sum(is_face)), 1.0)
     return tf.reduce_sum(point_loss) / face_points
+
+
+def _sum_over_devices(value: tf.Tensor) -> tf.Tensor:
+    """Return the sum of a value over all devices that share a batch, see ``devices``.
+
+    Each device has the loss of its part of the batch, and Keras adds up their gradients. So every
+    part is divided by the number of face points of the whole batch.
+    """
+    device = tf.distribute.get_replica_context()
+    if device is None or device.num_replicas_in_sync == 1:
+        return value
+    return device.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def _iou_and_giou(true: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

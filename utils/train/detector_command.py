@@ -35,6 +35,7 @@ from utils.train.dataset import (
     split_dataset,
 )
 from utils.train.detector import build_detector, train_detector
+from utils.train.devices import check_batch, choose_strategy, copy_to_one_device
 from utils.train.export import FIRST_BLOCK, export_detector, quantize_onnx
 from utils.train.loop import make_run_name, save_model
 from utils.train.mobilenet import find_start, freeze_lower_blocks
@@ -70,6 +71,7 @@ class DetectorSettings:
         batch_size: views.
         learning_rate: the highest one; None: ``TUNING_RATE`` or ``LEARNING_RATE``.
         seed: of the split and of the drawn views.
+        devices: that share each batch.
     """
 
     start: str = "shipped"
@@ -77,6 +79,7 @@ class DetectorSettings:
     batch_size: int = 8
     learning_rate: float | None = None
     seed: int = 0
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,12 @@ def train_on_boxes(
     Raises:
         UserError: the folder or the model to start from cannot be used. A sentence says why.
     """
+    strategy = choose_strategy(settings.devices)
+    check_batch(settings.batch_size, settings.devices)
     dataset = open_dataset(folder)
     shape = read_shape(SHIPPED_ONNX)
-    model = load_start(settings, shape)
+    with strategy.scope():
+        model = load_start(settings, shape)
     name = make_run_name(dataset.labels, dataset.digest, *map(str, asdict(settings).values()))
     run_dir = runs / f"detector-{name}"
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -123,9 +129,12 @@ def train_on_boxes(
     write_settings(run_dir, recorded, dataset.digest)
     earlier = load_earlier(dataset, table, settings.seed, per_source=EARLIER_PER_SOURCE)
     photographs, weights = load_training(dataset, table, earlier)
-    model, history = train_from(
-        model, shape, dataset, table, photographs, weights, settings, run_dir
-    )
+    with strategy.scope():
+        model, history = train_from(
+            model, shape, dataset, table, photographs, weights, settings, run_dir
+        )
+    if settings.devices > 1:
+        model = copy_to_one_device(model)
     views = make_view_dataset(
         photographs, weights, shape.side, shape.strides, 8, 0, QUANTIZATION_BATCHES
     )
@@ -159,11 +168,12 @@ def load_start(settings: DetectorSettings, shape: Shape) -> keras.Model:
             cannot be had.
     """
     path = find_start(settings.start, SHIPPED)
+    synchronized = settings.devices > 1
     if path is None:
         keras.utils.set_random_seed(settings.seed)
         weights = "imagenet" if settings.start == "imagenet" else None
-        return build_detector(shape.strides, weights=weights)
-    wanted = build_detector(shape.strides, weights=None)
+        return build_detector(shape.strides, weights=weights, synchronized=synchronized)
+    wanted = build_detector(shape.strides, weights=None, synchronized=synchronized)
     try:
         model = keras.models.load_model(path, compile=False)
         wanted.set_weights(model.get_weights())
@@ -254,7 +264,7 @@ def train_from(
         steps_per_epoch=steps,
         learning_rate=learning_rate,
         name="training the detector",
-        eager=settings.epochs * steps <= EAGER_STEPS,
+        eager=settings.devices == 1 and settings.epochs * steps <= EAGER_STEPS,
     )
     if is_trained:
         blend_weights(model, before, KEPT_SHARE)
