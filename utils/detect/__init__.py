@@ -15,6 +15,13 @@ from utils.detect.face_detector import (
     decode_faces,
 )
 from utils.detect.grid import PAD, grid_points
+from utils.detect.litert import (
+    LiteRTModel,
+    detect_masks_litert,
+    find_faces_litert,
+    fit_to_square,
+    load_litert_models,
+)
 from utils.detect.mask_classifier import (
     CLASSIFIER_FILE,
     UNSURE_BELOW,
@@ -51,6 +58,7 @@ __all__ = [
     "EXTRA_PASSES",
     "FAST_PASSES",
     "FCOS",
+    "LiteRTModel",
     "PAD",
     "PADDING",
     "Pipeline",
@@ -64,10 +72,14 @@ __all__ = [
     "crop_faces",
     "decode_faces",
     "detect_masks",
+    "detect_masks_litert",
     "find_faces",
+    "find_faces_litert",
+    "fit_to_square",
     "grid_points",
     "load_classifier",
     "load_detector",
+    "load_litert_models",
     "load_models",
     "load_pipeline",
     "measure_sureness",

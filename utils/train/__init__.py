@@ -62,6 +62,7 @@ _EXPORTS = {
         "quantize_onnx",
         "write_unsure_level",
     ),
+    "litert": ("export_litert", "list_litert_operations", "write_litert_settings"),
     "loop": (
         "KeepWeights",
         "StepBar",

@@ -1,7 +1,8 @@
 """The command ``python -m utils.train``: train on a folder of labelled photographs.
 
 ``python -m utils.train --dataset DIR`` trains the mask classifier, and
-``python -m utils.train detector --dataset DIR`` the face detector.
+``python -m utils.train detector --dataset DIR`` the face detector. ``python -m utils.train export
+--to litert`` writes the models for phones and small computers.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_classifier(commands)
     _add_detector(commands)
+    _add_export(commands)
     return parser
 
 
@@ -72,6 +74,47 @@ def _add_detector(commands: argparse._SubParsersAction) -> None:
     )
     _add_common(detector, epochs=8, batch_size=8, model="face_detector.keras")
     detector.set_defaults(run=run_detector)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand ``export``."""
+    export = commands.add_parser(
+        "export",
+        help="write the models for phones and small computers",
+        description="Write models as LiteRT files (.tflite) with a fixed input, in half floats and "
+        "in 8 bits.",
+        epilog="Exit status: 0 written, 2 an argument or a file cannot be used.",
+    )
+    export.add_argument("--to", choices=("litert",), required=True, help="the form")
+    export.add_argument(
+        "--model",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help=".keras files with their .onnx files beside them (default: both shipped models)",
+    )
+    export.add_argument(
+        "--dataset",
+        type=Path,
+        metavar="DIR",
+        help="labelled training photographs, on which the ranges of 8 bits are measured (default: "
+        "data/raw, else the sample)",
+    )
+    export.add_argument(
+        "--labels",
+        type=Path,
+        metavar="CSV",
+        help="label table of these photographs with a split, whose train rows are used (default: "
+        "data/labels.csv for data/raw)",
+    )
+    export.add_argument(
+        "--output",
+        type=Path,
+        default=OUTPUT_DIR / "litert",
+        metavar="DIR",
+        help="where the files are written (default: output/litert)",
+    )
+    export.set_defaults(run=run_export)
 
 
 def _add_common(
@@ -226,6 +269,13 @@ def run_detector(options: argparse.Namespace) -> None:
     train_on_boxes(options.dataset, options.model, options.runs, settings, options.plot)
 
 
+def run_export(options: argparse.Namespace) -> None:
+    """Export the models that the options name."""
+    from utils.train.litert_command import SHIPPED, export_models
+
+    export_models(options.model or SHIPPED, options.output, options.dataset, options.labels)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command, and return the exit status.
 
@@ -237,14 +287,15 @@ def main(arguments: list[str] | None = None) -> int:
         words = [CLASSIFIER, *words]
     options = make_parser().parse_args(words)
     try:
-        check_outputs(options)
+        if options.run is not run_export:
+            check_outputs(options)
         _run(options.run, options)
     except (UserError, TableError, ImageError) as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(
-            f"{error.filename or options.runs} cannot be read or written ({error.strerror}): free "
+            f"{error.filename or 'A file'} cannot be read or written ({error.strerror}): free "
             "space or name another folder, then run the same command again.",
             file=sys.stderr,
         )
