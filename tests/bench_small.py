@@ -32,6 +32,7 @@ from utils.detect import (
 )
 from utils.images import list_images, read_image
 from utils.labels import BOX_COLUMNS
+from utils.messages import format_count
 from utils.paths import EXAMPLES_DIR, MODEL_DIR, ROOT, SAMPLE_DIR
 from utils.tables import read_table
 
@@ -57,6 +58,7 @@ def bench_networks(folder: Path) -> pd.DataFrame:
     rows = {}
     for threads in (1, 2):
         systems = load_systems(folder, threads)
+        count = format_count(threads, "thread")
         for place, name in enumerate(NAMES):
             side = systems[".onnx"][place].side
             pixels = fit_to_square(image, side)[0][None] if place == 0 else to_input([image], side)
@@ -71,8 +73,8 @@ def bench_networks(folder: Path) -> pd.DataFrame:
                 path = (folder if ending.endswith("tflite") else MODEL_DIR) / f"{name}{ending}"
                 row = rows.setdefault(path.name, {"MB": path.stat().st_size / 1e6})
                 median = np.median(values[1:])
-                row[f"ms, {threads} threads"] = 1000 * median
-                row[f"against ONNX in 8 bits, {threads} threads"] = median / baseline
+                row[f"ms, {count}"] = 1000 * median
+                row[f"against ONNX in 8 bits, {count}"] = median / baseline
     return pd.DataFrame(rows).T.rename_axis("file").reset_index()
 
 
