@@ -21,7 +21,12 @@ from utils.train.classifier import (
     train_head,
     unfreeze_classifier,
 )
-from utils.train.crops import load_crops, load_inference_faces, make_face_dataset, sample_weights
+from utils.train.data.crops import (
+    load_crops,
+    load_inference_faces,
+    make_face_dataset,
+    sample_weights,
+)
 from utils.train.export import export_classifier
 from utils.train.mobilenet import FIRST_TRAINED_LAYER, choose_start
 

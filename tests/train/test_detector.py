@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from utils.boxes import box_area, box_iou
 from utils.detect import FCOS, grid_points
+from utils.train.data.targets import encode_targets
+from utils.train.data.views import Photograph
 from utils.train.detector import (
     CLASS_WEIGHTS,
     build_detector,
@@ -19,8 +21,6 @@ from utils.train.detector import (
 )
 from utils.train.export import export_detector
 from utils.train.mobilenet import FIRST_TRAINED_LAYER, copy_weights
-from utils.train.targets import encode_targets
-from utils.train.views import Photograph
 
 pytestmark = pytest.mark.training
 

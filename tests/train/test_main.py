@@ -13,8 +13,9 @@ from utils.classes import CLASS_NAMES
 from utils.curate.source import USE_SAMPLE
 from utils.detect import FCOS, classify_faces, load_classifier
 from utils.images import read_image
-from utils.train import classifier_command, detector_command
 from utils.train.__main__ import INTERRUPTED_CODE, main
+from utils.train.commands import classifier as classifier_command
+from utils.train.commands import detector as detector_command
 from utils.train.runs import EVENTS, read_runs
 
 pytestmark = pytest.mark.training

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _EXPORTS = {
-    "augment": ("augment_face", "color_jitter", "darken", "degrade"),
+    "data.augment": ("augment_face", "color_jitter", "darken", "degrade"),
     "classifier": (
         "add_calibration",
         "average_weights",
@@ -37,7 +37,7 @@ _EXPORTS = {
         "train_head",
         "unfreeze_classifier",
     ),
-    "crops": (
+    "data.crops": (
         "FaceCrops",
         "draw_negative_crops",
         "join_crops",
@@ -73,10 +73,10 @@ _EXPORTS = {
         "train_epochs",
         "without_autotune",
     ),
-    "mining": ("load_negatives", "mine_false_faces"),
+    "data.mining": ("load_negatives", "mine_false_faces"),
     "mobilenet": ("build_mobilenet", "choose_start", "copy_weights"),
-    "negatives": ("Negatives", "cut_negative", "find_fonts", "render_page"),
-    "pseudo_labels": (
+    "data.negatives": ("Negatives", "cut_negative", "find_fonts", "render_page"),
+    "data.pseudo_labels": (
         "align_boxes",
         "find_unlabelled",
         "keep_agreed",
@@ -93,9 +93,9 @@ _EXPORTS = {
         "train_recipe",
     ),
     "runs": ("read_runs", "write_events", "write_settings"),
-    "targets": ("assign_faces", "encode_targets"),
-    "teachers": ("Agreement", "CenterFace"),
-    "views": (
+    "data.targets": ("assign_faces", "encode_targets"),
+    "data.teachers": ("Agreement", "CenterFace"),
+    "data.views": (
         "Photograph",
         "cut_view",
         "load_photographs",

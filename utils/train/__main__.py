@@ -238,7 +238,7 @@ def check_outputs(options: argparse.Namespace) -> None:
 
 def run_classifier(options: argparse.Namespace) -> None:
     """Train the classifier as the options say."""
-    from utils.train.classifier_command import ClassifierSettings, train_classifier
+    from utils.train.commands.classifier import ClassifierSettings, train_classifier
     from utils.train.devices import count_gpus
 
     settings = ClassifierSettings(
@@ -255,7 +255,7 @@ def run_classifier(options: argparse.Namespace) -> None:
 
 def run_detector(options: argparse.Namespace) -> None:
     """Train the detector as the options say."""
-    from utils.train.detector_command import DetectorSettings, train_on_boxes
+    from utils.train.commands.detector import DetectorSettings, train_on_boxes
     from utils.train.devices import count_gpus
 
     settings = DetectorSettings(
@@ -271,7 +271,7 @@ def run_detector(options: argparse.Namespace) -> None:
 
 def run_export(options: argparse.Namespace) -> None:
     """Export the models that the options name."""
-    from utils.train.litert_command import SHIPPED, export_models
+    from utils.train.commands.litert import SHIPPED, export_models
 
     export_models(options.model or SHIPPED, options.output, options.dataset, options.labels)
 

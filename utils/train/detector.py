@@ -16,9 +16,9 @@ import tensorflow as tf
 from keras import layers
 
 from utils.classes import MASK_CLASSES
+from utils.train.data.targets import IS_FACE
 from utils.train.loop import train_epochs, warm_up_and_decay
 from utils.train.mobilenet import build_mobilenet, freeze_lower_blocks
-from utils.train.targets import IS_FACE
 
 # The layer of MobileNetV2 whose maps feed the level of each stride.
 BASE_OUTPUTS = {

@@ -17,8 +17,8 @@ from utils.labels import BOX_COLUMNS
 from utils.messages import UserError
 from utils.paths import MODEL_DIR
 from utils.tables import read_table
-from utils.train.crops import load_inference_faces
-from utils.train.dataset import LABELS, select_faces
+from utils.train.commands.dataset import LABELS, select_faces
+from utils.train.data.crops import load_inference_faces
 from utils.train.litert import (
     INT8,
     PRECISIONS,

@@ -15,7 +15,7 @@ from utils.classes import MASK_CLASSES
 from utils.detect import grid_points
 
 if TYPE_CHECKING:
-    from utils.train.views import Photograph
+    from utils.train.data.views import Photograph
 
 SIZE_LIMIT = 6  # strides: a level learns faces whose longer side is from half of this up to this
 CENTER_RADIUS = 1.5  # strides: a point learns a face only if it is this near to the face's centre

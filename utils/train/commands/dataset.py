@@ -8,7 +8,7 @@ model still knows after it was trained further, and those of train, to repeat.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from utils.labels import BOX_COLUMNS, COLUMNS, PROBLEM_COLUMNS, apply_correction
 from utils.messages import format_count
 from utils.paths import RAW_DIR, SAMPLE_DIR
 from utils.tables import read_table, replace_rows
-from utils.train.runs import digest_files
+from utils.train.loop import make_run_name
+from utils.train.runs import digest_files, write_settings
 
 LABELS = "labels.csv"  # the label table, in the folder of a run
 LEFT_OUT = "left_out.csv"  # what could not be used
@@ -87,6 +88,28 @@ def open_dataset(root: str | Path) -> Dataset:
     files = labels.file.unique()
     digest = f"{digest_files(root, files)}-{len(files)}"
     return Dataset(root=root, labels=labels, digest=digest)
+
+
+def open_run(
+    dataset: Dataset, runs: str | Path, network: str, settings: Mapping[str, object]
+) -> Path:
+    """Return the folder of a run, print its name, and write the settings into it.
+
+    The same data and settings give the same folder, in which the training resumes.
+
+    Args:
+        dataset: from ``open_dataset``.
+        runs: the folder of all runs.
+        network: "classifier" or "detector".
+        settings: what determines the training beside its data.
+    """
+    name = make_run_name(dataset.labels, dataset.digest, *map(str, settings.values()))
+    run_dir = Path(runs) / f"{network}-{name}"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    print(f"The folder of this run: {run_dir}.")
+    recorded = {"network": network, "folder": dataset.root, **settings}
+    write_settings(run_dir, recorded, dataset.digest)
+    return run_dir
 
 
 def split_dataset(dataset: Dataset, run_dir: str | Path, seed: int = 0) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.detect import grid_points
-from utils.train.targets import CENTER_RADIUS, SIZE_LIMIT, assign_faces
+from utils.train.data.targets import CENTER_RADIUS, SIZE_LIMIT, assign_faces
 
 STRIDES = [(8, 16, 32), (4, 8, 16, 32), (4, 8, 16), (16,)]
 SIZE = 128  # of the image, each side

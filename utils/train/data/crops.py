@@ -15,9 +15,9 @@ from utils.classes import CLASS_NAMES, NO_FACE
 from utils.detect import PADDING, crop_faces
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
-from utils.train.augment import augment_face
+from utils.train.data.augment import augment_face
+from utils.train.data.negatives import Negatives
 from utils.train.loop import make_batches
-from utils.train.negatives import Negatives
 
 # Padding of training crops on each side, as a share of the box's side. It is more than inference's
 # PADDING, so that rotations and shifts show real pixels.

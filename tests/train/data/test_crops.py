@@ -10,8 +10,8 @@ from utils.classes import CLASS_NAMES
 from utils.detect import PADDING, crop_faces, to_input
 from utils.images import read_image, resize_image, write_image
 from utils.labels import BOX_COLUMNS, make_label_table
-from utils.train.augment import augment_face
-from utils.train.crops import (
+from utils.train.data.augment import augment_face
+from utils.train.data.crops import (
     BOX_VISIBLE_SHARE,
     MAX_SIDE,
     FaceCrops,
@@ -22,7 +22,7 @@ from utils.train.crops import (
     make_face_dataset,
     sample_weights,
 )
-from utils.train.negatives import Negatives
+from utils.train.data.negatives import Negatives
 
 BOXES = [
     (30, 20, 60, 50),

@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import draw_blocks, find_blocks
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS
-from utils.train.mining import load_negatives, mine_false_faces
-from utils.train.negatives import PAGE_SHARES, Negatives, cut_negative, find_fonts, render_page
+from utils.train.data.mining import load_negatives, mine_false_faces
+from utils.train.data.negatives import PAGE_SHARES, Negatives, cut_negative, find_fonts, render_page
 
 SIZE = 96
 

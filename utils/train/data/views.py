@@ -17,9 +17,9 @@ from utils.classes import MASK_CLASSES
 from utils.detect import PAD
 from utils.images import limit_size, read_image
 from utils.labels import BOX_COLUMNS
-from utils.train.augment import color_jitter, darken, degrade
+from utils.train.data.augment import color_jitter, darken, degrade
+from utils.train.data.targets import TARGET_SIZE, encode_targets
 from utils.train.loop import make_batches
-from utils.train.targets import TARGET_SIZE, encode_targets
 
 MAX_SIDE = 640  # pixels: larger photographs are shrunk to it in memory
 REFERENCE_SIZE = 320  # pixels: the side of a view for which SCALE_RANGE holds

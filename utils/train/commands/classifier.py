@@ -31,7 +31,20 @@ from utils.train.classifier import (
     fine_tune,
     train_head,
 )
-from utils.train.crops import (
+from utils.train.commands.dataset import (
+    Dataset,
+    Earlier,
+    check_split,
+    describe_earlier,
+    describe_split,
+    load_earlier,
+    open_dataset,
+    open_run,
+    select_faces,
+    select_labelled,
+    split_dataset,
+)
+from utils.train.data.crops import (
     FaceCrops,
     draw_negative_crops,
     join_crops,
@@ -40,23 +53,11 @@ from utils.train.crops import (
     make_face_dataset,
     sample_weights,
 )
-from utils.train.dataset import (
-    Dataset,
-    Earlier,
-    check_split,
-    describe_earlier,
-    describe_split,
-    load_earlier,
-    open_dataset,
-    select_faces,
-    select_labelled,
-    split_dataset,
-)
+from utils.train.data.negatives import Negatives, find_fonts
 from utils.train.devices import check_batch, choose_strategy, copy_to_one_device
 from utils.train.export import export_classifier, write_unsure_level
-from utils.train.loop import make_run_name, save_model
+from utils.train.loop import save_model
 from utils.train.mobilenet import copy_weights, find_start
-from utils.train.negatives import Negatives, find_fonts
 from utils.train.recipes import (
     CLASS_COUNT,
     RECIPES,
@@ -64,7 +65,6 @@ from utils.train.recipes import (
     resize_all,
     train_recipe,
 )
-from utils.train.runs import write_settings
 
 SHIPPED = MODEL_DIR / "mask_classifier.keras"
 INPUT_SIZE = 112  # pixels
@@ -163,16 +163,10 @@ def train_classifier(
     check_batch(settings.batch_size or BATCH_SIZE, settings.devices)
     dataset = open_dataset(folder)
     start = load_start(settings.start)
-    name = make_run_name(dataset.labels, dataset.digest, *map(str, asdict(settings).values()))
-    run_dir = runs / f"classifier-{name}"
-    run_dir.mkdir(parents=True, exist_ok=True)
-    print(f"The folder of this run: {run_dir}.")
+    run_dir = open_run(dataset, runs, "classifier", asdict(settings))
     table = split_dataset(dataset, run_dir, settings.seed)
     check_split(table, folder)
     print(describe_split(table))
-    write_settings(
-        run_dir, {"network": "classifier", "folder": folder, **asdict(settings)}, dataset.digest
-    )
     earlier = load_earlier(dataset, table, settings.seed)
     if settings.recipe == "ours":
         trained = train_ours(dataset, table, earlier, start, settings, run_dir)

@@ -7,7 +7,7 @@ from utils.boxes import Detections, box_iou
 from utils.detect import DETECTOR_FILE
 from utils.images import read_image, resize_image
 from utils.paths import EXAMPLES_DIR, SHARED_DIR
-from utils.train.teachers import Agreement, CenterFace
+from utils.train.data.teachers import Agreement, CenterFace
 
 FACES = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 60, 20]], np.float32)
 

@@ -9,9 +9,9 @@ from utils.classes import MASK_CLASSES
 from utils.detect import PAD, decode_faces, grid_points
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS, make_label_table
-from utils.train import views
-from utils.train.targets import TARGET_SIZE, assign_faces, encode_targets
-from utils.train.views import (
+from utils.train.data import views
+from utils.train.data.targets import TARGET_SIZE, assign_faces, encode_targets
+from utils.train.data.views import (
     MAX_SIDE,
     MIN_FACE_SIDE,
     Photograph,

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import draw_blocks, find_blocks
 from utils.images import write_image
 from utils.labels import BOX_COLUMNS
-from utils.train import pseudo_labels
+from utils.train.data import pseudo_labels
 
 BOXES = {
     "with_mask": (10, 20, 40, 60),

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from utils.boxes import as_boxes
-from utils.train.views import Photograph, render_view
+from utils.train.data.views import Photograph, render_view
 
 # Shares of the kinds of rendered pictures.
 PAGE_SHARES = {"text": 0.5, "chart": 0.15, "table": 0.15, "pattern": 0.1, "screenshot": 0.1}

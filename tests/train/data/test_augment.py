@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.train.augment import color_jitter, darken, degrade
+from utils.train.data.augment import color_jitter, darken, degrade
 
 CHANGES = {"color_jitter": color_jitter, "darken": darken, "degrade": degrade}
 SIZES = [(1, 1), (3, 2), (40, 60)]

@@ -1,7 +1,7 @@
 """Train the face detector on a folder of labelled boxes: ``python -m utils.train detector``.
 
 The steps are those of notebook 04, at the size of a hundred photographs. What keeps the shipped
-detector's knowledge is the same as for the classifier, see ``classifier_command``.
+detector's knowledge is the same as for the classifier, see ``classifier``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from utils.messages import UserError
 from utils.paths import DATA_DIR, MODEL_DIR
 from utils.tables import read_table, replace_text
 from utils.train.classifier import blend_weights
-from utils.train.dataset import (
+from utils.train.commands.dataset import (
     Dataset,
     Earlier,
     check_split,
@@ -31,17 +31,17 @@ from utils.train.dataset import (
     describe_split,
     load_earlier,
     open_dataset,
+    open_run,
     select_labelled,
     split_dataset,
 )
+from utils.train.data.negatives import Negatives, find_fonts
+from utils.train.data.views import Photograph, load_photographs, make_view_dataset, view_weights
 from utils.train.detector import build_detector, train_detector
 from utils.train.devices import check_batch, choose_strategy, copy_to_one_device
 from utils.train.export import FIRST_BLOCK, export_detector, quantize_onnx
-from utils.train.loop import make_run_name, save_model
+from utils.train.loop import save_model
 from utils.train.mobilenet import find_start, freeze_lower_blocks
-from utils.train.negatives import Negatives, find_fonts
-from utils.train.runs import write_settings
-from utils.train.views import Photograph, load_photographs, make_view_dataset, view_weights
 
 SHIPPED = MODEL_DIR / "face_detector.keras"
 SHIPPED_ONNX = MODEL_DIR / "face_detector.onnx"
@@ -56,7 +56,7 @@ TUNING_RATE = 1e-4  # learning rate from a trained detector
 LEARNING_RATE = 1.2e-3  # and from other weights, as in notebook 04
 KEPT_SHARE = 0.6  # of the weights before the training in those after it
 EARLIER_PER_SOURCE = 40  # photographs of each earlier source that are tested
-# Validation faces from which on the confidence is calibrated anew, see ``classifier_command``.
+# Validation faces from which on the confidence is calibrated anew, see ``classifier``.
 CALIBRATION_FACES = 300
 LEAST_CONFIDENCE = 0.05  # of the boxes that average precision looks at
 
@@ -118,15 +118,10 @@ def train_on_boxes(
     shape = read_shape(SHIPPED_ONNX)
     with strategy.scope():
         model = load_start(settings, shape)
-    name = make_run_name(dataset.labels, dataset.digest, *map(str, asdict(settings).values()))
-    run_dir = runs / f"detector-{name}"
-    run_dir.mkdir(parents=True, exist_ok=True)
-    print(f"The folder of this run: {run_dir}.")
+    run_dir = open_run(dataset, runs, "detector", asdict(settings))
     table = select_boxes(split_dataset(dataset, run_dir, settings.seed), dataset)
     check_split(table, folder, boxed=True)
     print(describe_split(table))
-    recorded = {"network": "detector", "folder": folder, **asdict(settings)}
-    write_settings(run_dir, recorded, dataset.digest)
     earlier = load_earlier(dataset, table, settings.seed, per_source=EARLIER_PER_SOURCE)
     photographs, weights = load_training(dataset, table, earlier)
     with strategy.scope():

@@ -17,8 +17,8 @@ from utils.boxes import as_boxes, box_overlap, clip_boxes, square_boxes
 from utils.detect import Detector, find_faces
 from utils.images import crop_image, limit_size, read_image
 from utils.labels import BOX_COLUMNS
-from utils.train.negatives import Negatives
-from utils.train.views import MAX_SIDE
+from utils.train.data.negatives import Negatives
+from utils.train.data.views import MAX_SIDE
 
 # A box is near a face if its square, widened by this share of its side on each side, touches it.
 NEAR = 0.5
