@@ -123,7 +123,7 @@ $(VENV)/.page: PACKAGES := .[web]
 $(VENV)/.page: PURPOSE := building the web page needs
 $(VENV)/.lint: PACKAGES := .[dev]
 $(VENV)/.lint: PURPOSE := the checks need
-$(VENV)/.everything: PACKAGES := .[cluster,data,models,notebooks,video,web,dev]
+$(VENV)/.everything: PACKAGES := .[cluster,data,litert,models,notebooks,video,web,dev]
 $(VENV)/.everything: PURPOSE := the notebooks and tests need; TensorFlow makes this a few minutes
 $(VENV)/.detection $(VENV)/.data $(VENV)/.detectors $(VENV)/.page $(VENV)/.lint $(VENV)/.everything: pyproject.toml requirements.lock | $(RUN)python
 	@echo "Installing into $(VENV) what $(PURPOSE) ..."
