@@ -80,6 +80,7 @@ def test_from_nothing_to_a_data_set_that_someone_else_rebuilds(photos, tmp_path)
             "Nothing is labelled yet.",
             f"Nothing in {raw} is labelled yet: label some faces by hand, then go on from here.",
             "By hand: 0 labels.",
+            "This section is left out: set SITE to the folder of a site's photographs.",
         }
         assert not (tmp_path / "data/labels.csv").exists()
 
