@@ -73,7 +73,7 @@ def start_cluster(folder: Path) -> Iterator[str]:
             process.wait(PATIENCE_S)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Dask scheduler with two workers."""
     pytest.importorskip("distributed", reason="no Dask: install the extra cluster")

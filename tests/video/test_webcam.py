@@ -118,7 +118,7 @@ CELLS = [
     import json
     import pandas as pd
     from utils import plots
-    from utils.detect import load_pipeline
+    from utils.detect import FAST_PASSES, load_pipeline
     from utils.video.monitor import Monitor
     from utils.video.webcam import Webcam
 
