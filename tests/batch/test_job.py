@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -204,5 +205,6 @@ def test_a_lost_scheduler_ends_the_job_with_a_sentence(make_items, tmp_path):
         with pytest.raises(JobError, match="was lost"), job:
             while job.take() is not None:
                 for process in set(psutil.Process().children()) - before:
-                    if "scheduler" in process.cmdline():
-                        process.kill()
+                    with suppress(psutil.NoSuchProcess):  # it was killed before
+                        if "scheduler" in process.cmdline():
+                            process.kill()

@@ -94,6 +94,9 @@ class Job:
         self._ended: set[int] = set()  # shards after it that have a result
         self._waiting = iter(range(self._count))
         self._lock = threading.Lock()
+        # Items that may end their worker are tried one at a time. A Dask scheduler holds the death
+        # of a worker against all tasks that the worker had been given.
+        self._trial = threading.Lock()
         self._is_stopped = threading.Event()
         self._news: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
 
@@ -221,7 +224,8 @@ class Job:
         except WorkerDied:
             outcomes = []
             for item in shard.items:
-                outcomes += self._run_item(worker, item)
+                with self._trial:
+                    outcomes += self._run_item(worker, item)
             write_result(shard.path, shard.digest, outcomes)
             return
         if not shard.path.is_file() and not self._is_stopped.is_set():

@@ -152,13 +152,15 @@ class Cluster:
         self._lost = (distributed.client.FutureCancelledError, distributed.comm.CommClosedError)
         # Its tracebacks about a lost connection; the JobError says it in a sentence.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-        self.threads = sum(self._client.nthreads().values())
-        if not self.threads:
+        try:
+            self._client.wait_for_workers(1, timeout=CONNECT_S)  # they may just be starting again
+        except TimeoutError as error:
             self._client.close()
             raise JobError(
                 f"The Dask scheduler at {address} has no workers: start some with "
                 f"`dask worker {address} --nthreads 1`."
-            )
+            ) from error
+        self.threads = sum(self._client.nthreads().values())
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what the function returns, see ``Worker``."""
