@@ -45,7 +45,7 @@ DEFAULT_OUTPUT = Path("output")
 POSSIBLE_SHARE = 0.5
 RESUME = "The same command with --resume goes on from here."
 # Images from which processes, which take a second or two to start, are faster than threads.
-MIN_JOB = 1000
+MIN_JOB = 5000
 MAX_WORKERS = 4  # images at once; each takes memory, and on more cores it gets several of them
 
 
