@@ -60,8 +60,9 @@ def test_settings_are_those_of_the_onnx_file(folder):
         assert json.loads((folder / f"{name}.json").read_text()) == onnx.settings
 
 
-# the greatest difference of a probability, and the least share of equal answers
-AGREEMENT = {"float16": (0.02, 1.0), "int8": (0.6, 0.95)}
+# The greatest mean difference of a probability, and the least share of equal answers. The ranges of
+# the 8 bits were measured on drawn pictures, and most of these faces are drawn.
+AGREEMENT = {"float16": (0.002, 1.0), "int8": (0.03, 0.9)}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -71,7 +72,7 @@ def test_the_classifier_answers_as_onnx_on_a_hundred_faces(folder, faces, precis
     y_prob = classifier(faces)
     expected = OnnxModel(MODEL_DIR / "mask_classifier.onnx")(faces)
     difference, share = AGREEMENT[precision]
-    assert np.abs(y_prob - expected).max() < difference
+    assert np.abs(y_prob - expected).mean() < difference
     assert (decide(y_prob) == decide(expected)).mean() >= share
 
 

@@ -17,7 +17,7 @@ from utils.labels import BOX_COLUMNS
 from utils.messages import UserError
 from utils.paths import MODEL_DIR
 from utils.tables import read_table
-from utils.train.commands.dataset import LABELS, select_faces
+from utils.train.commands.dataset import LABELS, drop_broken, select_faces
 from utils.train.data.crops import load_inference_faces
 from utils.train.litert import (
     INT8,
@@ -123,6 +123,7 @@ def choose_photographs(dataset: Path | None, labels: Path | None) -> tuple[pd.Da
             labels = source.output / LABELS
     if labels is None:
         table, _ = curate.read_data(root)
+        table = drop_broken(table, root)
     else:
         if not labels.is_file():
             raise UserError(f"There is no file {labels}: check the path of --labels.")
