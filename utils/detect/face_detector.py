@@ -25,6 +25,8 @@ DETECTOR_FILE = MODEL_DIR / "face_detector_int8.onnx"
 # flatter, and 2 of 54 false boxes were.
 MIN_HEIGHT_TO_WIDTH = 0.78
 MAX_FACES = 1000  # most confident boxes of one pass that are kept before suppression
+MAX_IOU = 0.4  # largest IoU of two boxes of one pass that are both kept
+VOTE_IOU = 0.5  # least IoU of a box that moves another
 
 # Passes that follow the whole-image pass. Notebook 04 measures what each finds and what it costs.
 EXTRA_PASSES = ("coarse", "tiles", "crowd")
@@ -66,8 +68,8 @@ def decode_faces(
     strides: Sequence[int],
     min_confidence: float = 0.5,
     calibration: tuple[float, float] = (1.0, 0.0),
-    max_iou: float = 0.4,
-    vote_iou: float = 0.5,
+    max_iou: float = MAX_IOU,
+    vote_iou: float = VOTE_IOU,
     vote_confidence: float = 0.0,
 ) -> Detections:
     """Decode the network's output into faces and suppress duplicates.

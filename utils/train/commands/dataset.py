@@ -241,8 +241,8 @@ def load_earlier(
         test = _draw_photographs(labels[side == "test"], per_source, seed)
         train = labels[(side == "train") & (labels.source != SYNTHETIC)]
         train = _draw_photographs(train, PER_SOURCE, seed)
-    train = drop_broken(train, root)
-    test = drop_broken(test, root)
+    train, _ = drop_broken(train, root)
+    test, _ = drop_broken(test, root)
     test = _drop_copies(test, root, table.file.unique(), dataset.root)
     return Earlier(root=root, test=test, train=train, is_sample=is_sample)
 
@@ -272,22 +272,21 @@ def _draw_photographs(table: pd.DataFrame, count: int, seed: int) -> pd.DataFram
     return table[table.file.isin(drawn)].reset_index(drop=True)
 
 
-def drop_broken(table: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Return a label table without photographs that cannot be read, and print how many these are.
+def drop_broken(table: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a label table without photographs that cannot be read, and a table of these.
 
     Args:
         table: a label table.
         root: the folder that its ``file`` column is relative to.
+
+    Returns:
+        The label table, and a table ``file``, ``problem``.
     """
     files = table.file.unique()
     problems = find_broken_images(root / file for file in files)
-    if problems.empty:
-        return table.reset_index(drop=True)
-    first = problems.problem[0]
-    print(f"Photographs left out because they cannot be read: {len(problems)}. The first: {first}")
     broken = {Path(file) for file in problems.file}
     is_broken = [root / file in broken for file in table.file]
-    return table[~np.array(is_broken, bool)].reset_index(drop=True)
+    return table[~np.array(is_broken, bool)].reset_index(drop=True), problems
 
 
 def _drop_copies(

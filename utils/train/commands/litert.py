@@ -123,7 +123,12 @@ def choose_photographs(dataset: Path | None, labels: Path | None) -> tuple[pd.Da
             labels = source.output / LABELS
     if labels is None:
         table, _ = curate.read_data(root)
-        table = drop_broken(table, root)
+        table, problems = drop_broken(table, root)
+        if len(problems):
+            print(
+                f"Photographs left out because they cannot be read: {len(problems)}. The first: "
+                f"{problems.problem[0]}"
+            )
     else:
         if not labels.is_file():
             raise UserError(f"There is no file {labels}: check the path of --labels.")
