@@ -4,21 +4,24 @@ For the tests of widgets. Nothing is written outside the given folder, and nothi
 contacted.
 """
 
+import faulthandler
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Page, expect, sync_playwright
+import psutil
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.conftest import find_chromium
@@ -26,6 +29,7 @@ from utils.paths import ROOT
 
 PATIENCE_S = 120  # seconds; a busy machine is slow to start a server, a kernel and a browser
 STOP_S = 20  # seconds until a server that does not end is killed
+HANG_S = 300  # seconds until a browser that does not answer is killed
 RECONNECT_S = 15  # seconds to wait for a kernel before reconnecting
 VIEWPORT = {"width": 1200, "height": 1000}  # pixels
 CHROMIUM_FLAGS = (
@@ -46,6 +50,52 @@ IS_READY = """() => {
 RECONNECT = """() => {
   window.jupyterapp?.commands.execute('kernelmenu:reconnect-to-kernel').catch(() => {});
 }"""
+
+
+class Chromium:
+    """Chromium under Playwright, started when it is needed and again after it was killed."""
+
+    def __init__(self, playwright: Playwright, flags: Sequence[str] = ()) -> None:
+        self._playwright = playwright
+        self._flags = flags
+        self._browser: Browser | None = None
+
+    @property
+    def browser(self) -> Browser:
+        """The running browser."""
+        if self._browser is None or not self._browser.is_connected():
+            self._browser = self._playwright.chromium.launch(
+                executable_path=find_chromium(), args=[*CHROMIUM_FLAGS, *self._flags]
+            )
+        return self._browser
+
+    def close(self) -> None:
+        """End the browser."""
+        if self._browser is not None and self._browser.is_connected():
+            self._browser.close()
+
+
+@contextmanager
+def kill_hanging_chromium(seconds: float = HANG_S) -> Iterator[None]:
+    """Kill Chromium if the block takes longer, so that the block ends with an error.
+
+    Some waits of Playwright have no limit: for the value of a script, or for the end of a download.
+    """
+    timer = threading.Timer(seconds, _kill_chromium)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _kill_chromium() -> None:
+    """Show where the tests wait, and kill each Chromium that they have started."""
+    faulthandler.dump_traceback(sys.__stderr__)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "chrom" in process.name():
+                process.kill()
 
 
 def _find_port() -> int:
@@ -188,11 +238,13 @@ def open_notebook(
         lab_flags: more command-line flags of JupyterLab.
     """
     write_notebook(folder / "notebook.ipynb", cells)
-    with jupyter_lab(folder, theme, lab_flags) as address, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=find_chromium(), args=[*CHROMIUM_FLAGS, *chromium_flags]
-        )
-        context = chromium.new_context(viewport=VIEWPORT, permissions=list(permissions))
+    with (
+        jupyter_lab(folder, theme, lab_flags) as address,
+        sync_playwright() as playwright,
+        kill_hanging_chromium(),
+    ):
+        chromium = Chromium(playwright, chromium_flags)
+        context = chromium.browser.new_context(viewport=VIEWPORT, permissions=list(permissions))
         context.set_default_timeout(1000 * PATIENCE_S)
         page = context.new_page()
         page.goto(f"{address}/lab/tree/notebook.ipynb")

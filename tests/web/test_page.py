@@ -8,6 +8,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,10 +17,10 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page, Playwright, sync_playwright
 
-from tests.browser import CHROMIUM_FLAGS
-from tests.conftest import RUNTIME_DIR, find_chromium
+from tests.browser import Chromium, kill_hanging_chromium
+from tests.conftest import RUNTIME_DIR
 from utils.boxes import box_iou
 from utils.classes import CLASS_NAMES
 from utils.cli.records import CSV_COLUMNS, make_record, write_csv
@@ -28,7 +29,13 @@ from utils.images import read_image
 from utils.paths import EXAMPLES_DIR, SHARED_DIR
 from utils.web import build_page, make_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.page, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.page,
+    pytest.mark.slow,
+    # Once more in a new browser, if the browser was killed because it did not answer.
+    pytest.mark.flaky(reruns=1, only_rerun="TargetClosedError"),
+]
 
 CAMERA_FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE_MS = 60_000
@@ -75,27 +82,47 @@ def serve(server: ThreadingHTTPServer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_chromium(), args=[*CHROMIUM_FLAGS, *CAMERA_FLAGS]
-        )
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright) -> Iterator[Chromium]:
+    chromium = Chromium(playwright, CAMERA_FLAGS)
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture(autouse=True)
+def limit() -> Iterator[None]:
+    """Kill a browser that does not answer."""
+    with kill_hanging_chromium():
+        yield
+
+
+@contextmanager
+def check_scripts(context: BrowserContext) -> Iterator[BrowserContext]:
+    """Limit a context's waits, close it, and fail on an error in the JavaScript of its pages."""
+    errors = []
+    context.on("weberror", lambda error: errors.append(error.error))
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
+    assert errors == []
 
 
 @pytest.fixture
 def context(chromium) -> Iterator[BrowserContext]:
-    context = chromium.new_context(viewport={"width": 1000, "height": 900})
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
+    """Open a browser without a history."""
+    context = chromium.browser.new_context(viewport={"width": 1000, "height": 900})
+    with check_scripts(context) as context:
+        yield context
 
 
 def open_page(context: BrowserContext, address: str) -> Page:
-    """Open the page and wait for its models. An error in its JavaScript fails the test."""
+    """Open the page and wait for its models."""
     page = context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(f"JavaScript: {error}"))
     page.goto(address)
     wait_for(page, "data-ready")
     return page
@@ -143,6 +170,15 @@ def save(page: Page, button: str) -> str:
 def violations(page: Page) -> list[str]:
     """Return the rules of accessibility that the page breaks, by axe-core."""
     return [violation["id"] for violation in Axe().run(page).response["violations"]]
+
+
+def test_a_browser_that_does_not_answer_is_killed_and_started_again(chromium):
+    page = chromium.browser.new_page()
+    with kill_hanging_chromium(seconds=0.5), pytest.raises(Error, match="closed"):
+        page.evaluate("new Promise(() => {})")
+    page = chromium.browser.new_page()
+    assert page.evaluate("1 + 1") == 2
+    page.close()
 
 
 def test_the_page_answers_as_the_script(context, address):
@@ -256,19 +292,18 @@ def test_a_keyboard_is_enough(context, address):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1000])
 def test_it_is_accessible_and_fits_the_screen(chromium, address, width, scheme):
-    context = chromium.new_context(
+    context = chromium.browser.new_context(
         viewport={"width": width, "height": 740}, color_scheme=scheme, permissions=["camera"]
     )
-    context.set_default_timeout(PATIENCE_MS)
-    page = open_page(context, address)
-    assert violations(page) == []
-    show(page, THREE)
-    assert violations(page) == []
-    page.click("#live")
-    wait_for(page, "data-fps")
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    context.close()
+    with check_scripts(context):
+        page = open_page(context, address)
+        assert violations(page) == []
+        show(page, THREE)
+        assert violations(page) == []
+        page.click("#live")
+        wait_for(page, "data-fps")
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_live_video_is_watched_until_it_is_stopped(context, address):
@@ -463,18 +498,19 @@ def test_a_camera_that_is_started_and_stopped_quickly_is_off(context, address):
     assert page.evaluate("document.getElementById('video').srcObject") is None
 
 
-def test_switching_cameras_keeps_the_place_of_the_keyboard(chromium, address):
-    two = [*CHROMIUM_FLAGS, *CAMERA_FLAGS, "--use-fake-device-for-media-stream=device-count=2"]
-    browser = chromium.browser_type.launch(executable_path=find_chromium(), args=two)
-    page = open_page(browser.new_context(permissions=["camera"]), address)
-    page.click("#live")
-    page.wait_for_selector("#turn")
-    page.focus("#turn")
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "live"
-    page.wait_for_selector("#turn")
-    assert page.inner_text("#live") == "Stop live video"
-    browser.close()
+def test_switching_cameras_keeps_the_place_of_the_keyboard(playwright, address):
+    two = [*CAMERA_FLAGS, "--use-fake-device-for-media-stream=device-count=2"]
+    chromium = Chromium(playwright, two)
+    with check_scripts(chromium.browser.new_context(permissions=["camera"])) as context:
+        page = open_page(context, address)
+        page.click("#live")
+        page.wait_for_selector("#turn")
+        page.focus("#turn")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "live"
+        page.wait_for_selector("#turn")
+        assert page.inner_text("#live") == "Stop live video"
+    chromium.close()
 
 
 def test_a_camera_that_ends_by_itself_is_said(context, address):
@@ -555,21 +591,19 @@ def test_a_result_is_read_aloud_from_a_region_that_was_there_before(context, add
 @pytest.mark.parametrize("refusal", ["register", "caches"])
 def test_it_works_where_nothing_may_be_kept(chromium, address, refusal):
     """As in private windows of some browsers."""
-    context = chromium.new_context()
-    context.set_default_timeout(PATIENCE_MS)
-    if refusal == "register":
-        context.add_init_script("""navigator.serviceWorker.register =
-            () => Promise.reject(new DOMException("refused", "SecurityError"))""")
-    page = open_page(context, address)
-    if refusal == "caches":
-        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        page.evaluate(
-            "caches.keys().then((names) => Promise.all(names.map((n) => caches.delete(n))))"
-        )
-        page.reload()
-        wait_for(page, "data-ready")
-    assert show(page, THREE) == 3
-    context.close()
+    with check_scripts(chromium.browser.new_context()) as context:
+        if refusal == "register":
+            context.add_init_script("""navigator.serviceWorker.register =
+                () => Promise.reject(new DOMException("refused", "SecurityError"))""")
+        page = open_page(context, address)
+        if refusal == "caches":
+            page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+            page.evaluate(
+                "caches.keys().then((names) => Promise.all(names.map((n) => caches.delete(n))))"
+            )
+            page.reload()
+            wait_for(page, "data-ready")
+        assert show(page, THREE) == 3
 
 
 def test_a_page_that_was_built_again_says_so_and_comes_with_a_reload(context, folder, tmp_path):

@@ -3,8 +3,7 @@
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.browser import CHROMIUM_FLAGS, PATIENCE_S
-from tests.conftest import find_chromium
+from tests.browser import PATIENCE_S, Chromium, kill_hanging_chromium
 from tests.odd_videos import SIZE, draw_frame
 from utils.video import VideoWriter
 from utils.video.media import encoders
@@ -41,11 +40,9 @@ def test_a_copy_plays_to_its_end_in_chromium(tmp_path, monkeypatch, encoder):
     assert writer.plays_in_browsers
     page_file = tmp_path / "page.html"
     page_file.write_text("<!doctype html><video muted></video>")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=find_chromium(), args=list(CHROMIUM_FLAGS)
-        )
-        page = chromium.new_page()
+    with sync_playwright() as playwright, kill_hanging_chromium():
+        chromium = Chromium(playwright)
+        page = chromium.browser.new_page()
         page.set_default_timeout(1000 * PATIENCE_S)
         page.goto(page_file.as_uri())
         seen = page.evaluate(PLAY)
