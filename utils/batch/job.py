@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import queue
 import shutil
 import threading
@@ -21,6 +20,7 @@ from utils.batch.shards import (
     choose_shard_size,
     is_done,
     make_shard,
+    pickle_task,
     process_items,
     process_shard,
     read_result,
@@ -78,12 +78,11 @@ class Job:
             is_resumed: whether to keep the results of an earlier run with the same task and items.
 
         Raises:
-            JobError: the cluster cannot be used.
+            JobError: the cluster cannot be used, or the task cannot be pickled.
             OSError: the folder cannot be made.
         """
         self.resumed = 0
-        self._task = task
-        self._pickled = pickle.dumps(task)
+        self._task = pickle_task(task)
         self._items = items
         self._folder = Path(folder).resolve()
         self._stop_file = self._folder / STOP
@@ -188,7 +187,7 @@ class Job:
         count = min(self._count, count or count_cores())
         if count == 1:
             return [ThisProcess()]
-        return [LocalProcess(self._pickled) for _ in range(count)]
+        return [LocalProcess(self._task) for _ in range(count)]
 
     def _make_shard(self, number: int) -> Shard:
         return make_shard(self._task, self._items, self._size, number, self._folder)
@@ -220,7 +219,7 @@ class Job:
         """Run a shard; if its worker dies, run its items one by one."""
         shard.path.unlink(missing_ok=True)  # of a run that was stopped
         try:
-            worker.call(process_shard, self._pickled, shard, self._stop_file)
+            worker.call(process_shard, self._task, shard, self._stop_file)
         except WorkerDied:
             outcomes = []
             for item in shard.items:
@@ -238,7 +237,7 @@ class Job:
         """Return the outcome of one item; none after ``stop``."""
         for _ in range(DEATHS):
             try:
-                return worker.call(process_items, self._pickled, [item], self._stop_file)
+                return worker.call(process_items, self._task, [item], self._stop_file)
             except WorkerDied:
                 continue
         return [

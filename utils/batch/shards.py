@@ -63,11 +63,23 @@ def choose_shard_size(count: int) -> int:
     return max(1, min(MAX_SHARD, count // SHARDS), count // MAX_SHARDS)
 
 
-def make_shard(task: Task, items: Sequence[Item], size: int, number: int, folder: Path) -> Shard:
+def get_version(path: str | Path) -> tuple[int, int]:
+    """Return the size and the time of the last change of a file; zeros if it is missing.
+
+    As a part of an item or of a task, it keeps results from being used after the file has changed.
+    """
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def make_shard(task: bytes, items: Sequence[Item], size: int, number: int, folder: Path) -> Shard:
     """Return one shard of a job.
 
     Args:
-        task: its ``repr`` must name its settings, as that of a dataclass does.
+        task: pickled.
         items: all items of the job.
         size: number of items in a shard.
         number: of the shard, from 0.
@@ -76,8 +88,8 @@ def make_shard(task: Task, items: Sequence[Item], size: int, number: int, folder
     part = items[number * size : (number + 1) * size]
     subfolder, name = divmod(number, SHARDS_PER_FOLDER)
     path = folder / f"{subfolder:04}" / f"{name:03}.jsonl"
-    text = repr((task, list(part)))
-    return Shard(part, path, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    text = repr(list(part)).encode("utf-8", "surrogatepass")
+    return Shard(part, path, hashlib.sha256(task + text).hexdigest())
 
 
 def write_result(path: Path, digest: str, outcomes: Sequence[Outcome]) -> None:
@@ -117,6 +129,21 @@ def read_result(shard: Shard) -> list[Outcome]:
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return []  # not there, or damaged
     return outcomes
+
+
+def pickle_task(task: Task) -> bytes:
+    """Return a task as bytes for the workers.
+
+    Raises:
+        JobError: it cannot be pickled.
+    """
+    try:
+        return pickle.dumps(task)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise JobError(
+            f"A part of the work cannot be sent to another process ({error}): use the project's "
+            "own detector, and functions of a module."
+        ) from error
 
 
 @lru_cache(maxsize=1)

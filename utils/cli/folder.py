@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from utils.batch import Job, Outcome
+from utils.batch import Job, Outcome, get_version
 from utils.cli.process import process_image, show_progress
 from utils.cli.report import Report
 from utils.detect import (
@@ -85,15 +85,6 @@ class DetectionTask:
             "has_several": answer.has_several,
             "problem": answer.problem,
         }
-
-
-def get_version(path: str | Path) -> tuple[int, int]:
-    """Return the size and the time of the last change of a file; zeros if it is missing."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
 
 
 def start_job(

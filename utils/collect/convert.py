@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from utils.batch import map_in_threads
+from utils.batch import Batch, map_files
 from utils.classes import LabelError
 from utils.formats import UNKNOWN_SIZE, describe_wrong_size, read_voc, write_voc
 from utils.images import (
@@ -26,21 +27,27 @@ from utils.images import (
 from utils.labels import BOX_COLUMNS
 
 
-def find_broken_images(files: str | Path | Iterable[str | Path]) -> pd.DataFrame:
+def find_broken_images(
+    files: str | Path | Iterable[str | Path], batch: Batch | None = None
+) -> pd.DataFrame:
     """Return the image files that cannot be read. Shows a progress bar.
 
     Args:
         files: the files, or a folder of them. Of a folder, image-like files of other formats, such
             as HEIC, are broken too.
+        batch: other processes or a cluster that read them.
 
     Returns:
         A table ``file`` (as given), ``problem``.
+
+    Raises:
+        JobError: the batch cannot be used.
     """
     passed_over: list[PassedOver] = []
     if isinstance(files, str | Path):
         files, passed_over = list_for_table(files)
     files = list(files)
-    problems = _run_all(measure_image_apart, [(file,) for file in files], "checking files")
+    problems = _find_problems(_check_image, [(file,) for file in files], "checking files", batch)
     for item in passed_over:
         files.append(item.file)
         problems.append(describe_passed_over([item])[0])
@@ -48,8 +55,17 @@ def find_broken_images(files: str | Path | Iterable[str | Path]) -> pd.DataFrame
     return table[table.problem != ""].reset_index(drop=True)
 
 
+def _check_image(file: str | Path) -> None:
+    """Raise an ``ImageError`` if an image cannot be read."""
+    measure_image_apart(file)
+
+
 def convert_images(
-    source_dir: str | Path, output_dir: str | Path, max_side: int = 600, suffix: str = ".jpg"
+    source_dir: str | Path,
+    output_dir: str | Path,
+    max_side: int = 600,
+    suffix: str = ".jpg",
+    batch: Batch | None = None,
 ) -> pd.DataFrame:
     """Save all images of a folder upright, in one format, with sides of at most ``max_side``.
 
@@ -63,6 +79,7 @@ def convert_images(
         output_dir: a folder outside of ``source_dir``.
         max_side: largest width and height in pixels; smaller images keep their size.
         suffix: the new format.
+        batch: other processes or a cluster that convert them.
 
     Returns:
         A table with a row per image: ``file`` (path in ``source_dir``), ``output`` (path in
@@ -72,6 +89,7 @@ def convert_images(
     Raises:
         ImageError: ``source_dir`` does not exist, contains ``output_dir``, or has its annotations
             beside it.
+        JobError: the batch cannot be used.
     """
     source_dir = Path(source_dir)
     output_dir = Path(output_dir)
@@ -86,13 +104,13 @@ def convert_images(
         )
     outputs = name_outputs(files, suffix)
     jobs = [
-        (source_dir / file, output_dir / output, max_side)
+        (source_dir / file, Path(os.path.abspath(output_dir / output)), max_side)
         for file, output in zip(files, outputs, strict=True)
     ]
     table: dict[str, list[str]] = {
         "file": [file.as_posix() for file in files],
         "output": [output.as_posix() for output in outputs],
-        "problem": _run_all(_convert_image, jobs, "converting files"),
+        "problem": _find_problems(_convert_image, jobs, "converting files", batch),
     }
     for item in passed_over:
         table["file"].append(item.file.relative_to(source_dir).as_posix())
@@ -119,8 +137,9 @@ def name_outputs(files: list[Path], suffix: str) -> list[Path]:
     return list(outputs.values())
 
 
-def _convert_image(source: Path, output: Path, max_side: int) -> None:
+def _convert_image(source: str | Path, output: Path, max_side: int) -> None:
     """Convert an image and its annotations, unless the output exists."""
+    source = Path(source)
     if output.exists():
         return
     image = read_image_apart(source)
@@ -176,18 +195,13 @@ def _scale_annotation(
     write_voc(output, output_file.name, output_wh, table)
 
 
-def _run_all(function: Callable, jobs: list[tuple], description: str) -> list[str]:
-    """Call a function with each tuple of arguments, on all cores; return its errors as sentences.
+def _find_problems(
+    function: Callable[..., None], items: list[tuple], description: str, batch: Batch | None
+) -> list[str]:
+    """Call a function with the values of each item; return its errors as sentences.
 
     A call without an error gives an empty string.
     """
-
-    def run(job: tuple) -> str:
-        try:
-            function(*job)
-        except (ImageError, LabelError) as error:
-            return str(error)
-        return ""
-
-    problems = map_in_threads(run, jobs)
-    return list(tqdm(problems, total=len(jobs), desc=description, unit="image", leave=False))
+    outcomes = map_files(function, items, batch)
+    bar = tqdm(outcomes, description, total=len(items), unit="image", leave=False)
+    return [outcome.problem for outcome in bar]

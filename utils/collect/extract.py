@@ -13,16 +13,15 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
-from threading import Lock
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from utils.batch import map_in_threads
-from utils.boxes import Detections, clip_boxes
+from utils.batch import Batch, map_files
+from utils.boxes import clip_boxes
 from utils.csv_lines import append_rows
-from utils.detect import FCOS, PADDING, Detector, crop_faces
+from utils.detect import FCOS, PADDING, Detector, crop_faces, one_at_a_time
 from utils.images import (
     ImageError,
     PassedOver,
@@ -49,6 +48,7 @@ def extract_faces(
     files: Iterable[str | Path] | None = None,
     min_side: float = MIN_SIDE,
     padding: float = PADDING,
+    batch: Batch | None = None,
 ) -> pd.DataFrame:
     """Find the faces of photographs; write a crop and a table row for each. Shows a progress bar.
 
@@ -66,6 +66,8 @@ def extract_faces(
             (HEIC, camera raw) have a row in ``searched.csv`` then.
         min_side: pixels; faces whose shorter side is smaller are counted but not written.
         padding: margin of the square crops, as a share of the face's longer side.
+        batch: other processes or a cluster that do the work. The detector must be picklable then,
+            as ours is.
 
     Returns:
         The faces table of the folder, including the faces from earlier calls. For photographs that
@@ -74,6 +76,7 @@ def extract_faces(
     Raises:
         ImageError: the root does not exist, a file lies outside of it, or a crop cannot be written.
         TableError: one of the tables cannot be used.
+        JobError: the batch cannot be used.
     """
     root = Path(os.path.abspath(root))
     folder = Path(os.path.abspath(folder))
@@ -85,10 +88,9 @@ def extract_faces(
     done = _mend_tables(folder)
     _record_passed_over(passed_over, root, folder)
     if not isinstance(detector, FCOS):  # ONNX Runtime's sessions are thread-safe
-        detector = partial(_detect_alone, Lock(), detector)
+        detector = one_at_a_time(detector)
     search = partial(
         _search_photo,
-        root=root,
         folder=folder,
         detector=detector,
         min_side=min_side,
@@ -104,7 +106,15 @@ def extract_faces(
         unit="image",
         leave=False,
     ) as bar:
-        for faces, row in map_in_threads(search, waiting):
+        items = [(root / name, name) for name in waiting]
+        for name, outcome in zip(waiting, map_files(search, items, batch), strict=True):
+            if outcome.problem:
+                faces = []
+                row = {"file": name, "faces": 0, "small": 0, "problem": outcome.problem}
+            else:
+                faces, row, failure = outcome.value
+                if failure:
+                    raise ImageError(failure)
             append_rows(folder / FACES, faces, FACE_COLUMNS)
             # Last, because a photograph with this row counts as done.
             append_rows(folder / SEARCHED, [row], SEARCHED_COLUMNS)
@@ -164,15 +174,22 @@ def _mend_tables(folder: Path) -> set[str]:
 
 
 def _search_photo(
-    file: str, root: Path, folder: Path, detector: Detector, min_side: float, padding: float
-) -> tuple[list[dict], dict]:
-    """Write the crops of a photograph; return the rows of its faces, and its own row."""
-    row = {"file": file, "faces": 0, "small": 0, "problem": ""}
-    try:
-        image = read_image_apart(root / file)
-    except ImageError as error:
-        row["problem"] = str(error)
-        return [], row
+    path: str | Path,
+    file: str,
+    folder: Path,
+    detector: Detector,
+    min_side: float,
+    padding: float,
+) -> tuple[list[dict], dict, str]:
+    """Write the crops of a photograph.
+
+    Returns:
+        The rows of its faces, its own row, and why a crop could not be written, or "".
+
+    Raises:
+        ImageError: the photograph cannot be read.
+    """
+    image = read_image_apart(path)
     found = detector(image)
     xyxy = clip_boxes(found.xyxy, image.shape[1::-1]).astype(float).round(1)
     sides = xyxy[:, 2:] - xyxy[:, :2]
@@ -185,25 +202,21 @@ def _search_photo(
     for number, (crop, box, confidence) in enumerate(zip(crops, boxes, confidences, strict=True)):
         # The suffix is part of the name, because a.png and a.jpg are two photographs.
         name = photo.with_name(f"{photo.stem}_{photo.suffix[1:]}_{number}.jpg").as_posix()
-        write_image(folder / name, crop)
+        try:
+            write_image(folder / name, crop)
+        except ImageError as error:
+            return [], {}, str(error)
         face = {
             "file": file,
-            "source": (root / file).parent.name,
+            "source": Path(path).parent.name,
             **dict(zip(BOX_COLUMNS, box.tolist(), strict=True)),
             "confidence": round(float(confidence), 4),
             "crop": name,
             "kept": True,
         }
         faces.append(face)
-    row["faces"] = len(faces)
-    row["small"] = int((~is_large).sum())
-    return faces, row
-
-
-def _detect_alone(lock: Lock, detector: Detector, image: np.ndarray) -> Detections:
-    """Call a detector while no other thread does."""
-    with lock:
-        return detector(image)
+    small = int((~is_large).sum())
+    return faces, {"file": file, "faces": len(faces), "small": small, "problem": ""}, ""
 
 
 def read_faces(path: str | Path) -> pd.DataFrame:

@@ -17,9 +17,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm.auto import tqdm
 
-from utils.batch import map_in_threads
+from utils.batch import Batch, map_files
 from utils.curate.hamming_search import find_close_pairs
-from utils.images import read_image
+from utils.images import ImageError, read_image
 
 HASH_SIDE = 16  # a hash has HASH_SIDE x HASH_SIDE bits
 # Largest Hamming distances between near-duplicates, in bits, of whole images and of upper halves.
@@ -62,15 +62,19 @@ def hash_image(image: np.ndarray) -> np.ndarray:
     return np.stack([difference_hash(np.ascontiguousarray(view)) for view in views])
 
 
-def _hash_file(file: str | Path) -> np.ndarray:
+def _hash_file(file: str | Path) -> list[list[int]]:
     """Return the hashes of one image file."""
-    return hash_image(read_image(file))
+    return hash_image(read_image(file)).tolist()
 
 
-def hash_images(files: Sequence[str | Path]) -> np.ndarray:
+def hash_images(files: Sequence[str | Path], batch: Batch | None = None) -> np.ndarray:
     """Return the hashes of image files, in their order.
 
     Reads on all cores and shows a progress bar.
+
+    Args:
+        files: the images.
+        batch: other processes or a cluster that read them.
 
     Returns:
         (N, 4, 4) uint64, from ``hash_image``.
@@ -78,15 +82,17 @@ def hash_images(files: Sequence[str | Path]) -> np.ndarray:
     Raises:
         ImageError: a file cannot be read. ``collect.find_broken_images`` finds such files
             beforehand.
+        JobError: the batch cannot be used.
     """
-    hashes = tqdm(
-        map_in_threads(_hash_file, files),
-        total=len(files),
-        desc="comparing photographs",
-        unit="image",
-        leave=False,
-    )
-    return np.array(list(hashes), dtype=np.uint64).reshape(-1, 4, 4)
+    hashes = []
+    outcomes = map_files(_hash_file, [(file,) for file in files], batch)
+    for outcome in tqdm(
+        outcomes, "comparing photographs", total=len(files), unit="image", leave=False
+    ):
+        if outcome.problem:
+            raise ImageError(outcome.problem)
+        hashes.append(outcome.value)
+    return np.array(hashes, dtype=np.uint64).reshape(-1, 4, 4)
 
 
 def find_near_duplicates(hashes: np.ndarray, looseness: float = 1.0) -> pd.DataFrame:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.batch import get_version
 from utils.boxes import Detections, as_boxes, box_overlap, clip_boxes, nms, tile_boxes, vote_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.detect.grid import PAD, grid_points
-from utils.detect.onnx_session import open_session
+from utils.detect.onnx_session import open_session, share_cores
 from utils.images import crop_image, resize_image
 from utils.paths import MODEL_DIR
+from utils.program import count_cores
 
 # The 8-bit model. The float model lies beside it; notebook 04 compares the two.
 DETECTOR_FILE = MODEL_DIR / "face_detector_int8.onnx"
@@ -136,6 +138,18 @@ def _decode_classes(output: np.ndarray) -> np.ndarray:
     return y_prob
 
 
+def _open_again(
+    min_confidence: float,
+    passes: tuple[str, ...],
+    side: int,
+    path: Path,
+    version: tuple[int, int],
+) -> FCOS:
+    """Return a detector in a process beside others. The version tells a new model from an old."""
+    with share_cores(count_cores()):
+        return FCOS(min_confidence, passes, side, path)
+
+
 class FCOS:
     """The project's one-stage, anchor-free face detector, trained on masked faces.
 
@@ -154,7 +168,8 @@ class FCOS:
       Only for images that the whole pass reduces much.
     - crowd: the image enlarged, if the whole pass found many tiny faces and there are no tiles.
 
-    A detector of this class may be used by several threads at once.
+    A detector of this class may be used by several threads at once. It can be pickled: another
+    process opens the model file anew, and uses one core for an image.
 
     Args:
         min_confidence: least confidence of a face.
@@ -178,6 +193,7 @@ class FCOS:
         if unknown:
             names = ", ".join(sorted(unknown))
             raise ValueError(f"Unknown passes: {names}. Choose from {', '.join(EXTRA_PASSES)}.")
+        self._path = Path(path).resolve()
         self._session, metadata = open_session(path)
         try:
             self.strides: tuple[int, ...] = tuple(json.loads(metadata["strides"]))
@@ -191,6 +207,10 @@ class FCOS:
             ) from error
         self.min_confidence = min_confidence
         self.passes = tuple(passes)
+
+    def __reduce__(self) -> tuple:
+        version = get_version(self._path)
+        return _open_again, (self.min_confidence, self.passes, self.side, self._path, version)
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Find the faces of an image.

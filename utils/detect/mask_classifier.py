@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
+from utils.batch import get_version
 from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
 from utils.detect.crops import to_input
-from utils.detect.onnx_session import open_session
+from utils.detect.onnx_session import open_session, share_cores
 from utils.paths import MODEL_DIR
+from utils.program import count_cores
 
 # The 8-bit model. The float model lies beside it; notebook 02 compares the two.
 CLASSIFIER_FILE = MODEL_DIR / "mask_classifier_int8.onnx"
@@ -33,6 +35,7 @@ class Classifier:
         input_size: S, pixels.
         threshold: a box whose ``no_face`` probability reaches it is dropped.
         unsure_below: an answer whose ``measure_sureness`` is lower is unsure.
+        path: the model file. A pickled classifier, as for another process, is opened anew there.
     """
 
     session: ort.InferenceSession
@@ -40,6 +43,18 @@ class Classifier:
     input_size: int
     threshold: float
     unsure_below: float = UNSURE_BELOW
+    path: Path = CLASSIFIER_FILE
+
+    def __reduce__(self) -> tuple:
+        settings = (self.threshold, self.unsure_below)
+        return _open_again, (self.path, get_version(self.path), settings)
+
+
+def _open_again(path: Path, version: tuple[int, int], settings: tuple[float, float]) -> Classifier:
+    """Return a classifier in a process beside others. The version tells a new model from an old."""
+    with share_cores(count_cores()):
+        classifier = load_classifier(path)
+    return replace(classifier, threshold=settings[0], unsure_below=settings[1])
 
 
 def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
@@ -59,6 +74,7 @@ def load_classifier(path: str | Path = CLASSIFIER_FILE) -> Classifier:
             input_size=int(metadata["input_size"]),
             threshold=float(metadata["threshold"]),
             unsure_below=float(metadata.get("unsure_below", UNSURE_BELOW)),
+            path=Path(path).resolve(),
         )
     except (KeyError, ValueError) as error:
         raise ValueError(

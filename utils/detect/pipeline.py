@@ -131,13 +131,22 @@ def detect_masks(
 
 def one_at_a_time(detector: Detector) -> Detector:
     """Return a detector that several threads may use: each waits for its turn."""
-    lock = Lock()
+    return _OneAtATime(detector)
 
-    def detect(image: np.ndarray) -> Detections:
-        with lock:
-            return detector(image)
 
-    return detect
+class _OneAtATime:
+    """A detector that one thread at a time may call. In another process it has its own lock."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._lock = Lock()
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        with self._lock:
+            return self._detector(image)
+
+    def __reduce__(self) -> tuple[type, tuple[Detector]]:
+        return _OneAtATime, (self._detector,)
 
 
 def find_faces(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from utils.boxes import Detections
+from utils.batch import Batch, map_files
+from utils.boxes import Detections, as_boxes
+from utils.classes import CLASS_NAMES
 from utils.detect import (
     PADDING,
     Classifier,
@@ -20,14 +24,25 @@ from utils.detect import (
     load_classifier,
 )
 from utils.evaluate.boxes import SIZES, average_precision, count_outcomes, match_faces
-from utils.images import read_image
+from utils.images import ImageError, read_image
 from utils.labels import BOX_COLUMNS
 
 MIN_CONFIDENCE = 0.5  # confidence at which F1 and the share of right classes are computed
+DETECTION_TYPES = {  # the columns of ``Detections``
+    "xyxy": np.float32,
+    "confidence": np.float32,
+    "y_prob": np.float32,
+    "track_id": np.int64,
+    "is_unsure": np.bool_,
+}
 
 
 def run_pipeline(
-    files: Iterable[str], root: str | Path, pipeline: Pipeline, name: str = "detecting"
+    files: Iterable[str],
+    root: str | Path,
+    pipeline: Pipeline,
+    name: str = "detecting",
+    batch: Batch | None = None,
 ) -> dict[str, Detections]:
     """Run a detector or a pipeline on image files, with a progress bar.
 
@@ -36,14 +51,58 @@ def run_pipeline(
         root: the data root.
         pipeline: maps an image to its detections.
         name: of the progress bar; an empty name shows none.
+        batch: other processes or a cluster that do the work. The pipeline must be picklable then,
+            as those of ``utils.detect`` are.
 
     Returns:
         The detections of each file.
+
+    Raises:
+        ImageError: a file cannot be read.
+        JobError: the batch cannot be used.
     """
+    files = list(files)
     found = {}
-    for file in tqdm(list(files), desc=name, unit="image", leave=False, disable=not name):
-        found[file] = pipeline(read_image(Path(root) / file))
+    with tqdm(total=len(files), desc=name, unit="image", leave=False, disable=not name) as bar:
+        if batch is None:
+            for file in files:
+                found[file] = pipeline(read_image(Path(root) / file))
+                bar.update()
+            return found
+        items = [(Path(root) / file,) for file in files]
+        outcomes = map_files(partial(_list_detections, pipeline=pipeline), items, batch)
+        for file, outcome in zip(files, outcomes, strict=True):
+            if outcome.problem:
+                raise ImageError(outcome.problem)
+            found[file] = _read_detections(outcome.value)
+            bar.update()
     return found
+
+
+def _list_detections(file: str | Path, pipeline: Pipeline) -> dict[str, Any]:
+    """Return the detections of an image file as JSON can hold them."""
+    found = pipeline(read_image(file))
+    columns = {}
+    for name in DETECTION_TYPES:
+        values = getattr(found, name)
+        columns[name] = None if values is None else values.tolist()
+    return columns
+
+
+def _read_detections(columns: dict[str, Any]) -> Detections:
+    """Return detections from ``_list_detections``."""
+    arrays: dict[str, np.ndarray | None] = {}
+    for name, dtype in DETECTION_TYPES.items():
+        values = columns[name]
+        arrays[name] = None if values is None else np.array(values, dtype)
+    y_prob = arrays["y_prob"]
+    return Detections(
+        xyxy=as_boxes(columns["xyxy"]),
+        confidence=np.array(columns["confidence"], np.float32),
+        y_prob=None if y_prob is None else y_prob.reshape(-1, len(CLASS_NAMES)),
+        track_id=arrays["track_id"],
+        is_unsure=arrays["is_unsure"],
+    )
 
 
 def crop_rows(rows: pd.DataFrame, root: str | Path, padding: float = 0.6) -> list[np.ndarray]:

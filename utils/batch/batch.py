@@ -1,0 +1,95 @@
+"""Call a function with each of many files: in threads, in local processes, or on a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from utils.batch.job import Job
+from utils.batch.shards import Item, Outcome, get_version, pickle_task
+from utils.batch.threads import map_in_threads
+from utils.messages import UserError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Local processes or a Dask cluster, for functions with an argument ``batch``.
+
+    Such a function continues with the same arguments after an interruption. A program that uses
+    local processes needs ``if __name__ == "__main__"``; a notebook does not.
+
+    Attributes:
+        folder: keeps the results of a job until it is complete. A cluster must share it, and the
+            files.
+        workers: number of local processes; None for one a core.
+        scheduler: the address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, instead.
+    """
+
+    folder: str | Path
+    workers: int | None = None
+    scheduler: str | None = None
+
+
+def map_files(
+    function: Callable[..., Any], items: Sequence[Item], batch: Batch | None = None
+) -> Iterator[Outcome]:
+    """Call a function with the values of each item, and yield the outcomes in order.
+
+    Args:
+        function: raises a ``UserError`` for a file that it cannot process. With a batch it must be
+            picklable and return what JSON can hold. Without one, several threads call it at once.
+        items: tuples of values. The first value is the file that messages name.
+        batch: where to work; None for threads of this process.
+
+    Raises:
+        JobError: the workers of the batch cannot be used, or cannot go on.
+        OSError: the folder of the batch cannot be made.
+        Exception: without a batch, any other error of the function.
+    """
+    if batch is None:
+        yield from map_in_threads(partial(_call, function), items)
+        return
+    task = _Task(function)
+    # Workers may have another working directory.
+    versioned = [(os.path.abspath(file), get_version(file), *values) for file, *values in items]
+    name = hashlib.sha256(pickle_task(task)).hexdigest()[:12]
+    job = Job(
+        task,
+        versioned,
+        Path(batch.folder) / f"job-{name}",
+        workers=batch.workers,
+        scheduler=batch.scheduler,
+        is_resumed=True,
+    )
+    with job:
+        while (found := job.take()) is not None:
+            for _, outcome in found:
+                yield outcome
+    job.delete()
+
+
+def _call(function: Callable[..., Any], item: Item) -> Outcome:
+    """Return the outcome of an item."""
+    try:
+        return Outcome(function(*item))
+    except UserError as error:
+        return Outcome(None, str(error))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Calls a function with the file and the values of an item."""
+
+    function: Callable[..., Any]
+
+    def __call__(self) -> Callable[..., Any]:
+        return self._call
+
+    def _call(self, file: str, version: tuple[int, int], *values: Any) -> Any:
+        """The version only tells the items of a changed file from those of the file before."""
+        return self.function(file, *values)
