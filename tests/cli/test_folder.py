@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -140,26 +141,46 @@ def list_workers(process: subprocess.Popen) -> list[psutil.Process]:
         return []
 
 
+def list_cluster_workers(address: str) -> list[psutil.Process]:
+    """Return the worker processes of a cluster on this machine, without those that just died."""
+    import distributed
+
+    with distributed.Client(address, set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=PATIENCE_S)
+        pids = client.run(os.getpid, on_error="ignore").values()
+    return [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_workers_and_client_that_are_killed_lose_and_double_nothing(tmp_path):
+@pytest.mark.parametrize("place", ["processes", "cluster"])
+def test_workers_and_client_that_are_killed_lose_and_double_nothing(tmp_path, request, place):
     """Ten times a worker, and twice the client, at random moments."""
     fill(tmp_path / "whole", 240)
     run_script(tmp_path / "whole", "--workers", "1")
     folder = fill(tmp_path / "killed", 240)
     chance = random.Random(0)
+    options = ["--workers", "2", "--resume"]
+    find_workers = list_workers
+    if place == "cluster":
+        address = request.getfixturevalue("cluster")
+        options = ["--scheduler", address, "--resume"]
+
+        def find_workers(_: subprocess.Popen) -> list[psutil.Process]:
+            return list_cluster_workers(address)
+
     for _ in range(2):
-        with start(folder, "--workers", "2", "--resume") as process:
+        with start(folder, *options) as process:
             for _ in range(3):
-                kill_a_worker(process, folder, chance)
+                kill_a_worker(process, folder, chance, find_workers)
             wait_for_results(folder, chance)
             workers = list_workers(process)
             process.kill()
         _, alive = psutil.wait_procs(workers, timeout=PATIENCE_S)
         assert not alive and not list(folder.glob("faces.*"))
-    with start(folder, "--workers", "2", "--resume") as process:
+    with start(folder, *options) as process:
         for _ in range(4):
-            kill_a_worker(process, folder, chance)
+            kill_a_worker(process, folder, chance, find_workers)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert "of an earlier run were done already." in err
     assert read_files(folder) == read_files(tmp_path / "whole")
@@ -190,10 +211,15 @@ def start(folder: Path, *options: str) -> subprocess.Popen:
     )
 
 
-def kill_a_worker(process: subprocess.Popen, folder: Path, chance: random.Random) -> None:
+def kill_a_worker(
+    process: subprocess.Popen,
+    folder: Path,
+    chance: random.Random,
+    find_workers: Callable[[subprocess.Popen], list[psutil.Process]],
+) -> None:
     """Kill one worker of the script at a random moment."""
     wait_for_results(folder, chance)
-    chance.choice(list_workers(process)).kill()
+    chance.choice(find_workers(process)).kill()
 
 
 @pytest.mark.slow
