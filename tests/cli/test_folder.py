@@ -125,6 +125,18 @@ def test_after_ctrl_c_the_files_are_complete_and_resume_goes_on(expected, tmp_pa
     assert read_files(folder) == expected[0]
 
 
+@pytest.mark.slow
+def test_results_of_a_run_over_other_images_are_named(tmp_path):
+    fill(tmp_path, 9)
+    left = tmp_path / "copies" / ".job-0123456789ab"
+    left.mkdir(parents=True)
+    done = run_script(tmp_path, "--workers", "1")
+    assert f"{left.relative_to(tmp_path)} has results of a run over other images" in done.stderr
+    assert left.is_dir()
+    left.rmdir()
+    assert "other images" not in run_script(tmp_path, "--workers", "1").stderr
+
+
 def wait_for_copies(folder: Path, count: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while len(list((folder / "copies").glob("*.jpg"))) < count:

@@ -25,6 +25,8 @@ from utils.detect import (
 from utils.images import name_copies
 from utils.program import count_cores
 
+JOB_FOLDER = ".job-"  # how its name begins
+
 
 @dataclass(frozen=True)
 class DetectionTask:
@@ -134,11 +136,16 @@ def start_job(
     return Job(
         task,
         [(file, copy, get_version(file)) for file, copy in names],
-        Path(output) / f".job-{digest[:12]}",
+        Path(output) / f"{JOB_FOLDER}{digest[:12]}",
         workers=workers,
         scheduler=scheduler,
         is_resumed=is_resumed,
     )
+
+
+def list_jobs(output: str | Path) -> list[Path]:
+    """Return the folders of jobs that are not complete."""
+    return sorted(Path(output).glob(f"{JOB_FOLDER}*"))
 
 
 def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Report) -> list[Path]:

@@ -142,7 +142,7 @@ def _run_job(
 ) -> list[Path]:
     """Process images in worker processes, write their JSON and CSV, and return the copies."""
     # Imported here because a single image needs no worker processes.
-    from utils.cli.folder import JobRecords, report_job, start_job
+    from utils.cli.folder import JobRecords, list_jobs, report_job, start_job
 
     report.keep_records = False  # the job has them in its files
     job = start_job(
@@ -173,6 +173,11 @@ def _run_job(
     is_written = _write_records(args, report, JobRecords(job), name_of)
     if is_written and not report.interrupted:
         job.delete()
+        for folder in list_jobs(output):
+            report.warn(
+                f"{folder} has results of a run over other images that ended early or goes on: "
+                "delete it, or use that run's command with --resume."
+            )
     else:
         report.warn(RESUME)
     return copies
