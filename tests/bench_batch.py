@@ -110,9 +110,9 @@ def bench_script(folder: Path, count: int, rounds: int, scheduler: str | None) -
         print(f"all {suffix} files are the same: {len(tables) == 1}", flush=True)
 
 
-def bench_overhead(folder: Path, count: int, rounds: int) -> None:
-    """Compare a job in this process with a plain loop over the same images."""
-    task = DetectionTask(
+def make_task(folder: Path) -> DetectionTask:
+    """Return the script's task for the images of a folder, with the shipped models."""
+    return DetectionTask(
         detector="fcos",
         detector_model=None,
         classifier=None,
@@ -122,6 +122,11 @@ def bench_overhead(folder: Path, count: int, rounds: int) -> None:
         root=folder,
         model_versions=(),
     )
+
+
+def bench_overhead(folder: Path, count: int, rounds: int) -> None:
+    """Compare a job in this process with a plain loop over the same images."""
+    task = make_task(folder)
     names = [file.name for file in list_images(folder / "photos")[:count]]
     items = [(f"photos/{name}", f"{name}.jpg", (0, 0)) for name in names]
     function = task()
