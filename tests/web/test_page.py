@@ -29,13 +29,7 @@ from utils.images import read_image
 from utils.paths import EXAMPLES_DIR, SHARED_DIR
 from utils.web import build_page, make_server
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.page,
-    pytest.mark.slow,
-    # Once more in a new browser, if the browser was killed because it did not answer.
-    pytest.mark.flaky(reruns=1, only_rerun="TargetClosedError"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.page, pytest.mark.slow]
 
 CAMERA_FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE_MS = 60_000
