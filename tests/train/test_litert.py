@@ -10,11 +10,19 @@ from utils.boxes import box_iou
 from utils.classes import decide
 from utils.curate import read_data
 from utils.curate.source import USE_SAMPLE
-from utils.detect import PADDING, LiteRTModel, crop_faces, find_faces_litert, to_input
+from utils.detect import (
+    PADDING,
+    LiteRTModel,
+    crop_faces,
+    detect_masks_litert,
+    find_faces_litert,
+    load_pipeline,
+    to_input,
+)
 from utils.detect import load_litert_models as load
 from utils.images import list_images, read_image
 from utils.labels import BOX_COLUMNS
-from utils.paths import MODEL_DIR, SAMPLE_DIR
+from utils.paths import EXAMPLES_DIR, MODEL_DIR, SAMPLE_DIR
 from utils.train.__main__ import main
 from utils.train.litert import PRECISIONS, export_litert, list_litert_operations
 
@@ -110,3 +118,14 @@ def test_eight_bits_need_pictures(tmp_path):
 def test_a_model_has_the_size_of_its_input(folder):
     model = LiteRTModel(folder / "mask_classifier_int8.tflite", settings={})
     assert model.side == 112
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_faces_of_a_picture_are_judged_as_the_script_judges_them(folder, precision):
+    image = read_image(EXAMPLES_DIR / "three_classes.jpg")
+    expected = load_pipeline(passes=())(image)
+    found = detect_masks_litert(image, *load(folder, precision))
+    nearest = box_iou(expected.xyxy, found.xyxy).argmax(axis=1)
+    assert len(found) == len(expected) == 3
+    assert decide(found.y_prob)[nearest].tolist() == decide(expected.y_prob).tolist()
+    assert found.is_unsure[nearest].tolist() == expected.is_unsure.tolist()

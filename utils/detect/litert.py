@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 
 from utils.boxes import Detections, clip_boxes
-from utils.classes import NO_FACE
 from utils.detect.crops import crop_faces, to_input
 from utils.detect.face_detector import MAX_ENLARGEMENT, decode_faces
 from utils.detect.grid import PAD
-from utils.detect.mask_classifier import blend_probabilities
-from utils.detect.pipeline import DETECTOR_SHARE
+from utils.detect.pipeline import combine_opinions
 from utils.images import resize_image
 
 OUTPUTS = ("logits", "distances", "y_prob")  # of the files, in the order in which they are joined
@@ -158,13 +156,11 @@ def detect_masks_litert(
         min_confidence: least confidence of a face.
 
     Returns:
-        Detections with ``y_prob`` (N, C).
+        Detections with ``y_prob`` (N, C) and ``is_unsure`` (N,).
     """
     found = find_faces_litert(image, detector, min_confidence)
     if not len(found):
         return found
-    assert found.y_prob is not None
     y_prob = classifier(to_input(crop_faces(image, found.xyxy), classifier.side))
-    y_prob = blend_probabilities(y_prob, found.y_prob, DETECTOR_SHARE)
-    is_face = y_prob[:, NO_FACE] < classifier.settings["threshold"]
-    return replace(found, y_prob=y_prob)[is_face]
+    settings = classifier.settings
+    return combine_opinions(found, y_prob, settings["threshold"], settings["unsure_below"])

@@ -119,14 +119,37 @@ def detect_masks(
     """
     found = detector(image)
     found = found[np.argsort(-found.confidence, kind="stable")]
-    y_prob_classifier = classify_faces(classifier, crop_faces(image, found.xyxy))
+    y_prob = classify_faces(classifier, crop_faces(image, found.xyxy))
+    return combine_opinions(
+        found, y_prob, classifier.threshold, classifier.unsure_below, detector_share
+    )
+
+
+def combine_opinions(
+    found: Detections,
+    y_prob_classifier: np.ndarray,
+    threshold: float,
+    unsure_below: float,
+    detector_share: float = DETECTOR_SHARE,
+) -> Detections:
+    """Return the faces with the probabilities that detector and classifier give together.
+
+    Args:
+        found: the detector's answer, with N boxes.
+        y_prob_classifier: (N, C), the classifier's answer.
+        threshold, unsure_below: as in ``Classifier``.
+        detector_share: weight of the detector's class probabilities, if it has any, 0-1.
+
+    Returns:
+        Detections with ``y_prob`` (M, C) and ``is_unsure`` (M,), without the boxes that the
+        classifier calls ``no_face``.
+    """
     y_prob = y_prob_classifier
     if found.y_prob is not None:
         y_prob = blend_probabilities(y_prob_classifier, found.y_prob, detector_share)
     sureness = measure_sureness(y_prob, y_prob_classifier, found.y_prob)
-    is_face = y_prob[:, NO_FACE] < classifier.threshold
-    is_unsure = sureness < classifier.unsure_below
-    return replace(found, y_prob=y_prob, is_unsure=is_unsure)[is_face]
+    is_face = y_prob[:, NO_FACE] < threshold
+    return replace(found, y_prob=y_prob, is_unsure=sureness < unsure_below)[is_face]
 
 
 def one_at_a_time(detector: Detector) -> Detector:
