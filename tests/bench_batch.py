@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ THREADS = (
 )
 SMALL_JOB = 5_000  # items
 LARGE_JOB = 50_000
+LOOK_S = 0.2  # seconds between two looks at the memory of the script
 RECORD = {"file": "photos/0.jpg", "faces": [{"box": [0.5] * 4, "p": [0.25] * 4}] * 5}
 
 
@@ -60,22 +62,52 @@ def fill(folder: Path, count: int) -> None:
         target.write_bytes(source.read_bytes())
 
 
-def run_script(folder: Path, name: str, options: list[str]) -> float:
-    """Return the seconds of the script over ``folder/photos``."""
+class Memory:
+    """The largest memory of a process, and of a child, so far.
+
+    Attributes:
+        client: bytes of the process.
+        worker: bytes of its largest child.
+    """
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self.client = 0
+        self.worker = 0
+
+    def look(self) -> None:
+        """Read the memory of now."""
+        with suppress(psutil.Error):  # a process that just ended
+            self.client = max(self.client, self._process.memory_info().rss)
+            for child in self._process.children():
+                self.worker = max(self.worker, child.memory_info().rss)
+
+    def __str__(self) -> str:
+        return f"client {self.client / 2**20:.0f} MB, worker {self.worker / 2**20:.0f} MB"
+
+
+def run_script(folder: Path, name: str, options: list[str]) -> tuple[float, Memory]:
+    """Return the seconds of the script over ``folder/photos``, and its memory."""
     start = [str(SCRIPT)]
     if name == "threads":
         start = ["-c", THREADS, str(SCRIPT)]
     outputs = ["--output", f"copies {name}", "--json", f"{name}.json", "--csv", f"{name}.csv"]
     command = [sys.executable, *start, "--image", "photos", "--no-show", *outputs, *options]
     started = time.perf_counter()
-    subprocess.run(
+    with subprocess.Popen(
         command,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-        capture_output=True,
-    )
-    return time.perf_counter() - started
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        memory = Memory(psutil.Process(process.pid))
+        while process.poll() is None:
+            memory.look()
+            time.sleep(LOOK_S)
+    if process.returncode:
+        raise RuntimeError(f"The script ended with {process.returncode}: {' '.join(command)}")
+    return time.perf_counter() - started, memory
 
 
 def bench_script(folder: Path, count: int, rounds: int, scheduler: str | None) -> None:
@@ -86,8 +118,9 @@ def bench_script(folder: Path, count: int, rounds: int, scheduler: str | None) -
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds):
         for name, options in ways.items():
-            seconds[name].append(run_script(folder, name, options))
-            print(f"turn {turn + 1}, {name}: {seconds[name][-1]:.1f} s", flush=True)
+            taken, memory = run_script(folder, name, options)
+            seconds[name].append(taken)
+            print(f"turn {turn + 1}, {name}: {taken:.1f} s, {memory}", flush=True)
     for name, values in seconds.items():
         rates = count / np.array(values)
         print(
@@ -152,18 +185,14 @@ def bench_memory(folder: Path) -> None:
         job = Job(
             Answer(), [(f"{n}.jpg",) for n in range(count)], folder / f"job {count}", workers=2
         )
-        peaks = [0, 0]  # of the client and of a worker, bytes
-        client = psutil.Process()
+        memory = Memory(psutil.Process())
         started = time.perf_counter()
         with job:
             while job.take() is not None:
-                peaks[0] = max(peaks[0], client.memory_info().rss)
-                workers = [child.memory_info().rss for child in client.children()]
-                peaks[1] = max(peaks[1], *workers)
+                memory.look()
         rate = count / (time.perf_counter() - started)
         print(
-            f"{count} items that take no time: client {peaks[0] / 2**20:.0f} MB, "
-            f"worker {peaks[1] / 2**20:.0f} MB, {rate:.0f} items/s with the start",
+            f"{count} items that take no time: {memory}, {rate:.0f} items/s with the start",
             flush=True,
         )
         job.delete()
