@@ -75,13 +75,13 @@ function leastConfidence() {
   return Number(parts.least.value) / 100;
 }
 
-/** Finds the faces of a canvas, and those to blur. */
-async function findFaces(canvas, fast) {
+/** Finds the faces of a canvas, and those to blur. Frames of a video are numbered from 0. */
+async function findFaces(canvas, frame) {
   await ready;
   const least = leastConfidence();
   const image = readPixels(canvas, canvas.width, canvas.height);
   const minConfidence = parts.blur.checked ? BLUR_SHARE * least : least;
-  const possible = await detector.detect(image, { minConfidence, fast });
+  const possible = await detector.detect(image, { minConfidence, frame });
   return { possible, faces: possible.filter((face) => face.confidence >= least) };
 }
 
@@ -170,7 +170,7 @@ async function look() {
   const { name, canvas } = picture;
   const mine = begin(name);
   try {
-    const found = await findFaces(canvas, false);
+    const found = await findFaces(canvas);
     if (mine === looks) {
       show({ name, canvas, ...found });
       enableSaving(true);
@@ -271,11 +271,11 @@ async function watch(watched) {
   const shares = new Shares();
   const plot = parts.plot.getContext("2d");
   const times = [];
-  while (stream === watched) {
-    const canvas = grabFrame(parts.video);
-    let found;
+  let next = findFrame(0);
+  for (let number = 1; stream === watched; number += 1) {
+    let frame;
     try {
-      found = await findFaces(canvas, true);
+      [frame] = await Promise.all([next, new Promise(requestAnimationFrame)]);
     } catch (error) {
       if (stream === watched) {
         stopCamera();
@@ -286,6 +286,8 @@ async function watch(watched) {
     if (stream !== watched) {
       return;
     }
+    next = findFrame(number); // the detector works on it while this frame is shown
+    const { canvas, found } = frame;
     picture = { name: "camera", canvas };
     show({ ...picture, ...found });
     enableSaving(true);
@@ -299,8 +301,13 @@ async function watch(watched) {
     parts.state.textContent = `Live, ${fps.toFixed(1)} frames a second.`;
     shares.add(found.faces, now);
     showShares(shares, plot, now);
-    await new Promise(requestAnimationFrame);
   }
+}
+
+/** Returns what the camera shows now, with its faces. */
+async function findFrame(number) {
+  const canvas = grabFrame(parts.video);
+  return { canvas, found: await findFaces(canvas, number) };
 }
 
 function showShares(shares, plot, now) {

@@ -7,6 +7,7 @@
  */
 
 import * as ort from "./runtime/ort.wasm.min.mjs";
+import { KnownFaces } from "./known-faces.js";
 import { copyRgb, cropImage, resizeImage, roundHalfEven } from "./pixels.js";
 
 const BATCH_SIZE = 32; // faces in one run of the classifier, to bound its memory
@@ -68,21 +69,34 @@ class MaskDetector {
    * Finds the faces of an image.
    *
    * @param {ImageData} image upright, in its full size.
-   * @param {{minConfidence: number, fast: boolean, beforePass: Function}} options minConfidence:
-   *   least confidence of a face; fast: leave out tiles and crowds, for live video; beforePass: is
-   *   awaited before the whole image and before each tile, and ends the search by an error.
+   * @param {{minConfidence: number, fast: boolean, known: KnownFaces, beforePass: Function}} options
+   *   minConfidence: least confidence of a face; fast: leave out tiles and crowds, for live video;
+   *   known: the faces of the video so far, of which some keep their answers; beforePass: is awaited
+   *   before the whole image and before each tile, and ends the search by an error.
    * @returns {Promise<object[]>} for each face, the most confident first: box (left, top, right,
    *   bottom in pixels), confidence, probabilities by class name, className, probability, unsure.
    */
-  async detect(image, { minConfidence = 0.5, fast = false, beforePass = doNothing } = {}) {
+  async detect(image, options = {}) {
+    const { minConfidence = 0.5, fast = false, beforePass = doNothing } = options;
+    const { known = new KnownFaces() } = options;
     await beforePass();
     const passes = await this.#search(image, minConfidence, fast, beforePass);
     const found = passes.filter((pass) => pass.count > 0);
-    if (found.length === 0) {
-      return [];
-    }
-    const merged = await this.#merge(found, passes[0].count);
-    return this.#classify(image, merged);
+    const merged = found.length > 0 ? await this.#merge(found, passes[0].count) : [];
+    const boxes = merged.map((face) => face.box);
+    const opinions = merged.map((face) => this.#nameClass(face.opinion));
+    const answers = await known.update(boxes, opinions, (due) => {
+      return this.#classify(image, due.map((position) => merged[position]));
+    });
+    const faces = merged.map(({ box, confidence }, index) => {
+      return answers[index] && { box, confidence, ...answers[index] };
+    });
+    return faces.filter((face) => face !== null);
+  }
+
+  /** Returns the name of the most probable class. */
+  #nameClass(probabilities) {
+    return this.settings.class_names[probabilities.indexOf(Math.max(...probabilities))];
   }
 
   /** Returns the boxes of each pass; those of the coarse pass come first. */
@@ -183,7 +197,7 @@ class MaskDetector {
     };
   }
 
-  /** Merges passes, of which each has a face. */
+  /** Merges passes, of which each has a face; returns {box, confidence, opinion, square} of each. */
   async #merge(passes, largeCount) {
     const count = passes.reduce((total, pass) => total + pass.count, 0);
     const result = await this.sessions.merge.run({
@@ -193,51 +207,45 @@ class MaskDetector {
       large_count: new ort.Tensor("int64", [BigInt(largeCount)], []),
       is_single: new ort.Tensor("bool", [passes.length === 1], []),
     });
-    return {
-      boxes: result.face_boxes.data,
-      confidence: result.face_confidence.data,
-      probabilities: result.face_y_prob.data,
-      squares: result.squares.data,
-      count: result.face_confidence.dims[0],
-    };
+    const boxes = toRows(result.face_boxes);
+    const opinions = toRows(result.face_y_prob);
+    const squares = toRows(result.squares);
+    return boxes.map((box, index) => ({
+      box,
+      confidence: result.face_confidence.data[index],
+      opinion: opinions[index],
+      square: squares[index],
+    }));
   }
 
-  /** Judges faces and leaves out those that the classifier calls no face. */
-  async #classify(image, merged) {
+  /** Returns the answer about each face, or null for one that the classifier calls no face. */
+  async #classify(image, faces) {
     const { input_size: size, class_names: names } = this.settings;
-    const faces = [];
-    for (let start = 0; start < merged.count; start += BATCH_SIZE) {
-      const end = Math.min(start + BATCH_SIZE, merged.count);
-      const count = end - start;
-      const pixels = new Float32Array(count * size * size * 3);
-      for (let index = 0; index < count; index += 1) {
-        const square = Array.from(merged.squares.slice(4 * (start + index), 4 * (start + index) + 4));
+    const answers = [];
+    for (let start = 0; start < faces.length; start += BATCH_SIZE) {
+      const batch = faces.slice(start, start + BATCH_SIZE);
+      const pixels = new Float32Array(batch.length * size * size * 3);
+      for (const [index, { square }] of batch.entries()) {
         const crop = resizeImage(cropImage(image, square), size, size);
         copyRgb(crop, pixels, size, index * size * size);
       }
-      const opinions = merged.probabilities.slice(3 * start, 3 * end);
+      const opinions = batch.flatMap((face) => face.opinion);
       const result = await this.sessions.classify.run({
-        pixels: new ort.Tensor("float32", pixels, [count, size, size, 3]),
-        y_prob_detector: floats(opinions, [count, 3]),
+        pixels: new ort.Tensor("float32", pixels, [batch.length, size, size, 3]),
+        y_prob_detector: floats(opinions, [batch.length, 3]),
       });
-      for (let index = 0; index < count; index += 1) {
-        if (!result.is_face.data[index]) {
-          continue;
-        }
-        const row = result.y_prob.data.slice(names.length * index, names.length * (index + 1));
+      for (const [index, row] of toRows(result.y_prob).entries()) {
         const answer = Number(result.answer.data[index]);
-        const position = start + index;
-        faces.push({
-          box: Array.from(merged.boxes.slice(4 * position, 4 * position + 4)),
-          confidence: merged.confidence[position],
+        const found = {
           probabilities: Object.fromEntries(names.map((name, column) => [name, row[column]])),
           className: names[answer],
           probability: row[answer],
           unsure: Boolean(result.is_unsure.data[index]),
-        });
+        };
+        answers.push(result.is_face.data[index] ? found : null);
       }
     }
-    return faces;
+    return answers;
   }
 }
 
@@ -256,6 +264,15 @@ function select(found, accepts) {
     }
   }
   return selected;
+}
+
+/** Returns the rows of a tensor (N, C) as arrays. */
+function toRows({ data, dims: [count, length] }) {
+  const rows = [];
+  for (let index = 0; index < count; index += 1) {
+    rows.push(Array.from(data.slice(length * index, length * (index + 1))));
+  }
+  return rows;
 }
 
 function longSide(box) {

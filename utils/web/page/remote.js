@@ -19,7 +19,12 @@ export class RemoteDetector {
     return used;
   }
 
-  /** Returns the faces of an image, see detector.js. The image's pixels are moved, not copied. */
+  /**
+   * Returns the faces of an image, see detector.js. The image's pixels are moved, not copied.
+   *
+   * @param {{minConfidence: number, frame: number}} options frame: number of the frame, from 0, if
+   *   the image belongs to a video.
+   */
   detect(image, options) {
     return this.#call({ action: "detect", image, options }, [image.data.buffer]);
   }
