@@ -1,7 +1,8 @@
 /** The page: opens pictures and the camera, shows the faces, and saves the answers. */
 
+import { Camera } from "./camera.js";
 import { blurFaces, drawFaces, formatCaption } from "./drawing.js";
-import { NO_MEMORY, grabFrame, readPicture, readPixels, save } from "./pictures.js";
+import { NO_MEMORY, readPicture, readPixels, save } from "./pictures.js";
 import { formatCsv, formatJson, makeRecord } from "./records.js";
 import { RemoteDetector } from "./remote.js";
 import { Shares } from "./shares.js";
@@ -9,12 +10,6 @@ import { Shares } from "./shares.js";
 const MAX_THREADS = 4;
 const JPEG_QUALITY = 0.92;
 const BLUR_SHARE = 0.5; // of the least confidence: what may be a face is blurred too
-const CAMERA_SIZE = { width: { ideal: 640 }, height: { ideal: 480 } };
-const CAMERA_PROBLEMS = {
-  NotAllowedError: "The camera was refused: allow it in the browser's settings for this page.",
-  NotFoundError: "There is no camera: choose a picture instead.",
-  NotReadableError: "The camera is used by another program: close that one, then start again.",
-};
 
 const byId = (id) => document.getElementById(id);
 const parts = {
@@ -44,14 +39,12 @@ const parts = {
 };
 const view = parts.view.getContext("2d");
 const detector = new RemoteDetector();
+const camera = new Camera(parts.video, loseCamera);
 const ready = loadDetector();
 
 let picture = null; // {name, canvas}: the picture or frame that a change of settings is about
 let shown = null; // {name, canvas, faces, possible}: the picture or frame that is shown
 let looks = 0; // counts pictures and settings, so that a late answer for an earlier one is dropped
-let asked = 0; // counts what is done to the camera, so that a late start of it is dropped
-let stream = null; // of the camera, while live
-let facing = "environment";
 
 document.body.dataset.started = "yes"; // see start.js
 
@@ -59,7 +52,7 @@ async function loadDetector() {
   const cores = navigator.hardwareConcurrency || 1;
   const threads = await detector.load(Math.min(MAX_THREADS, cores));
   document.body.dataset.ready = String(threads);
-  if (looks > 0 || stream !== null) {
+  if (looks > 0 || camera.isOn) {
     return; // the state tells of a picture already
   }
   parts.state.textContent = `Ready, with ${threads} ${threads === 1 ? "thread" : "threads"}.`;
@@ -209,7 +202,7 @@ function enableSaving(isEnabled) {
 
 /** Looks at the picture again, after a change of settings. Live video needs no more. */
 function lookAgain() {
-  if (picture !== null && stream === null) {
+  if (picture !== null && !camera.isOn) {
     showProblem("");
     look();
   }
@@ -217,97 +210,52 @@ function lookAgain() {
 
 async function startCamera() {
   showProblem("");
-  if (navigator.mediaDevices === undefined) {
-    showProblem("The camera needs an address with https, or localhost.");
-    return;
-  }
   stopCamera();
-  const mine = asked;
   try {
-    const video = { ...CAMERA_SIZE, facingMode: facing };
-    const started = await navigator.mediaDevices.getUserMedia({ video, audio: false });
-    if (mine !== asked) {
-      endStream(started);
+    if (!(await camera.start())) {
       return;
     }
-    stream = started;
-    looks += 1;
-    stream.getVideoTracks()[0].addEventListener("ended", () => loseCamera(started));
-    parts.video.srcObject = stream;
-    await parts.video.play();
   } catch (error) {
-    if (mine === asked) {
-      stopCamera();
-      showProblem(CAMERA_PROBLEMS[error.name] ?? `The camera cannot be used: ${error.message}`);
-    }
+    stopCamera();
+    showProblem(error.message);
     return;
   }
-  if (mine === asked) {
-    setLive(true);
-    showTurn(mine);
-    await watch(stream);
-  }
+  looks += 1;
+  setLive(true);
+  showTurn();
+  await watch();
 }
 
 /** Offers to switch between cameras, if there are several. */
-async function showTurn(mine) {
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  const cameras = devices.filter((device) => device.kind === "videoinput");
-  if (mine === asked) {
-    parts.turn.hidden = cameras.length < 2;
-  }
+async function showTurn() {
+  const hasSeveral = await camera.hasSeveral();
+  parts.turn.hidden = !(camera.isOn && hasSeveral);
 }
 
-/** Says that a camera has ended by itself: it was unplugged, or its permission was taken back. */
-function loseCamera(lost) {
-  if (stream === lost) {
-    stopCamera();
-    showProblem("The camera has stopped: check that it is connected and allowed, then start again.");
-  }
+function loseCamera() {
+  stopCamera();
+  showProblem("The camera has stopped: check that it is connected and allowed, then start again.");
 }
 
-/** Looks at one frame after the other, until the camera stops. */
-async function watch(watched) {
+/** Shows one frame after the other, until the camera stops. */
+async function watch() {
   const shares = new Shares();
   const plot = parts.plot.getContext("2d");
-  const times = [];
-  let next = findFrame(0);
-  for (let number = 1; stream === watched; number += 1) {
-    let frame;
-    try {
-      [frame] = await Promise.all([next, new Promise(requestAnimationFrame)]);
-    } catch (error) {
-      if (stream === watched) {
-        stopCamera();
-        showProblem(error.message);
-      }
-      return;
+  try {
+    for await (const { canvas, found, fps } of camera.watch(findFaces)) {
+      picture = { name: "camera", canvas };
+      show({ ...picture, ...found });
+      enableSaving(true);
+      document.body.dataset.fps = fps.toFixed(1);
+      parts.state.textContent = `Live, ${fps.toFixed(1)} frames a second.`;
+      const now = performance.now() / 1000;
+      shares.add(found.faces, now);
+      showShares(shares, plot, now);
     }
-    if (stream !== watched) {
-      return;
-    }
-    next = findFrame(number); // the detector works on it while this frame is shown
-    const { canvas, found } = frame;
-    picture = { name: "camera", canvas };
-    show({ ...picture, ...found });
-    enableSaving(true);
-    const now = performance.now() / 1000;
-    times.push(now);
-    if (times.length > 30) {
-      times.shift();
-    }
-    const fps = times.length > 1 ? (times.length - 1) / (now - times[0]) : 0;
-    document.body.dataset.fps = fps.toFixed(1);
-    parts.state.textContent = `Live, ${fps.toFixed(1)} frames a second.`;
-    shares.add(found.faces, now);
-    showShares(shares, plot, now);
+  } catch (error) {
+    stopCamera();
+    showProblem(error.message);
   }
-}
-
-/** Returns what the camera shows now, with its faces. */
-async function findFrame(number) {
-  const canvas = grabFrame(parts.video);
-  return { canvas, found: await findFaces(canvas, number) };
 }
 
 function showShares(shares, plot, now) {
@@ -330,27 +278,18 @@ function setLive(isLive) {
 }
 
 function stopCamera() {
-  asked += 1;
-  if (stream !== null) {
-    endStream(stream);
-    stream = null;
-    parts.video.srcObject = null;
+  if (camera.isOn) {
     parts.state.textContent = "Ready.";
     enableSaving(true);
   }
+  camera.stop();
   parts.turn.hidden = true;
   setLive(false);
 }
 
-function endStream(ended) {
-  for (const track of ended.getTracks()) {
-    track.stop();
-  }
-}
-
 /** Stops the camera and looks at its frame with all passes. */
 function takePicture() {
-  picture = { name: "camera", canvas: grabFrame(parts.video) };
+  picture = { name: "camera", canvas: camera.grab() };
   stopCamera();
   look();
   parts.live.focus();
@@ -393,15 +332,15 @@ document.addEventListener("drop", (event) => {
 });
 
 parts.live.addEventListener("click", () => {
-  if (stream === null) {
-    startCamera();
-  } else {
+  if (camera.isOn) {
     stopCamera();
+  } else {
+    startCamera();
   }
 });
 
 parts.turn.addEventListener("click", () => {
-  facing = facing === "environment" ? "user" : "environment";
+  camera.turn();
   startCamera();
   parts.live.focus(); // this button is hidden until the other camera runs
 });
