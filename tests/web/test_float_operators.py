@@ -28,10 +28,11 @@ def read_pixels(path) -> np.ndarray:
     return to_input(crop_faces(image, detector(image).xyxy), classifier.input_size)
 
 
+@pytest.mark.parametrize("clip_first", [False, True])
 @pytest.mark.parametrize("path", [DETECTOR_FILE, CLASSIFIER_FILE], ids=lambda path: path.stem)
-def test_the_answers_are_those_of_the_8_bit_network(path):
+def test_the_answers_are_those_of_the_8_bit_network(path, clip_first):
     network = onnx.load(path)
-    rewritten = use_float_operators(network)
+    rewritten = use_float_operators(network, clip_first)
     onnx.checker.check_model(rewritten)
     kinds = {node.op_type for node in rewritten.graph.node}
     assert not [kind for kind in kinds if kind.startswith(("Q", "Dequantize"))]

@@ -21,11 +21,13 @@ LEVELS = 255  # the highest number in 8 bits
 TO_FLOAT = helper.make_attribute("to", onnx.TensorProto.FLOAT)
 
 
-def use_float_operators(model: onnx.ModelProto) -> onnx.ModelProto:
+def use_float_operators(model: onnx.ModelProto, clip_first: bool = False) -> onnx.ModelProto:
     """Return an 8-bit network that computes with float operators.
 
     Args:
         model: from ``train.quantize_onnx``; a float network is returned as it is.
+        clip_first: clip values before they are rounded, not after. The numbers are the same,
+            because the limits are whole. ONNX Runtime then clips within the convolution.
 
     Raises:
         ValueError: the network has an 8-bit operator that is not known here.
@@ -33,7 +35,8 @@ def use_float_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     rewritten = onnx.ModelProto()
     rewritten.CopyFrom(model)
     graph = rewritten.graph
-    writer = _Writer({tensor.name: tensor for tensor in graph.initializer})
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    writer = _Writer(constants, clip_first)
     for node in model.graph.node:
         writer.add(node)
     del graph.node[:]
@@ -51,10 +54,12 @@ class _Writer:
 
     Args:
         constants: initializers by name.
+        clip_first: as in ``use_float_operators``.
     """
 
-    def __init__(self, constants: dict[str, onnx.TensorProto]) -> None:
+    def __init__(self, constants: dict[str, onnx.TensorProto], clip_first: bool) -> None:
         self.constants = dict(constants)
+        self.clip_first = clip_first
         self.nodes: list[onnx.NodeProto] = []
 
     def add(self, node: onnx.NodeProto) -> None:
@@ -93,10 +98,14 @@ class _Writer:
     def _add_rounding(self, values: str, zero_point: str, output: str) -> None:
         """Round values to whole numbers in the range of 8 bits."""
         zero = self._read(zero_point).astype(np.float32)
-        rounded = self._add_node("Round", [values], f"{output}_rounded")
         low = self._keep(f"{output}_low", np.float32(0) - zero)
         high = self._keep(f"{output}_high", np.float32(LEVELS) - zero)
-        self._add_node("Clip", [rounded, low, high], output)
+        if self.clip_first:
+            clipped = self._add_node("Clip", [values, low, high], f"{output}_clipped")
+            self._add_node("Round", [clipped], output)
+        else:
+            rounded = self._add_node("Round", [values], f"{output}_rounded")
+            self._add_node("Clip", [rounded, low, high], output)
 
     def _add_weights(self, name: str, scale: np.ndarray, output: str, rank: int) -> str:
         """Add weights (O, ...) that are kept in 8 bits, times a scale (O,) or a number."""

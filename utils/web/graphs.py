@@ -69,7 +69,9 @@ def build_classify_graph(
     if classifier.class_names != CLASS_NAMES:
         raise ValueError(f"The page needs a classifier with the classes {CLASS_NAMES}.")
     judge = script_judge(classifier.threshold, classifier.unsure_below)
-    return _append(_load_network(path, float_operators), judge.to_model_proto())
+    # Clipping first makes the classifier faster in browsers, and the detector slower.
+    network = _load_network(path, float_operators, clip_first=True)
+    return _append(network, judge.to_model_proto())
 
 
 def read_settings(
@@ -130,10 +132,12 @@ def write_models(folder: str | Path) -> list[Path]:
     return [*files, settings]
 
 
-def _load_network(path: str | Path, float_operators: bool) -> onnx.ModelProto:
+def _load_network(
+    path: str | Path, float_operators: bool, clip_first: bool = False
+) -> onnx.ModelProto:
     """Return the network of a model file."""
     network = onnx.load(path)
-    return use_float_operators(network) if float_operators else network
+    return use_float_operators(network, clip_first) if float_operators else network
 
 
 def _append(network: onnx.ModelProto, steps: onnx.ModelProto) -> onnx.ModelProto:
