@@ -24,9 +24,10 @@ from tests.conftest import RUNTIME_DIR
 from utils.boxes import box_iou
 from utils.classes import CLASS_NAMES
 from utils.cli.records import CSV_COLUMNS, make_record, write_csv
-from utils.detect import load_pipeline
+from utils.detect import FAST_PASSES, load_models, load_pipeline
 from utils.images import read_image
 from utils.paths import EXAMPLES_DIR, SHARED_DIR
+from utils.video import VideoPipeline
 from utils.web import build_page, make_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.page, pytest.mark.slow]
@@ -48,7 +49,12 @@ DETECT = """async (picture) => {
     const context = canvas.getContext("2d");
     context.drawImage(bitmap, 0, 0);
     const image = context.getImageData(0, 0, canvas.width, canvas.height);
-    return globalThis.detector.detect(image, { minConfidence: 0.5 });
+    return globalThis.detector.detect(image, { minConfidence: 0.5, ...globalThis.options });
+}"""
+# From now on, each picture is the next frame of a video.
+BEGIN_VIDEO = """async () => {
+    const { KnownFaces } = await import(new URL("known-faces.js", document.baseURI));
+    globalThis.options = { fast: true, known: new KnownFaces() };
 }"""
 
 
@@ -224,6 +230,30 @@ def test_faces_of_photographs_agree_with_detect_masks(context, address):
     assert len(overlaps) > 100
     assert min(overlaps) > 0.8 and np.mean(np.array(overlaps) >= 0.95) >= 0.98
     assert max(distances) < 0.2 and np.mean(np.array(distances) <= 0.02) >= 0.95
+
+
+def test_frames_of_a_video_agree_with_the_script(context, address):
+    page = open_page(context, address)
+    page.evaluate(BEGIN_VIDEO)
+    pipeline = VideoPipeline(*load_models(passes=FAST_PASSES))
+    image = read_image(THREE)
+    last = [[], []]  # the probabilities in the last frame, of the page and of the script
+    kept = []  # how many faces of each frame have kept them
+    for brightness in np.linspace(1, 0.8, 9):
+        file = io.BytesIO()
+        frame = (image * brightness).astype(np.uint8)
+        Image.fromarray(frame).save(file, "PNG")
+        faces = page.evaluate(DETECT, base64.b64encode(file.getvalue()).decode())
+        found = pipeline(frame)
+        np.testing.assert_allclose([face["box"] for face in faces], found.xyxy, atol=2)
+        ours = [list(face["probabilities"].values()) for face in faces]
+        theirs = found.y_prob.tolist()
+        np.testing.assert_allclose(ours, theirs, atol=0.02)
+        counts = [sum(row in last[0] for row in ours), sum(row in last[1] for row in theirs)]
+        assert counts[0] == counts[1]
+        kept.append(counts[0])
+        last = [ours, theirs]
+    assert kept == [0] * 5 + [2] * 4
 
 
 def short_sides(xyxy: np.ndarray) -> np.ndarray:
