@@ -57,6 +57,8 @@ BEGIN_VIDEO = """async () => {
     globalThis.options = { fast: true, known: new KnownFaces() };
 }"""
 
+script_errors: list[Exception] = []  # of the pages that a test has opened
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
@@ -96,33 +98,33 @@ def chromium(playwright) -> Iterator[Chromium]:
 
 @pytest.fixture(autouse=True)
 def limit() -> Iterator[None]:
-    """Kill a browser that does not answer."""
+    """Kill a browser that does not answer. Fail on an error in the JavaScript of an opened page."""
+    script_errors.clear()
     with kill_hanging_chromium():
         yield
+    assert script_errors == []
 
 
 @contextmanager
-def check_scripts(context: BrowserContext) -> Iterator[BrowserContext]:
-    """Limit a context's waits, close it, and fail on an error in the JavaScript of its pages."""
-    errors = []
-    context.on("weberror", lambda error: errors.append(error.error))
+def limit_waits(context: BrowserContext) -> Iterator[BrowserContext]:
+    """Limit a context's waits, and close it in the end."""
     context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
-    assert errors == []
 
 
 @pytest.fixture
 def context(chromium) -> Iterator[BrowserContext]:
     """Open a browser without a history."""
     context = chromium.browser.new_context(viewport={"width": 1000, "height": 900})
-    with check_scripts(context) as context:
+    with limit_waits(context) as context:
         yield context
 
 
 def open_page(context: BrowserContext, address: str) -> Page:
-    """Open the page and wait for its models."""
+    """Open the page and wait for its models. An error in its JavaScript fails the test."""
     page = context.new_page()
+    page.on("pageerror", lambda error: script_errors.append(error))
     page.goto(address)
     wait_for(page, "data-ready")
     return page
@@ -319,7 +321,7 @@ def test_it_is_accessible_and_fits_the_screen(chromium, address, width, scheme):
     context = chromium.browser.new_context(
         viewport={"width": width, "height": 740}, color_scheme=scheme, permissions=["camera"]
     )
-    with check_scripts(context):
+    with limit_waits(context):
         page = open_page(context, address)
         assert violations(page) == []
         show(page, THREE)
@@ -525,7 +527,7 @@ def test_a_camera_that_is_started_and_stopped_quickly_is_off(context, address):
 def test_switching_cameras_keeps_the_place_of_the_keyboard(playwright, address):
     two = [*CAMERA_FLAGS, "--use-fake-device-for-media-stream=device-count=2"]
     chromium = Chromium(playwright, two)
-    with check_scripts(chromium.browser.new_context(permissions=["camera"])) as context:
+    with limit_waits(chromium.browser.new_context(permissions=["camera"])) as context:
         page = open_page(context, address)
         page.click("#live")
         page.wait_for_selector("#turn")
@@ -615,7 +617,7 @@ def test_a_result_is_read_aloud_from_a_region_that_was_there_before(context, add
 @pytest.mark.parametrize("refusal", ["register", "caches"])
 def test_it_works_where_nothing_may_be_kept(chromium, address, refusal):
     """As in private windows of some browsers."""
-    with check_scripts(chromium.browser.new_context()) as context:
+    with limit_waits(chromium.browser.new_context()) as context:
         if refusal == "register":
             context.add_init_script("""navigator.serviceWorker.register =
                 () => Promise.reject(new DOMException("refused", "SecurityError"))""")
