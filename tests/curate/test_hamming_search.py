@@ -91,6 +91,14 @@ def test_pairs_do_not_depend_on_the_chunk_size(count, monkeypatch):
     assert find_close_pairs(hashes, 38).tolist() == list_pairs(measure_distance(hashes), 38)
 
 
+@pytest.mark.parametrize("parts", [4, 5, 6])
+def test_pairs_do_not_depend_on_the_number_of_parts(parts, monkeypatch):
+    """More photographs than a test can search get fewer parts."""
+    hashes = HASHES["copies"]
+    monkeypatch.setattr(hamming_search, "MOST_PARTS", parts)
+    assert find_close_pairs(hashes, 26).tolist() == list_pairs(measure_distance(hashes), 26)
+
+
 @pytest.mark.parametrize(
     ("bits", "radius"), [(37, 2), (36, 3), (16, 4), (9, 5), (3, 1), (1, 0), (5, 0)]
 )

@@ -9,7 +9,8 @@ Only hashes that share a key are compared. The keys are made in two steps:
    few bits differ, at least one key leaves out all of them (R. Pagh, "Locality-Sensitive Hashing
    without False Negatives", SODA 2016).
 
-The number of keys of a hash does not depend on the number of hashes.
+More hashes need longer keys, so that few unrelated hashes share one. So the number of parts is
+chosen for the number of hashes: fewer parts have more bits each, and more keys.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from functools import cache
 
 import numpy as np
 
-# Smallest number of parts. With 256 bits, keys then have about 18 bits, and few unrelated images
-# among 100,000 photographs share one.
-PARTS = 7
-# Largest number of bits that may differ in a part. One more doubles the number of keys, so a large
-# limit gets more parts instead.
+WORD_BITS = 64  # the bits of a part fit in one word
+# The largest number of parts. With 256 bits, keys then have about 18 bits.
+MOST_PARTS = 7
+# A large limit gets more parts, so that this many bits may differ in each: one more doubles the
+# number of keys.
 MAX_RADIUS = 6
+# Entries whose bits are unpacked at once, to bound the memory.
+BLOCK = 1 << 16
 # Comparisons that are made at once, to bound the memory. One entry with more is compared at once.
 CHUNK = 1 << 18
 # Fibonacci hashing: 2**64 / golden ratio. The upper bits of a product depend on all bits of a key.
@@ -71,13 +74,12 @@ def find_close_pairs(hashes: np.ndarray, limit: int) -> np.ndarray:
     count, versions, words = hashes.shape
     by_entry = hashes.transpose(1, 0, 2).reshape(versions * count, words)
     entries = _Entries(np.ascontiguousarray(by_entry.T), count, limit)
-    bits = np.unpackbits(np.ascontiguousarray(by_entry).view(np.uint8), axis=1)
-    parts = _choose_parts(bits.shape[1], limit)
+    parts = _choose_parts(words * WORD_BITS, limit, versions * count)
     max_met = max(1, count // len(parts))
 
     def search(part: tuple[np.ndarray, int]) -> tuple[np.ndarray, np.ndarray]:
         positions, radius = part
-        return _search_part(entries, bits[:, positions], radius, max_met)
+        return _search_part(entries, positions, radius, max_met)
 
     def compare(item: int) -> np.ndarray:
         return _compare_with_later(entries, item)
@@ -92,18 +94,42 @@ def find_close_pairs(hashes: np.ndarray, limit: int) -> np.ndarray:
     return np.stack(np.divmod(pairs, max(1, count)), axis=1)
 
 
-def _choose_parts(bit_count: int, limit: int) -> list[tuple[np.ndarray, int]]:
+def _choose_parts(bit_count: int, limit: int, entry_count: int) -> list[tuple[np.ndarray, int]]:
     """Return each part's bit positions and its radius, the number of bits that may differ in it."""
+    fewest = math.ceil(bit_count / WORD_BITS)
+    most = max(fewest, MOST_PARTS, math.ceil((limit + 1) / (MAX_RADIUS + 1)))
+    part_count = min(
+        range(most, fewest - 1, -1),
+        key=lambda part_count: _estimate_cost(bit_count, limit, entry_count, part_count),
+    )
     # Neighbouring bits are similar: a random order spreads them over the parts.
     order = np.random.default_rng(0).permutation(bit_count)
-    part_count = max(PARTS, math.ceil((limit + 1) / (MAX_RADIUS + 1)))
-    parts = []
-    for number, positions in enumerate(np.array_split(order, part_count)):
-        # The radii plus one add up to limit + 1. If every part had more differing bits than its
-        # radius, the hashes would differ in at least limit + 1 bits.
-        radius = (limit + 1 + number) // part_count - 1
-        parts.append((positions, radius))
-    return parts
+    positions = np.array_split(order, part_count)
+    return list(zip(positions, _choose_radii(limit, part_count), strict=True))
+
+
+def _choose_radii(limit: int, part_count: int) -> list[int]:
+    """Return the radius of each part.
+
+    The radii plus one add up to limit + 1. If every part had more differing bits than its radius,
+    the hashes would differ in at least limit + 1 bits.
+    """
+    return [(limit + 1 + number) // part_count - 1 for number in range(part_count)]
+
+
+def _estimate_cost(bit_count: int, limit: int, entry_count: int, part_count: int) -> float:
+    """Return the estimated cost of a search per entry, in steps.
+
+    For each key, an entry takes one step to be sorted, and one for each entry that shares the key
+    by chance. Both take about the same time.
+    """
+    cost = 0.0
+    for radius in _choose_radii(limit, part_count):
+        masks = 2 ** (radius + 1) - 1
+        if masks > 0:
+            key_bits = bit_count / part_count * 2**radius / masks
+            cost += masks * (1 + entry_count / 2**key_bits)
+    return cost
 
 
 @cache
@@ -137,6 +163,16 @@ def covering_masks(bits: int, radius: int) -> np.ndarray:
     return best
 
 
+def _gather_bits(columns: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return the bits of each entry at some positions as one word per entry, (E,) uint64."""
+    words = np.empty(columns.shape[1], np.uint64)
+    for start in range(0, len(words), BLOCK):
+        rows = np.ascontiguousarray(columns[:, start : start + BLOCK].T)
+        bits = np.unpackbits(rows.view(np.uint8), axis=1)
+        words[start : start + BLOCK] = _as_words(bits[:, positions])
+    return words
+
+
 def _as_words(bits: np.ndarray) -> np.ndarray:
     """Return rows of at most 64 bits as (N,) uint64."""
     padded = np.zeros((len(bits), 64), np.uint8)
@@ -145,7 +181,7 @@ def _as_words(bits: np.ndarray) -> np.ndarray:
 
 
 def _search_part(
-    entries: _Entries, bits: np.ndarray, radius: int, max_met: int
+    entries: _Entries, positions: np.ndarray, radius: int, max_met: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find close pairs among the entries that differ in at most ``radius`` bits of one part.
 
@@ -163,7 +199,7 @@ def _search_part(
 
     Args:
         entries: all entries.
-        bits: (E, B) uint8: the part's bits of each entry.
+        positions: (B,) int64: the part's bits.
         radius: number of bits that may differ in the part.
         max_met: an item that meets more followers than this, over all masks, is crowded. A crowded
             item is not compared any further here, because comparing it with all items is cheaper.
@@ -171,13 +207,13 @@ def _search_part(
     Returns:
         The pairs as from ``_keep_close``, and (count,) bool: which items are crowded.
     """
-    words = _as_words(bits)
-    number = np.arange(len(bits), dtype=np.uint64)
-    shift = np.uint64(len(bits).bit_length())
+    words = _gather_bits(entries.columns, positions)
+    number = np.arange(len(words), dtype=np.uint64)
+    shift = np.uint64(len(words).bit_length())
     low_bits = (np.uint64(1) << shift) - np.uint64(1)
     met = np.zeros(entries.count, np.int64)  # followers of each item so far
     found = [np.zeros(0, np.int64)]
-    for mask in _as_words(covering_masks(bits.shape[1], radius)):
+    for mask in _as_words(covering_masks(len(positions), radius)):
         # The upper bits of a word are the hashed key and its lower bits the entry's number: sorting
         # such words is faster than an argsort. Two keys that collide by chance cost one comparison.
         hashed_key = (words & mask) * HASH_FACTOR & ~low_bits
