@@ -1,11 +1,18 @@
 """Near-duplicates: copies are found, and unrelated images are not."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.batch.conftest import take_all
 from tests.small_data import NEAR_DUPLICATES, make_small_data
+from utils.batch import Job
+from utils.batch.shards import choose_shard_size
 from utils.curate.near_duplicates import (
     MAX_DISTANCE_FULL,
     MAX_DISTANCE_TOP,
@@ -170,3 +177,27 @@ def test_groups_join_images_that_a_chain_of_pairs_connects():
         steps = (links | links.T | np.eye(count, dtype=bool)).astype(float)
         reached = np.linalg.matrix_power(steps, count) > 0
         np.testing.assert_array_equal(group[:, None] == group[None], reached)
+
+
+@dataclass(frozen=True)
+class HashTask:
+    """A task of a job that hashes photographs."""
+
+    def __call__(self) -> Callable[[str], list[list[int]]]:
+        return self.hash_file
+
+    def hash_file(self, file: str) -> list[list[int]]:
+        return hash_image(read_image(Path(file))).tolist()
+
+
+def test_groups_cross_the_shards_of_a_job(small_data, files, hashes, tmp_path):
+    items = [(str(small_data / file),) for file in files]
+    answers = take_all(Job(HashTask(), items, tmp_path / "job", workers=1))
+    of_shards = np.array([answers[number] for number in range(len(files))], dtype=np.uint64)
+    np.testing.assert_array_equal(of_shards, hashes)
+    group = group_near_duplicates(find_near_duplicates(of_shards), len(files))
+    shard = np.arange(len(files)) // choose_shard_size(len(files))
+    copies = [files.index(name) for name in NEAR_DUPLICATES]
+    originals = [files.index(name) for name in NEAR_DUPLICATES.values()]
+    assert (shard[copies] != shard[originals]).any()
+    np.testing.assert_array_equal(group[copies], group[originals])
