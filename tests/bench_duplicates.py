@@ -256,12 +256,18 @@ def plot_rows(table: pd.DataFrame, file: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for method, rows in table.groupby("method", sort=False):
         left.plot(rows.photographs, rows.cpu_s, marker="o", label=method)
-        right.plot(rows.photographs, rows.recall_planted, marker="o", label=method)
+        right.plot(rows.photographs, rows.recall_planted, marker="o", label=f"{method}, copies")
+        if method != "exact":
+            right.plot(rows.photographs, rows.recall, "s--", label=f"{method}, all pairs")
     left.set(xscale="log", yscale="log", xlabel="photographs", ylabel="CPU seconds")
     left.set_title("Time from hashes to pairs")
-    right.set(xscale="log", xlabel="photographs", ylabel="recall of the planted copies")
-    right.set_title("Share of the planted copies that is found")
+    lowest = min(0.95, table[["recall", "recall_planted"]].min(axis=None) - 0.01)
+    right.set(xscale="log", xlabel="photographs", ylabel="recall", ylim=(lowest, 1.005))
+    right.set_title("Planted copies, and all pairs of exact search, that are found")
     for ax in (left, right):
+        counts = sorted(set(table.photographs))
+        ax.set_xticks(counts, [f"{count:,}" for count in counts])
+        ax.set_xticks([], minor=True)
         ax.grid(which="both", alpha=0.3)
         ax.legend()
     figure.savefig(file, dpi=120)
