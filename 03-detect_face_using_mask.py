@@ -242,6 +242,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check_job(parser: ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with one sentence if the arguments for many images are wrong."""
+    if args.scheduler == "":
+        parser.error("--scheduler is empty: name an address such as tcp://10.0.0.1:8786")
     if args.workers and args.scheduler:
         parser.error("--workers is for this machine: leave it out with --scheduler")
     is_parquet = args.output_format == "parquet"

@@ -1,5 +1,6 @@
 """Drawing: boxes in their places, captions that are legible and cover no face."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
 
@@ -300,3 +301,18 @@ def test_the_caption_of_an_unsure_face_ends_with_a_question_mark():
     detections = replace(detections, is_unsure=np.array([True, False]))
     expected = [["with_mask 97 %?", "with_mask?"], ["with_mask 97 %", "with_mask"]]
     assert list_texts(detections) == expected
+
+
+def test_threads_draw_what_one_alone_draws():
+    """Pictures of different sizes have letters of different sizes."""
+    images = [np.full((side, side, 3), GREY, np.uint8) for side in (300, 900, 1500)] * 40
+    found = make_detections([(100, 100, 180, 190), (200, 100, 280, 190)])
+    expected = [draw_detections(image, found) for image in images[:3]]
+    with ThreadPoolExecutor(3) as executor:
+        drawn = list(executor.map(lambda image: draw_detections(image, found), images))
+    different = [
+        number
+        for number, picture in enumerate(drawn)
+        if not np.array_equal(picture, expected[number % 3])
+    ]
+    assert different == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from threading import Lock
 from typing import NamedTuple
 
 import cv2
@@ -42,6 +43,9 @@ class Caption(NamedTuple):
     xyxy: tuple[int, int, int, int]
 
 
+_font_lock = Lock()  # a font keeps its size, so threads must not use it at the same time
+
+
 @cache
 def _font() -> cv2.FontFace:
     """Return the font of all texts, loaded once."""
@@ -50,8 +54,17 @@ def _font() -> cv2.FontFace:
 
 def _text_bounds(text: str, size: int) -> tuple[int, int, int]:
     """Return the top (relative to the baseline), width and height of a text in pixels."""
-    _, top, width, height = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)
+    with _font_lock:
+        _, top, width, height = cv2.getTextSize((0, 0), text, (0, 0), _font(), size, TEXT_WEIGHT)
     return top, width, height
+
+
+def _put_text(
+    canvas: np.ndarray, text: str, origin: tuple[int, int], color: Sequence[int], size: int
+) -> None:
+    """Draw a text; ``origin`` is the left end of its baseline."""
+    with _font_lock:
+        cv2.putText(canvas, text, origin, color, _font(), size, TEXT_WEIGHT)
 
 
 def _text_size(image: np.ndarray) -> int:
@@ -135,9 +148,7 @@ def _draw_faces(
             continue
         x_min, y_min, x_max, y_max = caption.xyxy
         canvas[y_min:y_max, x_min:x_max] = colors[index]
-        cv2.putText(
-            canvas, caption.text, caption.origin, TEXT_COLOR, _font(), caption.size, TEXT_WEIGHT
-        )
+        _put_text(canvas, caption.text, caption.origin, TEXT_COLOR, caption.size)
         taken.append(caption.xyxy)
     return canvas
 
@@ -275,7 +286,7 @@ def draw_status(image: np.ndarray, text: str) -> np.ndarray:
     band[:] = band // 3  # darker, but the image still shows through
     for row, line in enumerate(lines):
         origin = (size // 2, step * row + round(1.15 * size))
-        cv2.putText(canvas, line, origin, STATUS_COLOR, _font(), size, TEXT_WEIGHT)
+        _put_text(canvas, line, origin, STATUS_COLOR, size)
     return canvas
 
 

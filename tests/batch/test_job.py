@@ -196,6 +196,41 @@ def test_a_wrong_scheduler_is_named(make_items, task, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @KILLS
+@pytest.mark.parametrize("address", ["", "nonsense", "http://127.0.0.1:8786", "tcp://127.0.0.1"])
+def test_what_is_no_address_is_said_at_once(make_items, task, tmp_path, address):
+    with pytest.raises(
+        JobError, match=f"'{address}' is no address of a Dask scheduler: name it as"
+    ):
+        Job(task, make_items(3), tmp_path / "job", scheduler=address)
+
+
+def test_a_folder_is_used_by_one_job_at_a_time(make_items, task, tmp_path):
+    first = Job(task, make_items(3), tmp_path / "job", workers=1)
+    take_all(first)
+    with pytest.raises(JobError, match="Another program is at work in .*job: wait"):
+        Job(task, make_items(3), tmp_path / "job", workers=1)
+    assert [outcome.value for outcome in first.read_outcomes()] == [0, 1, 4]
+    first.delete()
+    take_all(Job(task, make_items(3), tmp_path / "job", workers=1))
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_last_worker_is_gone_ends_the_job(make_items, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    task = Square(tmp_path / "calls.txt", seconds=0.5)
+    with start_cluster(tmp_path / "cluster") as address:
+        job = Job(task, make_items(60), tmp_path / "job", scheduler=address)
+        with job, pytest.raises(JobError, match="has no workers any more: start some with"):
+            assert job.take()
+            with distributed.Client(address, set_as_default=False) as client:
+                workers = [psutil.Process(pid) for pid in client.run(os.getpid).values()]
+            for worker in workers:
+                worker.parent().kill()  # it would start the worker anew
+                worker.kill()
+            while job.take() is not None:
+                pass
+
+
 def test_a_lost_scheduler_ends_the_job_with_a_sentence(make_items, tmp_path):
     pytest.importorskip("distributed", reason="no Dask: install the extra cluster")
     before = set(psutil.Process().children())

@@ -131,10 +131,13 @@ def test_results_of_a_run_over_other_images_are_named(tmp_path):
     left = tmp_path / "copies" / ".job-0123456789ab"
     left.mkdir(parents=True)
     done = run_script(tmp_path, "--workers", "1")
-    assert f"{left.relative_to(tmp_path)} has results of a run over other images" in done.stderr
+    assert (
+        f"{left.relative_to(tmp_path)} has results of a run over another list of images"
+        in done.stderr
+    )
     assert left.is_dir()
     left.rmdir()
-    assert "other images" not in run_script(tmp_path, "--workers", "1").stderr
+    assert "another list" not in run_script(tmp_path, "--workers", "1").stderr
 
 
 def wait_for_copies(folder: Path, count: int) -> None:

@@ -28,7 +28,7 @@ from utils.formats import read_voc
 from utils.images import ImageError, list_images, read_image, write_image
 from utils.labels import BOX_COLUMNS
 from utils.paths import EXAMPLES_DIR, FACES
-from utils.tables import TableError
+from utils.tables import TableError, hold_folder
 
 RED, GREEN, SMALL = (
     ("with_mask", (10, 20, 50, 70)),
@@ -79,7 +79,7 @@ def test_no_photographs_give_empty_tables_on_disk(tmp_path):
     assert (
         len(read_faces(tmp_path / "faces" / FACES)) == len(read_searched(tmp_path / "faces")) == 0
     )
-    assert set(read_all(tmp_path / "faces")) == {FACES, SEARCHED}
+    assert set(read_all(tmp_path / "faces")) == {FACES, SEARCHED, ".lock"}
 
 
 def test_every_face_has_a_row_and_a_crop(root, folder):
@@ -398,3 +398,9 @@ def test_images_of_other_formats_are_in_the_table_of_searched_photographs(tmp_pa
         (problem,) = searched.problem[searched.problem != ""]
         assert "b.heic is passed over. It is a HEIC file" in problem
     assert (tmp_path / "faces/searched.csv").read_text().count("HEIC file") == 1
+
+
+def test_two_programs_do_not_extract_into_one_folder(root, folder):
+    with hold_folder(folder), pytest.raises(TableError, match="Another program is at work in"):
+        extract_faces(root, find_blocks, folder)
+    assert len(extract_faces(root, find_blocks, folder)) == sum(EXPECTED.values())

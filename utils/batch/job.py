@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from filelock import FileLock, Timeout
+
 from utils.batch.shards import (
     Item,
     JobError,
@@ -36,6 +38,7 @@ from utils.batch.workers import (
 )
 from utils.program import count_cores
 
+LOCK = ".lock"  # the file in a job's folder that one program locks
 STOP = "stop"  # the file in a job's folder that stops its workers
 POLL_S = 0.5  # Windows does not interrupt a wait without a limit
 DEATHS = 2  # of workers at one item alone, before the item is left out
@@ -78,7 +81,8 @@ class Job:
             is_resumed: whether to keep the results of an earlier run with the same task and items.
 
         Raises:
-            JobError: the cluster cannot be used, or the task cannot be pickled.
+            JobError: the cluster cannot be used, the task cannot be pickled, or another program
+                uses the folder.
             OSError: the folder cannot be made.
         """
         self.resumed = 0
@@ -99,11 +103,14 @@ class Job:
         self._is_stopped = threading.Event()
         self._news: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
 
-        if not is_resumed:
-            shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder_lock = self._hold_folder()
+        if not is_resumed:
+            for path in self._folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
         self._stop_file.unlink(missing_ok=True)
-        self._cluster = Cluster(scheduler) if scheduler else None
+        self._cluster = Cluster(scheduler) if scheduler is not None else None
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True)
             for worker in self._make_workers(workers)
@@ -177,8 +184,23 @@ class Job:
             yield from self._read(number)
 
     def delete(self) -> None:
-        """Delete the results."""
+        """Delete the results, and let another job use the folder."""
+        self._folder_lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _hold_folder(self) -> FileLock:
+        """Lock the folder for as long as this job is used, or until the program ends."""
+        lock = FileLock(self._folder / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise JobError(
+                f"Another program is at work in {self._folder}: wait until it is done, or choose "
+                "another folder for the output."
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        return lock
 
     def _make_workers(self, count: int | None) -> list[Worker]:
         """Return the workers; each gets a thread."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -24,7 +26,10 @@ from utils.batch.shards import JobError, prepare_task
 
 START_TRIES = 3  # of a worker process, which may be killed while it starts
 CONNECT_S = 10  # seconds to wait for the scheduler
+LOOK_S = 2.0  # seconds between two looks for workers of a cluster
+NO_WORKER_S = 10.0  # seconds without a worker until the job ends; a worker may be starting again
 PER_THREAD = 2  # shards sent to a cluster for each of its threads, so that none waits for the next
+ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://.+:\d+")
 MOST_EXPENDABLE = "1000"  # of processes, when Linux is out of memory
 
 
@@ -97,8 +102,9 @@ class LocalProcess:
             else:
                 return pool
         raise JobError(
-            f"A worker process ended {START_TRIES} times while it started: use --workers 1, or "
-            "close other programs if memory is short."
+            f"A worker process ended {START_TRIES} times while it started: put what a program of "
+            'your own does under `if __name__ == "__main__":`, use one worker, or close other '
+            "programs if memory is short."
         )
 
 
@@ -131,8 +137,13 @@ class Cluster:
         """Connect to a scheduler.
 
         Raises:
-            JobError: Dask is not installed, there is no scheduler, or it has no workers.
+            JobError: the address is none, Dask is not installed, there is no scheduler, or it has
+                no workers.
         """
+        if not ADDRESS.fullmatch(address):
+            raise JobError(
+                f"'{address}' is no address of a Dask scheduler: name it as in tcp://10.0.0.1:8786."
+            )
         try:
             import distributed
         except ModuleNotFoundError as error:
@@ -164,8 +175,21 @@ class Cluster:
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what the function returns, see ``Worker``."""
+        last_worker = time.monotonic()  # when there was a worker
         try:
-            return self._client.submit(function, *args, pure=False).result()
+            future = self._client.submit(function, *args, pure=False)
+            while True:
+                try:
+                    return future.result(timeout=LOOK_S)
+                except TimeoutError:
+                    if self._client.nthreads():
+                        last_worker = time.monotonic()
+                    elif time.monotonic() - last_worker > NO_WORKER_S:
+                        raise JobError(
+                            f"The Dask scheduler at {self._address} has no workers any more: start "
+                            f"some with `dask worker {self._address} --nthreads 1`, and run this "
+                            "again."
+                        ) from None
         except self._killed as error:
             raise WorkerDied from error
         except self._lost as error:

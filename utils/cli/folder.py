@@ -128,7 +128,7 @@ def start_job(
         blur=blur,
         # The workers of a cluster run elsewhere. A message of a local worker names the file as the
         # user did.
-        root=Path.cwd() if scheduler else Path(),
+        root=Path() if scheduler is None else Path.cwd(),
         model_versions=(get_version(detector_model or DETECTOR_FILE), get_version(classifier)),
     )
     names = [(str(file), str(copy)) for file, copy in zip(files, copies, strict=True)]
@@ -145,7 +145,7 @@ def start_job(
 
 def list_jobs(output: str | Path) -> list[Path]:
     """Return the folders of jobs that are not complete."""
-    return sorted(Path(output).glob(f"{JOB_FOLDER}*"))
+    return sorted(path for path in Path(output).glob(f"{JOB_FOLDER}*") if path.is_dir())
 
 
 def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Report) -> list[Path]:

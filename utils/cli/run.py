@@ -104,7 +104,8 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
         label_format, label_folder = args.labels
         names = check_label_files(label_format, label_folder, files)
     name_of = dict(zip([file.as_posix() for file in files], names, strict=False))
-    if args.workers or args.scheduler or args.resume or (len(files) >= MIN_JOB and window is None):
+    is_large = len(files) >= MIN_JOB and window is None
+    if args.workers or args.scheduler is not None or args.resume or is_large:
         return _run_job(args, report, files, output, name_of)
     copies = _run_here(args, report, files, output, window)
     report.warn_of_files()
@@ -175,8 +176,8 @@ def _run_job(
         job.delete()
         for folder in list_jobs(output):
             report.warn(
-                f"{folder} has results of a run over other images that ended early or goes on: "
-                "delete it, or use that run's command with --resume."
+                f"{folder} has results of a run over another list of images that ended early or "
+                "goes on: delete it, or go on with that list and --resume."
             )
     else:
         report.warn(RESUME)

@@ -32,7 +32,7 @@ from utils.images import (
 )
 from utils.labels import BOX_COLUMNS
 from utils.paths import CROPS, FACES, is_crop
-from utils.tables import TableError, read_rows, replace_rows
+from utils.tables import TableError, hold_folder, read_rows, replace_rows
 
 SEARCHED = "searched.csv"
 FACE_COLUMNS = ["file", "source", *BOX_COLUMNS, "confidence", "crop", "kept"]
@@ -75,7 +75,7 @@ def extract_faces(
 
     Raises:
         ImageError: the root does not exist, a file lies outside of it, or a crop cannot be written.
-        TableError: one of the tables cannot be used.
+        TableError: one of the tables cannot be used, or another program is at work in the folder.
         JobError: the batch cannot be used.
     """
     root = Path(os.path.abspath(root))
@@ -85,46 +85,47 @@ def extract_faces(
         images, passed_over = list_for_table(root)
         files = [path for path in images if not is_crop(path)]
     names = list(dict.fromkeys(_name_below(root, file) for file in files))
-    done = _mend_tables(folder)
-    _record_passed_over(passed_over, root, folder)
-    if not isinstance(detector, FCOS):  # ONNX Runtime's sessions are thread-safe
-        detector = one_at_a_time(detector)
-    search = partial(
-        _search_photo,
-        folder=folder,
-        detector=detector,
-        min_side=min_side,
-        padding=padding,
-    )
-    waiting = [name for name in names if name not in done]
-    count = {"faces": 0, "without faces": 0, "problems": 0}
-    done_before = len(done.intersection(names))
-    with tqdm(
-        total=len(names),
-        initial=done_before,
-        desc="extracting faces",
-        unit="image",
-        leave=False,
-    ) as bar:
-        items = [(root / name, name) for name in waiting]
-        for name, outcome in zip(waiting, map_files(search, items, batch), strict=True):
-            if outcome.problem:
-                faces = []
-                row = {"file": name, "faces": 0, "small": 0, "problem": outcome.problem}
-            else:
-                faces, row, failure = outcome.value
-                if failure:
-                    raise ImageError(failure)
-            append_rows(folder / FACES, faces, FACE_COLUMNS)
-            # Last, because a photograph with this row counts as done.
-            append_rows(folder / SEARCHED, [row], SEARCHED_COLUMNS)
-            count["faces"] += len(faces)
-            if row["problem"]:
-                count["problems"] += 1
-            elif not faces:
-                count["without faces"] += 1
-            bar.set_postfix(count, refresh=False)
-            bar.update()
+    with hold_folder(folder):
+        done = _mend_tables(folder)
+        _record_passed_over(passed_over, root, folder)
+        if not isinstance(detector, FCOS):  # ONNX Runtime's sessions are thread-safe
+            detector = one_at_a_time(detector)
+        search = partial(
+            _search_photo,
+            folder=folder,
+            detector=detector,
+            min_side=min_side,
+            padding=padding,
+        )
+        waiting = [name for name in names if name not in done]
+        count = {"faces": 0, "without faces": 0, "problems": 0}
+        done_before = len(done.intersection(names))
+        with tqdm(
+            total=len(names),
+            initial=done_before,
+            desc="extracting faces",
+            unit="image",
+            leave=False,
+        ) as bar:
+            items = [(root / name, name) for name in waiting]
+            for name, outcome in zip(waiting, map_files(search, items, batch), strict=True):
+                if outcome.problem:
+                    faces = []
+                    row = {"file": name, "faces": 0, "small": 0, "problem": outcome.problem}
+                else:
+                    faces, row, failure = outcome.value
+                    if failure:
+                        raise ImageError(failure)
+                append_rows(folder / FACES, faces, FACE_COLUMNS)
+                # Last, because a photograph with this row counts as done.
+                append_rows(folder / SEARCHED, [row], SEARCHED_COLUMNS)
+                count["faces"] += len(faces)
+                if row["problem"]:
+                    count["problems"] += 1
+                elif not faces:
+                    count["without faces"] += 1
+                bar.set_postfix(count, refresh=False)
+                bar.update()
     return read_faces(folder / FACES)
 
 
