@@ -201,6 +201,11 @@ def test_the_page_answers_as_the_script(context, address):
             np.testing.assert_allclose(ours["box"], theirs["box"], atol=2)
             assert ours["probability"] == pytest.approx(theirs["probability"], abs=0.02)
             assert ours["unsure"] == theirs["unsure"]
+        percents = page.locator("#faces td:nth-child(n + 3)").all_inner_texts()
+        shares = np.stack([found.y_prob.max(axis=1), found.confidence], axis=1).ravel()
+        for text, share in zip(percents, shares, strict=True):
+            assert int(text.split()[0]) == pytest.approx(min(99, 100 * share), abs=2.5)
+            assert text.split()[0] != "100"  # no model is certain
         lines = save(page, "#save-csv").splitlines()
         assert lines[0] == ",".join(CSV_COLUMNS)
         assert len(lines) == 1 + len(found)

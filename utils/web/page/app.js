@@ -1,7 +1,7 @@
 /** The page: opens pictures and the camera, shows the faces, and saves the answers. */
 
 import { Camera } from "./camera.js";
-import { blurFaces, drawFaces, formatCaption } from "./drawing.js";
+import { blurFaces, drawFaces, formatCaption, formatPercent } from "./drawing.js";
 import { NO_MEMORY, readPicture, readPixels, save } from "./pictures.js";
 import { formatCsv, formatJson, makeRecord } from "./records.js";
 import { RemoteDetector } from "./remote.js";
@@ -115,8 +115,7 @@ function describe(faces) {
 function makeRow(face, index) {
   const row = document.createElement("tr");
   const share = formatCaption(face).slice(face.className.length + 1);
-  const confidence = `${Math.round(100 * face.confidence)} %`;
-  for (const text of [String(index + 1), face.className, share, confidence]) {
+  for (const text of [String(index + 1), face.className, share, formatPercent(face.confidence)]) {
     const cell = document.createElement("td");
     cell.textContent = text;
     row.append(cell);

@@ -14,8 +14,12 @@ const BLUR_MARGIN = 0.15; // of a face's width and height
 
 /** Returns the caption of a face: "with_mask 97 %", with "?" if it is unsure. */
 export function formatCaption(face) {
-  const share = Math.round(100 * face.probability);
-  return `${face.className} ${share} %${face.unsure ? "?" : ""}`;
+  return `${face.className} ${formatPercent(face.probability)}${face.unsure ? "?" : ""}`;
+}
+
+/** Returns a share in percent, never 100 %: no model is certain. */
+export function formatPercent(share) {
+  return `${Math.min(99, Math.round(100 * share))} %`;
 }
 
 /** Draws the box and the caption of each face; the most confident face is on top. */
