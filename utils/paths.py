@@ -24,6 +24,19 @@ def is_crop(image: str | Path) -> bool:
     return False
 
 
+def get_version(path: str | Path) -> tuple[int, int]:
+    """Return the size and the time of the last change of a file; zeros if it is missing.
+
+    As a part of what a job of ``utils.batch`` works on, it keeps results from being
+    used after the file has changed.
+    """
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
+
+
 def find_model(name: str) -> Path:
     """Return the path of a model file, in ``model/`` or else in ``../shared/models``.
 

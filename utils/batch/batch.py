@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from utils.batch.job import Job
-from utils.batch.shards import Item, Outcome, get_version, pickle_task
+from utils.batch.shards import Item, Outcome, pickle_task
 from utils.batch.threads import map_in_threads
 from utils.messages import UserError
+from utils.paths import get_version
 
 
 @dataclass(frozen=True)

@@ -63,18 +63,6 @@ def choose_shard_size(count: int) -> int:
     return max(1, min(MAX_SHARD, count // SHARDS), count // MAX_SHARDS)
 
 
-def get_version(path: str | Path) -> tuple[int, int]:
-    """Return the size and the time of the last change of a file; zeros if it is missing.
-
-    As a part of an item or of a task, it keeps results from being used after the file has changed.
-    """
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
-
-
 def make_shard(task: bytes, items: Sequence[Item], size: int, number: int, folder: Path) -> Shard:
     """Return one shard of a job.
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from utils.batch import Job, Outcome, get_version
+from utils.batch import Job, Outcome
 from utils.cli.process import process_image, show_progress
 from utils.cli.report import Report
 from utils.detect import (
@@ -23,6 +23,7 @@ from utils.detect import (
     share_cores,
 )
 from utils.images import name_copies
+from utils.paths import get_version
 from utils.program import count_cores
 
 JOB_FOLDER = ".job-"  # how its name begins

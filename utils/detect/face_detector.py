@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.batch import get_version
 from utils.boxes import Detections, as_boxes, box_overlap, clip_boxes, nms, tile_boxes, vote_boxes
 from utils.classes import CLASS_NAMES, MASK_CLASSES
 from utils.detect.grid import PAD, grid_points
 from utils.detect.onnx_session import open_session, share_cores
 from utils.images import crop_image, resize_image
-from utils.paths import MODEL_DIR
+from utils.paths import MODEL_DIR, get_version
 from utils.program import count_cores
 
 # The 8-bit model. The float model lies beside it; notebook 04 compares the two.

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from utils.batch import get_version
 from utils.classes import CLASS_NAMES, MASK_CLASSES, decide
 from utils.detect.crops import to_input
 from utils.detect.onnx_session import open_session, share_cores
-from utils.paths import MODEL_DIR
+from utils.paths import MODEL_DIR, get_version
 from utils.program import count_cores
 
 # The 8-bit model. The float model lies beside it; notebook 02 compares the two.
