@@ -214,6 +214,18 @@ def test_a_folder_is_used_by_one_job_at_a_time(make_items, task, tmp_path):
     take_all(Job(task, make_items(3), tmp_path / "job", workers=1))
 
 
+def test_an_error_that_is_kept_does_not_keep_the_folder_locked(make_items, task, tmp_path):
+    """As in a notebook, which keeps the last traceback and all that it refers to."""
+    with pytest.raises(JobError) as wrong_address:
+        Job(task, make_items(3), tmp_path / "job", scheduler="nonsense")
+    job = Job(task, make_items(3), tmp_path / "job", workers=1)
+    with pytest.raises(KeyboardInterrupt) as interrupted, job:
+        raise KeyboardInterrupt
+    again = take_all(Job(task, make_items(3), tmp_path / "job", workers=1))
+    assert again == {0: 0, 1: 1, 2: 4}
+    assert wrong_address.traceback and interrupted.traceback
+
+
 @pytest.mark.slow
 def test_a_cluster_whose_last_worker_is_gone_ends_the_job(make_items, tmp_path):
     distributed = pytest.importorskip("distributed")

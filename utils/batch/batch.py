@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,8 +38,10 @@ class Batch:
 
 def map_files(
     function: Callable[..., Any], items: Sequence[Item], batch: Batch | None = None
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Call a function with the values of each item, and yield the outcomes in order.
+
+    Use it in ``with closing(...)``: then its job ends with the block, also after an error.
 
     Args:
         function: raises a ``UserError`` for a file that it cannot process. With a batch it must be

@@ -105,12 +105,16 @@ class Job:
 
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder_lock = self._hold_folder()
-        if not is_resumed:
-            for path in self._folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-        self._stop_file.unlink(missing_ok=True)
-        self._cluster = Cluster(scheduler) if scheduler is not None else None
+        try:
+            if not is_resumed:
+                for path in self._folder.iterdir():
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+            self._stop_file.unlink(missing_ok=True)
+            self._cluster = Cluster(scheduler) if scheduler is not None else None
+        except BaseException:
+            self._folder_lock.release()  # a notebook keeps the error, and with it this job
+            raise
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True)
             for worker in self._make_workers(workers)
@@ -127,12 +131,14 @@ class Job:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop and wait for the workers."""
+        """Stop and wait for the workers. After an error, another job may use the folder."""
         self.stop()
         for thread in self._threads:
             thread.join()
         if self._cluster is not None:
             self._cluster.disconnect()
+        if kind is not None:
+            self._folder_lock.release()
 
     def take(self) -> list[tuple[int, Outcome]] | None:
         """Wait for the next shard and return its outcomes, each with the position of its item.
@@ -189,14 +195,14 @@ class Job:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _hold_folder(self) -> FileLock:
-        """Lock the folder for as long as this job is used, or until the program ends."""
+        """Lock the folder until ``delete``, an error, or the end of the program."""
         lock = FileLock(self._folder / LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
             raise JobError(
                 f"Another program is at work in {self._folder}: wait until it is done, or choose "
-                "another folder for the output."
+                "another folder."
             ) from error
         except OSError:
             pass  # a file system without locks

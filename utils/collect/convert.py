@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +203,6 @@ def _find_problems(
 
     A call without an error gives an empty string.
     """
-    outcomes = map_files(function, items, batch)
-    bar = tqdm(outcomes, description, total=len(items), unit="image", leave=False)
-    return [outcome.problem for outcome in bar]
+    with closing(map_files(function, items, batch)) as outcomes:
+        bar = tqdm(outcomes, description, total=len(items), unit="image", leave=False)
+        return [outcome.problem for outcome in bar]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -100,15 +101,18 @@ def extract_faces(
         waiting = [name for name in names if name not in done]
         count = {"faces": 0, "without faces": 0, "problems": 0}
         done_before = len(done.intersection(names))
-        with tqdm(
-            total=len(names),
-            initial=done_before,
-            desc="extracting faces",
-            unit="image",
-            leave=False,
-        ) as bar:
-            items = [(root / name, name) for name in waiting]
-            for name, outcome in zip(waiting, map_files(search, items, batch), strict=True):
+        items = [(root / name, name) for name in waiting]
+        with (
+            closing(map_files(search, items, batch)) as outcomes,
+            tqdm(
+                total=len(names),
+                initial=done_before,
+                desc="extracting faces",
+                unit="image",
+                leave=False,
+            ) as bar,
+        ):
+            for name, outcome in zip(waiting, outcomes, strict=True):
                 if outcome.problem:
                     faces = []
                     row = {"file": name, "faces": 0, "small": 0, "problem": outcome.problem}

@@ -8,6 +8,7 @@ own, because a mask pasted on a portrait changes only the lower half.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -85,13 +86,13 @@ def hash_images(files: Sequence[str | Path], batch: Batch | None = None) -> np.n
         JobError: the batch cannot be used.
     """
     hashes = []
-    outcomes = map_files(_hash_file, [(file,) for file in files], batch)
-    for outcome in tqdm(
-        outcomes, "comparing photographs", total=len(files), unit="image", leave=False
-    ):
-        if outcome.problem:
-            raise ImageError(outcome.problem)
-        hashes.append(outcome.value)
+    with closing(map_files(_hash_file, [(file,) for file in files], batch)) as outcomes:
+        for outcome in tqdm(
+            outcomes, "comparing photographs", total=len(files), unit="image", leave=False
+        ):
+            if outcome.problem:
+                raise ImageError(outcome.problem)
+            hashes.append(outcome.value)
     return np.array(hashes, dtype=np.uint64).reshape(-1, 4, 4)
 
 

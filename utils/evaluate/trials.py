@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,6 @@ from utils.images import ImageError, read_image
 from utils.labels import BOX_COLUMNS
 
 MIN_CONFIDENCE = 0.5  # confidence at which F1 and the share of right classes are computed
-DETECTION_TYPES = {  # the columns of ``Detections``
-    "xyxy": np.float32,
-    "confidence": np.float32,
-    "y_prob": np.float32,
-    "track_id": np.int64,
-    "is_unsure": np.bool_,
-}
 
 
 def run_pipeline(
@@ -70,12 +64,13 @@ def run_pipeline(
                 bar.update()
             return found
         items = [(Path(root) / file,) for file in files]
-        outcomes = map_files(partial(_list_detections, pipeline=pipeline), items, batch)
-        for file, outcome in zip(files, outcomes, strict=True):
-            if outcome.problem:
-                raise ImageError(outcome.problem)
-            found[file] = _read_detections(outcome.value)
-            bar.update()
+        detect = partial(_list_detections, pipeline=pipeline)
+        with closing(map_files(detect, items, batch)) as outcomes:
+            for file, outcome in zip(files, outcomes, strict=True):
+                if outcome.problem:
+                    raise ImageError(outcome.problem)
+                found[file] = _read_detections(outcome.value)
+                bar.update()
     return found
 
 
@@ -83,7 +78,7 @@ def _list_detections(file: str | Path, pipeline: Pipeline) -> dict[str, Any]:
     """Return the detections of an image file as JSON can hold them."""
     found = pipeline(read_image(file))
     columns = {}
-    for name in DETECTION_TYPES:
+    for name in ("xyxy", "confidence", "y_prob", "is_unsure"):
         values = getattr(found, name)
         columns[name] = None if values is None else values.tolist()
     return columns
@@ -91,17 +86,17 @@ def _list_detections(file: str | Path, pipeline: Pipeline) -> dict[str, Any]:
 
 def _read_detections(columns: dict[str, Any]) -> Detections:
     """Return detections from ``_list_detections``."""
-    arrays: dict[str, np.ndarray | None] = {}
-    for name, dtype in DETECTION_TYPES.items():
-        values = columns[name]
-        arrays[name] = None if values is None else np.array(values, dtype)
-    y_prob = arrays["y_prob"]
+    y_prob = columns["y_prob"]
+    is_unsure = columns["is_unsure"]
+    if y_prob is not None:
+        y_prob = np.array(y_prob, np.float32).reshape(-1, len(CLASS_NAMES))
+    if is_unsure is not None:
+        is_unsure = np.array(is_unsure, bool)
     return Detections(
         xyxy=as_boxes(columns["xyxy"]),
         confidence=np.array(columns["confidence"], np.float32),
-        y_prob=None if y_prob is None else y_prob.reshape(-1, len(CLASS_NAMES)),
-        track_id=arrays["track_id"],
-        is_unsure=arrays["is_unsure"],
+        y_prob=y_prob,
+        is_unsure=is_unsure,
     )
 
 
