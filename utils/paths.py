@@ -27,8 +27,7 @@ def is_crop(image: str | Path) -> bool:
 def get_version(path: str | Path) -> tuple[int, int]:
     """Return the size and the time of the last change of a file; zeros if it is missing.
 
-    As a part of what a job of ``utils.batch`` works on, it keeps results from being
-    used after the file has changed.
+    A job of ``utils.batch`` compares it, so that it does not use results of an older file.
     """
     try:
         status = Path(path).stat()

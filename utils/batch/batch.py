@@ -94,5 +94,5 @@ class _Task:
         return self._call
 
     def _call(self, file: str, version: tuple[int, int], *values: Any) -> Any:
-        """The version only tells the items of a changed file from those of the file before."""
+        """Call the function. The version is part of the item, so that a changed file is new."""
         return self.function(file, *values)

@@ -160,7 +160,7 @@ def detect_masks_litert(
     """
     found = find_faces_litert(image, detector, min_confidence)
     if not len(found):
-        return found
+        return replace(found, is_unsure=np.zeros(0, bool))
     y_prob = classifier(to_input(crop_faces(image, found.xyxy), classifier.side))
     settings = classifier.settings
     return combine_opinions(found, y_prob, settings["threshold"], settings["unsure_below"])
