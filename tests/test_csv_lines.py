@@ -42,6 +42,18 @@ def test_every_table_writes_safe_cells_and_reads_them_back(tmp_path):
         assert table.x.tolist() == [-1.5] * 4
 
 
+def test_a_carriage_return_in_a_name_ends_no_row(tmp_path):
+    names = ["a\rb.jpg", "c.jpg", "\r"]
+    rows = [{"file": name, "x": number} for number, name in enumerate(names)]
+    write_table(tmp_path / "script.csv", rows, ["file", "x"])
+    replace_rows(tmp_path / "replaced.csv", pd.DataFrame(rows))
+    for name in ("script.csv", "replaced.csv"):
+        assert read_rows(tmp_path / name, ["file"]).file.tolist() == names
+        table = pd.read_csv(tmp_path / name)
+        assert table.file.tolist() == ["a\rb.jpg", "c.jpg", "'\r"]
+        assert table.x.tolist() == [0, 1, 2]
+
+
 def test_a_journal_keeps_the_name_of_its_image_and_annotator(tmp_path):
     path = tmp_path / "hand_labels.csv"
     record_label(path, "=a/b.jpg", (1, 2, 3, 4), "with_mask", annotator="@me", method="buttons")

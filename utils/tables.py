@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -207,10 +208,15 @@ def replace_rows(path: str | Path, table: pd.DataFrame) -> None:
         TableError: it cannot be written.
     """
     safe = {}
+    quoting: Literal[0, 2] = csv.QUOTE_MINIMAL
     for name in table:
         if not pd.api.types.is_numeric_dtype(table[name]):
             safe[name] = [make_safe(value) for value in table[name]]
-    replace_text(path, table.assign(**safe).to_csv(index=False, lineterminator="\n"))
+            # Python quotes a lone carriage return from version 3.13 on.
+            if any(isinstance(value, str) and "\r" in value for value in safe[name]):
+                quoting = csv.QUOTE_NONNUMERIC
+    text = table.assign(**safe).to_csv(index=False, lineterminator="\n", quoting=quoting)
+    replace_text(path, text)
 
 
 def replace_text(path: str | Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Extraction and its tables: crops and rows for all faces, despite interruptions and bad files."""
 
+import os
 import shutil
 import threading
 import time
@@ -10,12 +11,14 @@ import pandas as pd
 import pytest
 
 from tests.conftest import draw_blocks, find_blocks
+from utils.batch import Batch
 from utils.batch.threads import AHEAD
 from utils.boxes import Detections, box_iou
 from utils.collect import extract
 from utils.collect.extract import (
     FACE_COLUMNS,
     SEARCHED,
+    SEARCHED_COLUMNS,
     extract_faces,
     list_missed,
     read_faces,
@@ -27,8 +30,8 @@ from utils.detect import PADDING, crop_faces, load_detector
 from utils.formats import read_voc
 from utils.images import ImageError, list_images, read_image, write_image
 from utils.labels import BOX_COLUMNS
-from utils.paths import EXAMPLES_DIR, FACES
-from utils.tables import TableError, hold_folder
+from utils.paths import CROPS, EXAMPLES_DIR, FACES
+from utils.tables import TableError, hold_folder, read_rows
 
 RED, GREEN, SMALL = (
     ("with_mask", (10, 20, 50, 70)),
@@ -404,3 +407,43 @@ def test_two_programs_do_not_extract_into_one_folder(root, folder):
     with hold_folder(folder), pytest.raises(TableError, match="Another program is at work in"):
         extract_faces(root, find_blocks, folder)
     assert len(extract_faces(root, find_blocks, folder)) == sum(EXPECTED.values())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["a\nb.png", "a\rb.png", "a\x07b.png", "a\u2028b.png"])
+def test_a_name_that_no_row_can_hold_is_named_and_passed_over(tmp_path, name):
+    for file in (name, "good.png"):
+        write_image(tmp_path / "data" / file, draw_blocks(RED))
+    for _ in range(2):
+        table = extract_faces(tmp_path / "data", find_blocks, tmp_path / "faces")
+        assert table.file.tolist() == ["good.png"]
+    searched = read_rows(tmp_path / "faces" / SEARCHED, SEARCHED_COLUMNS)
+    problem = searched.set_index("file").problem.to_dict()
+    assert len(searched) == 2 and problem.pop("good.png") == ""
+    assert list(problem) == [name.encode("unicode_escape").decode()]
+    assert "whose name has a line break or a control character" in str(problem)
+
+
+def test_crops_that_are_gone_after_an_interruption_are_written_again(
+    root, folder, tmp_path, monkeypatch
+):
+    """The results of a batch that are not in the tables yet say that the crops were written."""
+    expected = extract_faces(root, find_blocks, tmp_path / "expected")
+    batch = Batch(tmp_path / "batch", workers=1)
+    append = extract.append_rows
+
+    def interrupt(path: Path, rows: list[dict], columns: list[str]) -> None:
+        if rows and path.name == SEARCHED:
+            while len(list((folder / CROPS).rglob("*.jpg"))) < len(expected):
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+        append(path, rows, columns)
+
+    monkeypatch.setattr(extract, "append_rows", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        extract_faces(root, find_blocks, folder, batch=batch)
+    monkeypatch.undo()
+    assert list((tmp_path / "batch").rglob("*.jsonl"))
+    shutil.rmtree(folder / CROPS)
+    pd.testing.assert_frame_equal(extract_faces(root, find_blocks, folder, batch=batch), expected)
+    assert all((folder / crop).is_file() for crop in expected.crop)

@@ -112,10 +112,15 @@ def write_table(output: str | Path, rows: Iterable[dict], columns: Sequence[str]
         OutputError: the output cannot be written.
     """
     with open_output(output) as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
+        writer = csv.writer(file, lineterminator="\n")
+        # Python quotes a lone carriage return from version 3.13 on, and readers take it for the end
+        # of a row.
+        quoting_writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(columns)
         for row in rows:
-            writer.writerow({name: make_safe(value) for name, value in row.items()})
+            cells = [make_safe(row.get(name, "")) for name in columns]
+            has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+            (quoting_writer if has_return else writer).writerow(cells)
 
 
 def write_csv(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.csv_lines import UNWRITABLE
 from utils.images.kinds import (
     IMAGE_SUFFIXES,
     NO_IMAGE,
@@ -25,6 +26,7 @@ from utils.messages import name_some
 
 NOT_A_FILE = "a device or a pipe: copy its content into a file"
 WRONG_NAME = "an image whose name is not valid UTF-8: rename it"
+CONTROL_IN_NAME = "an image whose name has a line break or a control character: rename it"
 DEAD_LINK = "a link to a file that is missing: mend the link"
 
 
@@ -53,23 +55,29 @@ class Listing:
 def split_by_name(images: Iterable[Path]) -> tuple[list[Path], list[PassedOver]]:
     """Return the files whose names a table can hold, and the others as passed over.
 
-    Tables are UTF-8. The bytes of other names become escapes such as ``Jos\\xe9.jpg``.
+    Tables are UTF-8, with a line for each row. What they cannot hold becomes escapes, such as
+    ``Jos\\xe9.jpg``.
     """
     good = []
     bad = []
     for image in images:
+        name = os.fspath(image)
+        if not UNWRITABLE.search(name):
+            good.append(image)
+            continue
         try:
-            os.fspath(image).encode()
+            name.encode()
         except UnicodeEncodeError:
             bad.append(PassedOver(make_text(image), WRONG_NAME))
         else:
-            good.append(image)
+            bad.append(PassedOver(make_text(image), CONTROL_IN_NAME))
     return good, bad
 
 
 def make_text(path: Path) -> Path:
-    """Return a path that UTF-8 can hold: other bytes become escapes."""
-    return Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
+    """Return a path that a table can hold: other bytes and control characters become escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return Path(UNWRITABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text))
 
 
 def name_below(path: Path, folder: Path) -> str:
