@@ -100,6 +100,28 @@ def test_photographs_are_checked_converted_and_hashed(batch, photographs, tmp_pa
     assert kept.traceback
 
 
+def test_outputs_that_are_gone_are_made_again(photographs, make_items, tmp_path):
+    """As after an interruption: the results of a job are kept until all outcomes were taken."""
+    batch = Batch(tmp_path / "batch", workers=1)
+    gone = []
+
+    def is_intact(item: tuple, value: int) -> bool:
+        assert item[0] in dict.fromkeys(name for (name,) in items) and value is not None
+        return Path(item[0]).name not in gone
+
+    task = Square(tmp_path / "calls.txt")
+    items = make_items(9)
+    for turn in range(2):
+        outcomes = map_files(task.square, items, batch, is_intact)
+        for _ in range(8):
+            next(outcomes)
+        gone.append("0003.txt")
+        outcomes.close()
+        del turn
+    again = task.list_calls()
+    assert again.count("0003.txt") == 2 and again.count("0002.txt") == 1
+
+
 def test_faces_are_extracted(batch, photographs, tmp_path):
     expected = extract_faces(photographs, find_blocks, tmp_path / "threads")
     assert len(expected) == 3

@@ -7,12 +7,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from tests.batch.conftest import start_cluster, take_all
 from tests.batch.tasks import Square, Unready
 from utils.batch import Job, JobError
+from utils.batch.shards import choose_shard_size, cut_into_shards
 
 KILLS = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 WHERE = [
@@ -106,8 +108,7 @@ def test_a_stopped_job_goes_on_where_it_ended(where, make_items, tmp_path):
     assert 10 <= seen < 130 and len(calls) == seen  # each file that was processed is reported
     job = Job(task, items, tmp_path / "job", is_resumed=True, **where)
     assert take_all(job) == {number: number**2 for number in range(130)}
-    shard = 2  # items
-    assert seen - 8 * shard <= job.resumed <= seen
+    assert job.resumed == seen
     assert len(task.list_calls()) == seen + 130 - job.resumed
 
 
@@ -123,7 +124,7 @@ def test_only_what_changed_is_done_again(make_items, tmp_path, settings, is_chan
     items = make_items(6)
     take_all(Job(Square(tmp_path / "calls.txt"), items, tmp_path / "job", workers=1))
     if is_changed:
-        items[2] = (items[5][0],)
+        items[2] = (str(Path(items[2][0]).rename(tmp_path / "2.txt")),)
     task = Square(tmp_path / "again.txt", **settings)
     if not settings:  # the log is a setting too
         task = Square(tmp_path / "calls.txt")
@@ -132,12 +133,86 @@ def test_only_what_changed_is_done_again(make_items, tmp_path, settings, is_chan
     assert (job.resumed, len(task.list_calls()) - 6 * (not settings)) == (6 - done, done)
 
 
+@pytest.mark.parametrize("change", ["added", "removed", "replaced"])
+def test_a_change_of_the_list_costs_few_other_items(make_items, task, tmp_path, change):
+    items = make_items(1000)
+    first = items[:400] + items[401:] if change == "added" else items
+    take_all(Job(task, first, tmp_path / "job", workers=1))
+    before = len(task.list_calls())
+    second = items
+    if change == "removed":
+        second = items[:400] + items[401:]
+    elif change == "replaced":
+        other = tmp_path / "numbers" / "other.txt"
+        other.write_text("400")
+        second = items[:400] + [(str(other),)] + items[401:]
+    job = Job(task, second, tmp_path / "job", workers=1, is_resumed=True)
+    answers = take_all(job)
+    assert list(answers.values()) == [int(Path(file).read_text()) ** 2 for (file,) in second]
+    again = len(task.list_calls()) - before
+    assert again == len(second) - job.resumed
+    assert 0 <= again <= 32  # two shards of at most 16
+
+
+def test_items_with_a_problem_are_tried_again(where, make_items, task, tmp_path):
+    items = make_items(300)
+    for position in (7, 200):
+        Path(items[position][0]).write_text("10001")
+    take_all(Job(task, items, tmp_path / "job", **where))
+    before = task.list_calls()
+    Path(items[200][0]).write_text("3")
+    job = Job(task, items, tmp_path / "job", is_resumed=True, **where)
+    answers = take_all(job)
+    assert answers.pop(7) == "0007.txt is too large: write a smaller number."
+    assert answers.pop(200) == 9
+    assert answers == {number: number**2 for number in range(300) if number not in (7, 200)}
+    again = sorted(task.list_calls()[len(before) :])
+    assert (job.resumed, again) == (298, ["0007.txt", "0200.txt"])
+
+
+def test_items_whose_files_are_gone_are_done_again(make_items, task, tmp_path):
+    items = make_items(10)
+    take_all(Job(task, items, tmp_path / "job", workers=1))
+    asked = []
+
+    def is_intact(item: tuple[str], value: int) -> bool:
+        asked.append((item, value))
+        return value != 16
+
+    job = Job(task, items, tmp_path / "job", workers=1, is_resumed=True, is_intact=is_intact)
+    assert take_all(job) == {number: number**2 for number in range(10)}
+    assert asked == [(item, number**2) for number, item in enumerate(items)]
+    assert (job.resumed, task.list_calls()[10:]) == (9, ["0004.txt"])
+
+
+LEFT = {
+    "the same items": ([0, 1, 2], (3, 3)),
+    "another item": ([3, 1, 2], (3, 2)),
+    "none of them": ([3], (3, 0)),
+}
+
+
+@pytest.mark.parametrize(("chosen", "expected"), LEFT.values(), ids=LEFT.keys())
+def test_what_an_earlier_run_left_is_counted(make_items, task, tmp_path, chosen, expected):
+    items = make_items(4)
+    take_all(Job(task, items[:3], tmp_path / "job", workers=1))
+    job = Job(task, [items[number] for number in chosen], tmp_path / "job", workers=1)
+    with job:
+        job.stop()
+    assert (job.results_found, job.results_fit) == expected
+    first = Job(task, items, tmp_path / "another job", workers=1)
+    take_all(first)
+    assert (first.results_found, first.results_fit) == (0, 0)
+
+
 DAMAGES = {
     "empty": "",
     "cut off": None,
     "no table": "3\n4\n",
     "no JSON": "{{{\n",
-    "of another program": '{"a": 1}\n[4, ""]\n',
+    "of another program": '{"a": 1}\n',
+    "too long": '[0, ""]\n[1, ""]\n',
+    "no text": b"\xff\xfe\n",
 }
 
 
@@ -145,13 +220,22 @@ DAMAGES = {
 def test_a_damaged_result_is_made_again(make_items, task, tmp_path, content):
     items = make_items(3)
     take_all(Job(task, items, tmp_path / "job", workers=1))
-    results = sorted((tmp_path / "job").rglob("*.jsonl"))
+    result = min((tmp_path / "job").rglob("*.jsonl"))
     if content is None:
-        content = results[1].read_text()[:-3]
-    results[1].write_text(content)
+        content = result.read_text()[:-3]
+    result.write_bytes(content if isinstance(content, bytes) else content.encode())
     job = Job(task, items, tmp_path / "job", workers=1, is_resumed=True)
     assert take_all(job) == {0: 0, 1: 1, 2: 4}
     assert job.resumed == 2
+
+
+def test_a_folder_in_the_place_of_a_result_is_named(make_items, task, tmp_path):
+    take_all(Job(task, make_items(3), tmp_path / "job", workers=1))
+    result = min((tmp_path / "job").rglob("*.jsonl"))
+    result.unlink()
+    result.mkdir()
+    with pytest.raises(JobError, match=f"{result.name} cannot be replaced .*: delete it"):
+        take_all(Job(task, make_items(3), tmp_path / "job", workers=1, is_resumed=True))
 
 
 def test_without_resuming_all_is_done_again(make_items, task, tmp_path):
@@ -180,11 +264,33 @@ def test_a_full_disk_ends_the_job_with_a_sentence(make_items, task, tmp_path, mo
 
 
 def test_results_are_json_lines(make_items, task, tmp_path):
-    take_all(Job(task, make_items(130), tmp_path / "job", workers=1))
-    results = sorted((tmp_path / "job").rglob("*.jsonl"))
-    assert len(results) == 65
-    lines = [json.loads(line) for line in results[1].read_text().splitlines()]
-    assert lines[1:] == [[4, ""], [9, ""]]
+    take_all(Job(task, make_items(1000), tmp_path / "job", workers=1))
+    results = list((tmp_path / "job").rglob("*.jsonl"))
+    lines = [result.read_text().splitlines() for result in results]
+    outcomes = [json.loads(line) for shard in lines for line in shard]
+    assert sorted(outcomes) == [[number**2, ""] for number in range(1000)]
+    assert max(map(len, lines)) <= 16  # twice the largest power of two below 1000 / 64
+
+
+def test_shards_hold_all_items_once(tmp_path):
+    assert cut_into_shards(b"", [], tmp_path) == []
+    items = [(f"IMG_{number}.jpg",) for number in range(20_000)]
+    shards = cut_into_shards(b"", items, tmp_path)
+    assert [item for shard in shards for item in shard.items] == items
+    assert [items.index(shard.items[0]) for shard in shards[:99]] == [
+        shard.first for shard in shards[:99]
+    ]
+    sizes = [len(shard.items) for shard in shards]
+    assert min(sizes) > 0 and max(sizes) <= 128
+    assert 0.7 * 64 < np.mean(sizes) < 1.3 * 64
+    # From 640,000 items on, shards grow instead of their number.
+    assert 5_000 < 100_000_000 / choose_shard_size(100_000_000) < 15_000
+
+
+def test_a_file_may_be_in_the_list_several_times(where, make_items, task, tmp_path):
+    items = make_items(3) * 20
+    answers = take_all(Job(task, items, tmp_path / "job", **where))
+    assert list(answers.values()) == [0, 1, 4] * 20
 
 
 def test_a_wrong_scheduler_is_named(make_items, task, tmp_path, monkeypatch):

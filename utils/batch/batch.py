@@ -37,7 +37,10 @@ class Batch:
 
 
 def map_files(
-    function: Callable[..., Any], items: Sequence[Item], batch: Batch | None = None
+    function: Callable[..., Any],
+    items: Sequence[Item],
+    batch: Batch | None = None,
+    is_intact: Callable[[Item, Any], bool] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Call a function with the values of each item, and yield the outcomes in order.
 
@@ -48,6 +51,8 @@ def map_files(
             picklable and return what JSON can hold. Without one, several threads call it at once.
         items: tuples of values. The first value is the file that messages name.
         batch: where to work; None for threads of this process.
+        is_intact: whether what an interrupted call wrote for an item is still there, by the item
+            and the value of the function. If not, the item is processed again.
 
     Raises:
         JobError: the workers of the batch cannot be used, or cannot go on.
@@ -60,6 +65,11 @@ def map_files(
     task = _Task(function)
     # Workers may have another working directory.
     versioned = [(os.path.abspath(file), get_version(file), *values) for file, *values in items]
+
+    def is_still_there(item: Item, value: Any) -> bool:
+        file, _, *values = item
+        return is_intact is None or is_intact((file, *values), value)
+
     name = hashlib.sha256(pickle_task(task)).hexdigest()[:12]
     job = Job(
         task,
@@ -68,6 +78,7 @@ def map_files(
         workers=batch.workers,
         scheduler=batch.scheduler,
         is_resumed=True,
+        is_intact=is_still_there,
     )
     with job:
         while (found := job.take()) is not None:

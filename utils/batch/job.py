@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -19,9 +20,7 @@ from utils.batch.shards import (
     Outcome,
     Shard,
     Task,
-    choose_shard_size,
-    is_done,
-    make_shard,
+    cut_into_shards,
     pickle_task,
     process_items,
     process_shard,
@@ -56,6 +55,8 @@ class Job:
 
     Attributes:
         resumed: number of items whose outcomes an earlier run left.
+        results_found: number of results of earlier runs that were in the folder at the start.
+        results_fit: how many of them are of shards of this job.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Job:
         workers: int | None = None,
         scheduler: str | None = None,
         is_resumed: bool = False,
+        is_intact: Callable[[Item, Any], bool] | None = None,
     ) -> None:
         """Begin to work.
 
@@ -78,7 +80,10 @@ class Job:
             folder: the folder of the results, for this job alone. Cluster and client must share it.
             workers: number of local processes; 1 for this process, None for one a core.
             scheduler: the address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, instead.
-            is_resumed: whether to keep the results of an earlier run with the same task and items.
+            is_resumed: whether to keep what an earlier run left. Items that failed, changed or are
+                new are processed.
+            is_intact: whether what an earlier run wrote for an item is still there, by the item
+                and its value. If not, the item is processed again.
 
         Raises:
             JobError: the cluster cannot be used, the task cannot be pickled, or another program
@@ -87,15 +92,14 @@ class Job:
         """
         self.resumed = 0
         self._task = pickle_task(task)
-        self._items = items
         self._folder = Path(folder).resolve()
         self._stop_file = self._folder / STOP
         self._is_resumed = is_resumed
-        self._size = choose_shard_size(len(items))
-        self._count = math.ceil(len(items) / self._size)
+        self._is_intact = is_intact
+        self._shards = cut_into_shards(self._task, items, self._folder)
         self._next = 0  # the shard that ``take`` returns next
         self._ended: set[int] = set()  # shards after it that have a result
-        self._waiting = iter(range(self._count))
+        self._waiting = iter(range(len(self._shards)))
         self._lock = threading.Lock()
         # Items that may end their worker are tried one at a time. A Dask scheduler holds the death
         # of a worker against all tasks that the worker had been given.
@@ -106,10 +110,9 @@ class Job:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder_lock = self._hold_folder()
         try:
-            if not is_resumed:
-                for path in self._folder.iterdir():
-                    if path.is_dir():
-                        shutil.rmtree(path, ignore_errors=True)
+            found = {path.name for path in self._folder.glob("*/*.jsonl")}
+            self.results_found = len(found)
+            self.results_fit = sum(shard.path.name in found for shard in self._shards)
             self._stop_file.unlink(missing_ok=True)
             self._cluster = Cluster(scheduler) if scheduler is not None else None
         except BaseException:
@@ -152,7 +155,7 @@ class Job:
             JobError: the workers cannot go on. What they did stays for another run.
             Exception: the task could not be loaded.
         """
-        while self._next < self._count:
+        while self._next < len(self._shards):
             has_ended = not any(thread.is_alive() for thread in self._threads)
             try:
                 # The end is looked up first, so that no news can come after an empty queue.
@@ -165,17 +168,17 @@ class Job:
             if news is not None:
                 self._ended.add(news)
             if self._next in self._ended or has_ended:
-                outcomes = self._read(self._next)
-                if not outcomes and not self._is_stopped.is_set():
+                shard = self._shards[self._next]
+                outcomes = read_result(shard)
+                if len(outcomes) < len(shard.items) and not self._is_stopped.is_set():
                     raise JobError(
                         f"Results are missing in {self._folder}: do not delete or change them "
                         "while the program runs."
                     )
-                first = self._next * self._size
                 self._ended.discard(self._next)
                 self._next += 1
                 if outcomes:
-                    return list(enumerate(outcomes, first))
+                    return list(enumerate(outcomes, shard.first))
         return None
 
     def stop(self) -> None:
@@ -186,8 +189,8 @@ class Job:
 
     def read_outcomes(self) -> Iterator[Outcome]:
         """Yield the outcomes of all items that were done, from the files, in order."""
-        for number in range(self._count):
-            yield from self._read(number)
+        for shard in self._shards:
+            yield from read_result(shard)
 
     def delete(self) -> None:
         """Delete the results, and let another job use the folder."""
@@ -211,17 +214,11 @@ class Job:
     def _make_workers(self, count: int | None) -> list[Worker]:
         """Return the workers; each gets a thread."""
         if self._cluster is not None:
-            return [self._cluster] * min(self._count, PER_THREAD * self._cluster.threads)
-        count = min(self._count, count or count_cores())
+            return [self._cluster] * min(len(self._shards), PER_THREAD * self._cluster.threads)
+        count = min(len(self._shards), count or count_cores())
         if count == 1:
             return [ThisProcess()]
         return [LocalProcess(self._task) for _ in range(count)]
-
-    def _make_shard(self, number: int) -> Shard:
-        return make_shard(self._task, self._items, self._size, number, self._folder)
-
-    def _read(self, number: int) -> list[Outcome]:
-        return read_result(self._make_shard(number))
 
     def _serve(self, worker: Worker) -> None:
         """Give a worker one shard after another. Runs in a thread."""
@@ -231,29 +228,53 @@ class Job:
                     number = next(self._waiting, None)
                 if number is None:
                     break
-                shard = self._make_shard(number)
-                if self._is_resumed and is_done(shard):
-                    with self._lock:
-                        self.resumed += len(shard.items)
-                else:
-                    self._run(worker, shard)
+                shard = self._shards[number]
+                kept = self._list_kept(shard)
+                if len(kept) < len(shard.items) or None in kept:
+                    self._run(worker, shard, kept)
                 self._news.put(number)
         except BaseException as error:  # for the thread that calls ``take``
             self._news.put(error)
         finally:
             worker.close()
 
-    def _run(self, worker: Worker, shard: Shard) -> None:
+    def _list_kept(self, shard: Shard) -> list[Outcome | None]:
+        """Return the outcomes to keep of an earlier run; None for an item to process again."""
+        kept: list[Outcome | None] = []
+        if not self._is_resumed:
+            return kept
+        for item, outcome in zip(shard.items, read_result(shard), strict=False):
+            is_kept = not outcome.problem
+            if is_kept and self._is_intact is not None:
+                is_kept = self._is_intact(item, outcome.value)
+            kept.append(outcome if is_kept else None)
+        with self._lock:
+            self.resumed += sum(outcome is not None for outcome in kept)
+        return kept
+
+    def _run(self, worker: Worker, shard: Shard, kept: Sequence[Outcome | None]) -> None:
         """Run a shard; if its worker dies, run its items one by one."""
-        shard.path.unlink(missing_ok=True)  # of a run that was stopped
+        if not kept:
+            try:
+                shard.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise JobError(
+                    f"{shard.path} cannot be replaced ({error.strerror}): delete it."
+                ) from error
         try:
-            worker.call(process_shard, self._task, shard, self._stop_file)
+            worker.call(process_shard, self._task, shard, self._stop_file, kept)
         except WorkerDied:
             outcomes = []
-            for item in shard.items:
+            for item, earlier in zip_longest(shard.items, kept):
+                if earlier is not None:
+                    outcomes.append(earlier)
+                    continue
                 with self._trial:
-                    outcomes += self._run_item(worker, item)
-            write_result(shard.path, shard.digest, outcomes)
+                    found = self._run_item(worker, item)
+                if not found:
+                    break  # after ``stop``
+                outcomes += found
+            write_result(shard, outcomes)
             return
         if not shard.path.is_file() and not self._is_stopped.is_set():
             raise JobError(

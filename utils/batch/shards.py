@@ -1,13 +1,20 @@
-"""Shards of a job: how files are cut into shards, what a worker does, and the result on disk."""
+"""Shards of a job: how files are cut into shards, what a worker does, and the result on disk.
+
+The result of a shard is a file of JSON Lines, one line for each item that was processed. The name
+of the file is a digest of the task and the items, so a result is found again by what it is of,
+whatever else the list holds.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
+import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -21,9 +28,9 @@ Task = Callable[[], Callable[..., Any]]
 Item = tuple[Any, ...]
 
 SHARDS = 64  # wanted at least, so that all workers are busy to the end
-MAX_SHARD = 64  # items, which is what an interruption costs a worker
+MAX_SIZE = 64  # items of a shard on average, which is what an interruption costs a worker
 MAX_SHARDS = 10_000  # from 640,000 items, shards grow instead
-SHARDS_PER_FOLDER = 1000  # because file systems are slow with a million files in one folder
+SUBFOLDER_LETTERS = 2  # of a digest; file systems are slow with a million files in one folder
 
 _load_lock = Lock()  # a Dask worker may have several threads
 
@@ -37,7 +44,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         value: what the task's function returned, read back from JSON; None if it failed.
-        problem: why it failed, as a sentence, or "".
+        problem: what failed, as a sentence, or "". With a problem, the item is processed again by
+            the next run that resumes.
     """
 
     value: Any
@@ -48,75 +56,98 @@ class Shard(NamedTuple):
     """Some items that one worker processes.
 
     Attributes:
+        first: position of the first item in the job.
         items: tuples of values; the first value is the file that messages name.
         path: the file of the result.
-        digest: of the items and the task. A result with another one belongs to another job.
     """
 
+    first: int
     items: Sequence[Item]
     path: Path
-    digest: str
 
 
 def choose_shard_size(count: int) -> int:
-    """Return the number of items in a shard. It does not depend on the number of workers."""
-    return max(1, min(MAX_SHARD, count // SHARDS), count // MAX_SHARDS)
+    """Return the number of items that shards are cut for, a power of two.
+
+    It does not depend on the number of workers, and changes only where the number of items doubles.
+    """
+    size = max(1, min(MAX_SIZE, count // SHARDS), count // MAX_SHARDS)
+    return 2 ** (size.bit_length() - 1)
 
 
-def make_shard(task: bytes, items: Sequence[Item], size: int, number: int, folder: Path) -> Shard:
-    """Return one shard of a job.
+def cut_into_shards(task: bytes, items: Sequence[Item], folder: Path) -> list[Shard]:
+    """Return the shards of a job.
+
+    A shard begins at an item whose digest is a multiple of the size, and after twice the size at
+    the latest. So an item that is added or removed changes the shard that it is in, and no other.
+    This is content-defined chunking, as in Muthitacharoen et al., "A Low-Bandwidth Network File
+    System", SOSP 2001.
 
     Args:
         task: pickled.
         items: all items of the job.
-        size: number of items in a shard.
-        number: of the shard, from 0.
         folder: the folder of the job.
     """
-    part = items[number * size : (number + 1) * size]
-    subfolder, name = divmod(number, SHARDS_PER_FOLDER)
-    path = folder / f"{subfolder:04}" / f"{name:03}.jsonl"
-    text = repr(list(part)).encode("utf-8", "surrogatepass")
-    return Shard(part, path, hashlib.sha256(task + text).hexdigest())
+    size = choose_shard_size(len(items))
+    starts: list[int] = []
+    for position, item in enumerate(items):
+        name = str(item[0]).encode("utf-8", "surrogatepass")
+        key = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
+        is_boundary = key % size == 0
+        if not starts or is_boundary or position - starts[-1] >= 2 * size:
+            starts.append(position)
+    shards = []
+    seen: Counter[str] = Counter()
+    for start, end in pairwise([*starts, len(items)]):
+        part = items[start:end]
+        content = task + repr(list(part)).encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(content).hexdigest()
+        seen[digest] += 1
+        # The same items may be in the list twice, and two workers must not write one file.
+        path = folder / digest[:SUBFOLDER_LETTERS] / f"{digest}-{seen[digest]}.jsonl"
+        shards.append(Shard(start, part, path))
+    return shards
 
 
-def write_result(path: Path, digest: str, outcomes: Sequence[Outcome]) -> None:
-    """Write the outcomes of a shard as JSON Lines, whole or not at all.
-
-    The first line has the digest of the shard, and each other line an outcome.
+def write_result(shard: Shard, outcomes: Sequence[Outcome]) -> None:
+    """Write the outcomes of the items of a shard, whole or not at all.
 
     Raises:
-        JobError: it cannot be written.
+        JobError: they cannot be written.
     """
-    lines = [json.dumps({"digest": digest}), *(json.dumps(outcome) for outcome in outcomes), ""]
+    text = "".join(f"{json.dumps(outcome)}\n" for outcome in outcomes)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The process is in the name, because a worker of a run that was killed may still write.
-        with write_atomically(path, suffix=f".{os.getpid()}") as part:
-            part.write_text("\n".join(lines), encoding="ascii")
+        shard.path.parent.mkdir(parents=True, exist_ok=True)
+        # A worker of a run that was killed may still write the same file.
+        with write_atomically(shard.path, suffix=f".{uuid.uuid4().hex}") as part:
+            part.write_text(text, encoding="ascii")
     except OSError as error:
         raise JobError(
-            f"{path} cannot be written ({error.strerror}): make room on the disk, or choose "
+            f"{shard.path} cannot be written ({error.strerror}): make room on the disk, or choose "
             "another place."
         ) from error
 
 
-def is_done(shard: Shard) -> bool:
-    """Return whether the result of a shard is there, with all items."""
-    return len(read_result(shard)) == len(shard.items)
-
-
 def read_result(shard: Shard) -> list[Outcome]:
-    """Return the outcomes of the items of a shard that were done, maybe none."""
-    outcomes = []
+    """Return the outcomes of a shard: of its first items if the run was stopped, maybe none."""
     try:
         with open(shard.path, encoding="ascii") as file:
-            header = json.loads(file.readline())
-            if header["digest"] == shard.digest:
-                outcomes = [Outcome(*json.loads(line)) for line in file]
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
+            outcomes = [_read_outcome(line) for line in file]
+    except (OSError, ValueError):
         return []  # not there, or damaged
-    return outcomes
+    return outcomes if len(outcomes) <= len(shard.items) else []
+
+
+def _read_outcome(line: str) -> Outcome:
+    """Return the outcome in a line of a result.
+
+    Raises:
+        ValueError: the line is damaged.
+    """
+    pair = json.loads(line)
+    if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str)):
+        raise ValueError(f"no outcome: {line}")
+    return Outcome(pair[0], pair[1])
 
 
 def pickle_task(task: Task) -> bytes:
@@ -150,37 +181,48 @@ def prepare_task(task: bytes) -> None:
     load_task(task)
 
 
-def process_items(task: bytes, items: Sequence[Item], stop_file: Path) -> list[Outcome]:
+def process_items(
+    task: bytes, items: Sequence[Item], stop_file: Path, kept: Sequence[Outcome | None] = ()
+) -> list[Outcome]:
     """Process items in this process, until a stop file appears. Workers run this.
 
     Args:
         task: pickled.
         items: to process.
         stop_file: if it exists, the items that are left are not processed.
+        kept: the outcomes of the first items, where an earlier run left one.
 
     Returns:
-        The outcomes of the items that were processed, in their order.
+        The outcomes of the items up to the first that was not processed, in their order.
     """
     function = load_task(task)
     outcomes = []
-    for item in items:
+    for item, earlier in zip_longest(items, kept):
+        if earlier is not None:
+            outcomes.append(earlier)
+            continue
         if stop_file.exists():
             break
-        try:
-            outcome = Outcome(function(*item))
-        except UserError as error:
-            outcome = Outcome(None, str(error))
-        except Exception as error:  # one item must not cost the others
-            reason = (
-                describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
-            )
-            outcome = Outcome(None, f"{item[0]} cannot be processed: {reason}")
-        outcomes.append(outcome)
+        outcomes.append(_process_item(function, item))
     return outcomes
 
 
-def process_shard(task: bytes, shard: Shard, stop_file: Path) -> None:
+def _process_item(function: Callable[..., Any], item: Item) -> Outcome:
+    """Return the outcome of an item."""
+    try:
+        answer = function(*item)
+    except UserError as error:
+        return Outcome(None, str(error))
+    except Exception as error:  # one item must not cost the others
+        reason = describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
+        return Outcome(None, f"{item[0]} cannot be processed: {reason}")
+    return answer if isinstance(answer, Outcome) else Outcome(answer)
+
+
+def process_shard(
+    task: bytes, shard: Shard, stop_file: Path, kept: Sequence[Outcome | None]
+) -> None:
     """Process a shard in this process and write its result. Workers run this."""
-    outcomes = process_items(task, shard.items, stop_file)
+    outcomes = process_items(task, shard.items, stop_file, kept)
     if outcomes:
-        write_result(shard.path, shard.digest, outcomes)
+        write_result(shard, outcomes)

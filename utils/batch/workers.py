@@ -194,7 +194,8 @@ class Cluster:
             raise WorkerDied from error
         except self._lost as error:
             raise JobError(
-                f"The connection to the Dask scheduler at {self._address} was lost: start it again."
+                f"The connection to the Dask scheduler at {self._address} was lost: start it and "
+                "its workers again, and run this again."
             ) from error
 
     def close(self) -> None:

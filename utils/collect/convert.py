@@ -111,7 +111,9 @@ def convert_images(
     table: dict[str, list[str]] = {
         "file": [file.as_posix() for file in files],
         "output": [output.as_posix() for output in outputs],
-        "problem": _find_problems(_convert_image, jobs, "converting files", batch),
+        "problem": _find_problems(
+            _convert_image, jobs, "converting files", batch, is_intact=_has_output
+        ),
     }
     for item in passed_over:
         table["file"].append(item.file.relative_to(source_dir).as_posix())
@@ -196,13 +198,23 @@ def _scale_annotation(
     write_voc(output, output_file.name, output_wh, table)
 
 
+def _has_output(item: tuple, value: None) -> bool:
+    """Return whether the output of an item of ``_convert_image`` is there."""
+    output: Path = item[1]
+    return output.is_file()
+
+
 def _find_problems(
-    function: Callable[..., None], items: list[tuple], description: str, batch: Batch | None
+    function: Callable[..., None],
+    items: list[tuple],
+    description: str,
+    batch: Batch | None,
+    is_intact: Callable[[tuple, None], bool] | None = None,
 ) -> list[str]:
     """Call a function with the values of each item; return its errors as sentences.
 
-    A call without an error gives an empty string.
+    A call without an error gives an empty string. The last argument is that of ``map_files``.
     """
-    with closing(map_files(function, items, batch)) as outcomes:
+    with closing(map_files(function, items, batch, is_intact)) as outcomes:
         bar = tqdm(outcomes, description, total=len(items), unit="image", leave=False)
         return [outcome.problem for outcome in bar]

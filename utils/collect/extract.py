@@ -98,12 +98,17 @@ def extract_faces(
             min_side=min_side,
             padding=padding,
         )
+
+        def is_intact(item: tuple, value: tuple[list[dict], dict, str]) -> bool:
+            faces, _, failure = value
+            return not failure and all((folder / face["crop"]).is_file() for face in faces)
+
         waiting = [name for name in names if name not in done]
         count = {"faces": 0, "without faces": 0, "problems": 0}
         done_before = len(done.intersection(names))
         items = [(root / name, name) for name in waiting]
         with (
-            closing(map_files(search, items, batch)) as outcomes,
+            closing(map_files(search, items, batch, is_intact)) as outcomes,
             tqdm(
                 total=len(names),
                 initial=done_before,
