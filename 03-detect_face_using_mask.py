@@ -43,26 +43,34 @@ class ArgumentParser(argparse.ArgumentParser):
 
 def share(text: str) -> float:
     """Return a number from 0 to 1."""
-    value = float(text)
+    value = read_number(text)
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
     return value
 
 
 def positive(text: str) -> float:
     """Return a finite number above 0."""
-    value = float(text)
+    value = read_number(text)
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return value
 
 
 def count(text: str) -> int:
     """Return a whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
+    value = read_number(text)
+    if not (value >= 1 and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(value)
+
+
+def read_number(text: str) -> float:
+    """Return a number, not-a-number if the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def make_parser() -> ArgumentParser:

@@ -1,5 +1,6 @@
 """The script over many images: the same files from any workers, after any interruption."""
 
+import contextlib
 import json
 import os
 import random
@@ -66,7 +67,7 @@ def expected(tmp_path_factory):
 WAYS = {
     "this process": ["--workers", "1"],
     "two processes": ["--workers", "2"],
-    "five processes": ["--workers", "5"],
+    "more processes than cores": ["--workers", "1000"],
     "cluster": ["--scheduler"],
 }
 
@@ -75,17 +76,17 @@ WAYS = {
 @pytest.mark.parametrize("options", WAYS.values(), ids=WAYS.keys())
 def test_files_are_the_same_byte_for_byte(expected, tmp_path, request, options):
     files, done_before = expected
-    is_cluster = options == ["--scheduler"]
-    if is_cluster:
+    if options == ["--scheduler"]:
         options = ["--scheduler", request.getfixturevalue("cluster")]
     folder = fill(tmp_path, 24)
     done = run_script(folder, *options)
     assert read_files(folder) == files
     assert (done.returncode, done.stdout) == (1, done_before.stdout)
     problems = list_problems(done)
-    if is_cluster:  # which gets whole paths
-        problems = [line.replace(f"{folder}/", "") for line in problems]
     assert problems == list_problems(done_before) and len(problems) == 3
+    assert ("--workers 1000 is more than this machine has cores" in done.stderr) == (
+        "1000" in options
+    )
 
 
 def list_problems(done: subprocess.CompletedProcess) -> list[str]:
@@ -121,23 +122,127 @@ def test_after_ctrl_c_the_files_are_complete_and_resume_goes_on(expected, tmp_pa
         copy.stem for copy in done
     )
     resumed = run_script(folder, "--workers", "2", "--resume")
-    assert "of an earlier run were done already." in resumed.stderr
+    assert "of 24 images were done by an earlier run." in resumed.stderr
     assert read_files(folder) == expected[0]
 
 
 @pytest.mark.slow
-def test_results_of_a_run_over_other_images_are_named(tmp_path):
+@pytest.mark.parametrize("options", [[], ["--workers", "1"]], ids=["threads", "job"])
+def test_results_of_a_run_over_other_images_are_named(tmp_path, options):
     fill(tmp_path, 9)
     left = tmp_path / "copies" / ".job-0123456789ab"
     left.mkdir(parents=True)
-    done = run_script(tmp_path, "--workers", "1")
-    assert (
-        f"{left.relative_to(tmp_path)} has results of a run over another list of images"
-        in done.stderr
-    )
+    done = run_script(tmp_path, *options)
+    assert f"{left.relative_to(tmp_path)} has the results of a run that ended early" in done.stderr
     assert left.is_dir()
     left.rmdir()
-    assert "another list" not in run_script(tmp_path, "--workers", "1").stderr
+    assert "ended early" not in run_script(tmp_path, *options).stderr
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """Photographs, and what a run over them left that was killed when a third was done."""
+    folder = fill(tmp_path_factory.mktemp("interrupted"), 24)
+    with start(folder, "--workers", "1") as process:
+        deadline = time.monotonic() + PATIENCE_S
+        while count_results(folder) < 8:
+            assert time.monotonic() < deadline, "The job does not go on."
+            time.sleep(0.02)
+        process.kill()
+    return folder
+
+
+@pytest.fixture
+def left(interrupted, tmp_path):
+    """A copy of what the interrupted run left; the number of results that it has."""
+    folder = tmp_path / "left"
+    shutil.copytree(interrupted, folder)
+    return folder, count_results(folder)
+
+
+@pytest.mark.slow
+def test_resume_writes_copies_again_that_are_gone_or_cut_off(expected, left):
+    folder, done = left
+    (folder / "copies" / "0.jpg").unlink()
+    cut = folder / "copies" / "2.jpg"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    resumed = run_script(folder, "--workers", "1", "--resume")
+    assert read_files(folder) == expected[0]
+    # Three photographs are broken, and are tried again.
+    assert f"{done - 3 - 2} of 24 images were done by an earlier run." in resumed.stderr
+
+
+@pytest.mark.slow
+def test_resume_goes_on_with_an_image_more_and_one_less(expected, left, tmp_path):
+    folder, done = left
+    (folder / "photos" / "3.jpg").unlink()
+    shutil.copy(SCENES[0], folder / "photos" / "3b.jpg")
+    resumed = run_script(folder, "--resume")
+    assert f"{done - 3 - 1} of 24 images were done by an earlier run." in resumed.stderr
+    shutil.copytree(folder / "photos", tmp_path / "anew" / "photos")
+    run_script(tmp_path / "anew")
+    files = read_files(folder)
+    assert files.pop("copies/3.jpg")  # of the image that is no more
+    assert files == read_files(tmp_path / "anew")
+
+
+RUNS = {
+    "nothing to go on with": (
+        ["--image", "photos/6.jpg", "--resume"],
+        "--resume: copies has no results of a run over these images, so all are processed.",
+    ),
+    "other options": (
+        ["--resume", "--min-confidence", "0.6"],
+        "--resume: the results in copies are of other images, options or models",
+    ),
+    "begun anew": (["--workers", "1"], "An earlier run over these images ended early."),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "message"), RUNS.values(), ids=RUNS.keys())
+def test_what_becomes_of_earlier_results_is_said(left, options, message):
+    folder, _ = left
+    command = [*make_command()[:2], *make_command()[4:], *options]
+    if "--image" not in options:
+        command = make_command(*options)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert "done by an earlier run" not in done.stderr
+
+
+@pytest.mark.slow
+def test_images_among_their_copies_cannot_be_resumed(tmp_path):
+    fill(tmp_path, 6)
+    command = [sys.executable, str(SCRIPT), "--image", "photos", "--output", "photos", "--no-show"]
+    done = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "because photos holds both: name another folder with --output." in done.stderr
+    assert len(list((tmp_path / "photos").iterdir())) == 6
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_tables_of_what_was_done(tmp_path, expected):
+    """Files in the place of folders stand for the disk: no further result can be written."""
+    folder = fill(tmp_path, 24)
+    with start(folder, "--workers", "1") as process:
+        wait_for_copies(folder, 6)
+        (job,) = (folder / "copies").glob(".job*")
+        for number in range(256):
+            with contextlib.suppress(FileExistsError, IsADirectoryError):
+                (job / f"{number:02x}").touch(exist_ok=False)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1 and "Traceback" not in err
+    assert err.count("make room on the disk") == 1
+    assert "The same command with --resume goes on from here." in err
+    assert out.rstrip().endswith("stopped before the end.")
+    images = json.loads((folder / "faces.json").read_text())["images"]
+    assert 0 < len(images) < 21 and len(pd.read_csv(folder / "faces.csv").file.unique()) > 0
+    for file in job.iterdir():
+        if file.is_file():
+            file.unlink()
+    assert "were done by an earlier run" in run_script(folder, "--resume").stderr
+    assert read_files(folder) == expected[0]
 
 
 def wait_for_copies(folder: Path, count: int) -> None:
@@ -197,7 +302,7 @@ def test_workers_and_client_that_are_killed_lose_and_double_nothing(tmp_path, re
         for _ in range(4):
             kill_a_worker(process, folder, chance, find_workers)
         _, err = process.communicate(timeout=PATIENCE_S)
-    assert "of an earlier run were done already." in err
+    assert "of 240 images were done by an earlier run." in err
     assert read_files(folder) == read_files(tmp_path / "whole")
     assert not list((folder / "copies").glob(".job*"))
 
@@ -253,8 +358,9 @@ def test_parquet_holds_the_table_of_the_csv_file(tmp_path):
 
 WRONG = {
     "workers without images": (["--video", "0", "--workers", "2"], "--workers is for --image"),
-    "no workers": (["--image", "a.jpg", "--workers", "0"], "0 is not above 0"),
-    "workers in words": (["--image", "a.jpg", "--workers", "two"], "invalid count value: 'two'"),
+    "no workers": (["--image", "a.jpg", "--workers", "0"], "'0' is not a whole number"),
+    "half a worker": (["--image", "a.jpg", "--workers", "1.5"], "'1.5' is not a whole number"),
+    "workers in words": (["--image", "a.jpg", "--workers", "two"], "'two' is not a whole number"),
     "both": (
         ["--image", "a.jpg", "--workers", "2", "--scheduler", "tcp://x:1"],
         "--workers is for this machine",

@@ -20,6 +20,7 @@ from tests.test_ground import HEAVY
 from utils import paths
 from utils.boxes import Detections, box_iou
 from utils.cli import run as run_module
+from utils.cli import video as video_module
 from utils.detect import DETECTOR_FILE, RES10_FILES, YUNET_FILE
 from utils.detect import pipeline as detect
 from utils.formats import read_voc
@@ -37,9 +38,10 @@ def run(script, fake_classifier, monkeypatch, tmp_path, capsys):
 
     Returns the exit code, the images of the JSON file or None, standard output, standard error.
     """
-    monkeypatch.setattr(
-        run_module, "load_models", lambda *args, **options: (find_blocks, fake_classifier)
-    )
+    for module in (run_module, video_module):
+        monkeypatch.setattr(
+            module, "load_models", lambda *args, **options: (find_blocks, fake_classifier)
+        )
     monkeypatch.setattr(run_module, "has_display", lambda: False)
     monkeypatch.chdir(tmp_path)
 
@@ -545,14 +547,17 @@ ARGUMENTS = {
     ),
     "a confidence over 1": (
         ["--image", "a.jpg", "--min-confidence", "50"],
-        "50 is not between 0 and 1",
+        "'50' is not a number from 0 to 1",
     ),
     "a confidence that is no number": (["--image", "a.jpg", "--min-confidence", "high"], "high"),
     "two things to standard output": (
         ["--image", "a.jpg", "--csv", "-", "--json", "-"],
         "standard output",
     ),
-    "a distance of nothing": (["--video", "a.mp4", "--distance", "0"], "0 is not above 0"),
+    "a distance of nothing": (
+        ["--video", "a.mp4", "--distance", "0"],
+        "'0' is not a number above 0",
+    ),
     "a file without an option": (["a.jpg"], "a.jpg is not the value of an option: write --image"),
     "a name with spaces": (["--video", "my", "film.mp4"], "quotes around a name with spaces"),
     "no such video": (["--video", "film.mp4"], "There is no video film.mp4"),
@@ -592,10 +597,10 @@ def test_webcam_is_the_default_source_and_is_not_recorded(
         return len(shown) < 3
 
     monkeypatch.setattr(
-        run_module, "load_models", lambda *args, **options: (find_blocks, fake_classifier)
+        video_module, "load_models", lambda *args, **options: (find_blocks, fake_classifier)
     )
     monkeypatch.setattr(run_module, "has_display", lambda: True)
-    monkeypatch.setattr(run_module, "Video", open_video)
+    monkeypatch.setattr(video_module, "Video", open_video)
     monkeypatch.setattr(run_module.Window, "show", show)
     monkeypatch.chdir(tmp_path)
     assert script.main([]) == 0

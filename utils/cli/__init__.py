@@ -5,8 +5,8 @@
 code. ``Report`` collects what happened.
 """
 
+from utils.cli.images import process_images
 from utils.cli.outputs import STDOUT, OutputError, check_outputs, open_output
-from utils.cli.process import process_images, process_video
 from utils.cli.records import (
     OUTPUT_FORMATS,
     JsonStream,
@@ -17,6 +17,7 @@ from utils.cli.records import (
 )
 from utils.cli.report import Report
 from utils.cli.run import run_script
+from utils.cli.video import process_video
 
 __all__ = [
     "JsonStream",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from argparse import Namespace
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from utils.batch import Job, Outcome
-from utils.cli.process import process_image, show_progress
+from utils.batch import Job, JobError, Outcome
+from utils.cli.images import get_possible_confidence, process_image, show_progress
+from utils.cli.outputs import JOB_FOLDER
 from utils.cli.report import Report
 from utils.detect import (
     CLASSIFIER_FILE,
@@ -22,11 +25,12 @@ from utils.detect import (
     one_at_a_time,
     share_cores,
 )
-from utils.images import name_copies
+from utils.images import ImageError, SourceError, name_copies
+from utils.messages import format_count
 from utils.paths import get_version
 from utils.program import count_cores
 
-JOB_FOLDER = ".job-"  # how its name begins
+ImageItem = tuple[str, str, tuple[int, int]]  # an image, its copy, and the version of the image
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class DetectionTask:
     root: Path
     model_versions: tuple[tuple[int, int], ...]
 
-    def __call__(self) -> Callable[..., dict]:
+    def __call__(self) -> Callable[..., Outcome]:
         """Load the models, each on one core.
 
         Raises:
@@ -74,88 +78,176 @@ class DetectionTask:
 
     def _process(
         self, pipeline: Pipeline, file: str, copy: str, version: tuple[int, int]
-    ) -> dict[str, Any]:
-        """Process an image, and return what the report needs, as JSON can hold it."""
-        answer = process_image(
-            file=self.root / file,
-            copy=self.root / copy,
-            pipeline=pipeline,
-            blur=self.blur,
-            min_confidence=self.min_confidence,
-        )
-        return {
+    ) -> Outcome:
+        """Process an image, and return what the report needs, as JSON can hold it.
+
+        The problem of the outcome is why the copy could not be written.
+
+        Raises:
+            ImageError: the image cannot be read.
+        """
+
+        def name_as_given(message: str) -> str:
+            """Return a message with the paths as the user gave them."""
+            message = message.replace(str(self.root / file), file)
+            return message.replace(str(self.root / copy), copy)
+
+        try:
+            answer = process_image(
+                file=self.root / file,
+                copy=self.root / copy,
+                pipeline=pipeline,
+                blur=self.blur,
+                min_confidence=self.min_confidence,
+            )
+        except ImageError as error:
+            raise ImageError(name_as_given(str(error))) from error
+        value = {
             "record": answer.record | {"file": Path(file).as_posix()},
             "has_several": answer.has_several,
-            "problem": answer.problem,
+            "copy_bytes": 0 if answer.problem else os.stat(self.root / copy).st_size,
         }
+        return Outcome(value, name_as_given(answer.problem))
 
 
-def start_job(
+def has_copy(item: ImageItem, value: dict[str, Any]) -> bool:
+    """Return whether the annotated copy of an image is there, with the size that was written."""
+    _, copy, _ = item
+    try:
+        return os.stat(copy).st_size == value["copy_bytes"]
+    except OSError:
+        return False
+
+
+def run_job(
+    args: Namespace,
+    report: Report,
     files: Sequence[Path],
-    output: str | Path,
-    *,
-    detector: str = "fcos",
-    detector_model: str | Path | None = None,
-    classifier: str | Path = CLASSIFIER_FILE,
-    min_confidence: float = 0.5,
-    possible_confidence: float | None = None,
-    blur: bool = False,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    is_resumed: bool = False,
-) -> Job:
-    """Begin to process images, each as ``process_image`` does.
+    output: Path,
+    write_records: Callable[[Iterable[dict]], bool],
+) -> list[Path]:
+    """Process images with local processes or a cluster, and return the annotated copies.
 
     Args:
+        args: the arguments of the script.
+        report: gets the counts and problems.
         files: the images.
         output: the folder of the annotated copies. The job keeps its results in a hidden folder
-            there until ``Job.delete``.
-        detector, detector_model, classifier: as the script's arguments.
-        min_confidence: boxes under it are left out of copies and records.
-        possible_confidence: boxes under it are not blurred either, if another one.
-        blur: whether to make faces unrecognisable in the copies.
-        workers, scheduler, is_resumed: as in ``Job``.
+            there until it is complete.
+        write_records: writes JSON, CSV and labels, and returns False if one cannot be written.
 
     Raises:
-        JobError, OSError: as in ``Job``.
+        SourceError: ``--resume`` cannot be used with this folder.
+        JobError, OSError: as in ``Job``, before any image was processed.
+        FileNotFoundError, ValueError: as in ``load_models``.
     """
-    copies = name_copies(files, output)
+    is_resumable = not _holds_images(output, files)
+    if args.resume and not is_resumable:
+        raise SourceError(
+            f"--resume cannot tell images from annotated copies, because {output} holds both: name "
+            "another folder with --output."
+        )
+    report.keep_records = False  # the job has them in its files
+    job = _start_job(args, report, files, output)
+    try:
+        with job:
+            _compare_with_earlier_run(args, report, job, output)
+            copies = report_job(job, files, output, report)
+    except Exception:
+        if not job.results_found:
+            job.delete()
+        raise
+    report.warn_of_files()
+    if job.resumed:
+        report.warn(
+            f"{job.resumed} of {format_count(len(files), 'image')} were done by an earlier run."
+        )
+    is_written = write_records(JobRecords(job))
+    if is_written and not report.interrupted:
+        job.delete()
+    elif is_resumable:
+        report.warn("The same command with --resume goes on from here.")
+    else:
+        job.delete()
+        report.warn(
+            f"This run cannot be resumed, because {output} holds images and annotated copies."
+        )
+    return copies
+
+
+def _holds_images(output: Path, files: Sequence[Path]) -> bool:
+    """Return whether images lie in the folder of the annotated copies or below it."""
+    folders = {file.parent for file in files}
+    return any(folder.resolve().is_relative_to(output.resolve()) for folder in folders)
+
+
+def _start_job(args: Namespace, report: Report, files: Sequence[Path], output: Path) -> Job:
+    """Begin to process images, each as ``process_image`` does."""
+    workers = args.workers
+    cores = count_cores()
+    if workers and workers > cores:
+        report.warn(
+            f"--workers {workers} is more than this machine has cores: "
+            f"{format_count(cores, 'process', 'processes')} will work."
+        )
+        workers = cores
     task = DetectionTask(
-        detector=detector,
-        detector_model=Path(detector_model).resolve() if detector_model else None,
-        classifier=None if classifier == CLASSIFIER_FILE else Path(classifier).resolve(),
-        min_confidence=min_confidence,
-        possible_confidence=min_confidence if possible_confidence is None else possible_confidence,
-        blur=blur,
-        # The workers of a cluster run elsewhere. A message of a local worker names the file as the
-        # user did.
-        root=Path() if scheduler is None else Path.cwd(),
-        model_versions=(get_version(detector_model or DETECTOR_FILE), get_version(classifier)),
+        detector=args.detector,
+        detector_model=args.detector_model.resolve() if args.detector_model else None,
+        classifier=None if args.model == CLASSIFIER_FILE else args.model.resolve(),
+        min_confidence=args.min_confidence,
+        possible_confidence=get_possible_confidence(args),
+        blur=args.blur_faces,
+        # The workers of a cluster run elsewhere. Local ones read files as the user named them.
+        root=Path() if args.scheduler is None else Path.cwd(),
+        model_versions=(
+            get_version(args.detector_model or DETECTOR_FILE),
+            get_version(args.model),
+        ),
     )
-    names = [(str(file), str(copy)) for file, copy in zip(files, copies, strict=True)]
-    digest = hashlib.sha256(repr(names).encode("utf-8", "surrogatepass")).hexdigest()
+    items: list[ImageItem] = [
+        (str(file), str(copy), get_version(file))
+        for file, copy in zip(files, name_copies(files, output), strict=True)
+    ]
+    # The same arguments name the same folder, also when images were added meanwhile.
+    named = repr(args.image).encode("utf-8", "surrogatepass")
     return Job(
         task,
-        [(file, copy, get_version(file)) for file, copy in names],
-        Path(output) / f"{JOB_FOLDER}{digest[:12]}",
+        items,
+        output / f"{JOB_FOLDER}{hashlib.sha256(named).hexdigest()[:12]}",
         workers=workers,
-        scheduler=scheduler,
-        is_resumed=is_resumed,
+        scheduler=args.scheduler,
+        is_resumed=args.resume,
+        is_intact=has_copy,
     )
 
 
-def list_jobs(output: str | Path) -> list[Path]:
-    """Return the folders of jobs that are not complete."""
-    return sorted(path for path in Path(output).glob(f"{JOB_FOLDER}*") if path.is_dir())
+def _compare_with_earlier_run(args: Namespace, report: Report, job: Job, output: Path) -> None:
+    """Say what becomes of the results of an earlier run."""
+    if args.resume and not job.results_found:
+        report.warn(
+            f"--resume: {output} has no results of a run over these images, so all are processed."
+        )
+    elif args.resume and not job.results_fit:
+        report.warn(
+            f"--resume: the results in {output} are of other images, options or models, or of "
+            "another kind of workers, so all images are processed."
+        )
+    elif job.results_found and not args.resume:
+        report.warn(
+            "An earlier run over these images ended early. This run begins anew; with --resume it "
+            "would go on."
+        )
 
 
 def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Report) -> list[Path]:
     """Wait for the outcomes of a job in the order of the files, and report them.
 
-    Ctrl-C ends the job early: each worker finishes its image.
+    Ctrl-C ends the job early: each worker finishes its image. If the workers cannot go on, what was
+    done until then is reported too.
 
     Args:
-        job: from ``start_job``, with the same files and output.
+        job: over the files.
         files: the images.
         output: the folder of the annotated copies.
         report: gets the counts and problems. Its ``keep_records`` should be False, because
@@ -163,11 +255,15 @@ def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Repo
 
     Returns:
         The annotated copies written.
+
+    Raises:
+        JobError: the workers cannot go on, and no image was done.
     """
     written: list[Path] = []
     copies = name_copies(files, output)
     waiting: deque[tuple[int, Outcome]] = deque()
     resumed = 0
+    failure: JobError | None = None
     bar = show_progress(None, desc="detecting", unit="image", total=len(files))
     with bar:
         while True:
@@ -188,6 +284,14 @@ def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Repo
             except KeyboardInterrupt:
                 report.interrupted = True
                 job.stop()
+            except JobError as error:
+                failure = error  # several workers may say the same
+                job.stop()
+    if failure is not None:
+        if not report.counts["images"]:
+            raise failure
+        report.fail(str(failure))
+        report.interrupted = True
     return written
 
 
@@ -197,11 +301,11 @@ def _note(outcome: Outcome, file: Path, report: Report) -> bool:
         report.fail(outcome.problem)
         return False
     report.add(outcome.value["record"])
-    if outcome.value["problem"]:
-        report.fail(outcome.value["problem"])
+    if outcome.problem:
+        report.fail(outcome.problem)
     if outcome.value["has_several"]:
         report.several.append(file)
-    return not outcome.value["problem"]
+    return not outcome.problem
 
 
 class JobRecords:

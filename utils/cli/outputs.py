@@ -14,6 +14,8 @@ from typing import TextIO
 from utils.atomic import write_atomically
 
 STDOUT = "-"  # the name of standard output as an output
+DEFAULT_OUTPUT = Path("output")  # the folder of annotated copies
+JOB_FOLDER = ".job-"  # begins the name of the folder in which a run over many images keeps results
 
 
 class OutputError(ValueError):
@@ -83,6 +85,14 @@ def check_writable(output: str | Path, is_folder: bool = False) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise make_output_error(output, error) from error
+
+
+def list_unfinished(folder: str | Path) -> list[Path]:
+    """Return where runs over many images that ended early left their results in an output folder.
+
+    A run that goes on at this moment is among them.
+    """
+    return sorted(path for path in Path(folder).glob(f"{JOB_FOLDER}*") if path.is_dir())
 
 
 @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from utils.classes import MASK_CLASSES
+from utils.cli.outputs import OutputError
 from utils.images import PassedOver, describe_passed_over
 from utils.messages import format_count, name_some
 
@@ -70,6 +72,27 @@ class Report:
                 f"{len(self.several)} files hold several pictures, of which the first is read: "
                 f"{name_some(self.several)}."
             )
+
+    def write_output(
+        self, write: Callable[..., None], output: str | Path | None, **content: Any
+    ) -> bool:
+        """Write one output if it is asked for, and return False if it cannot be written.
+
+        A failure is reported, and the run goes on.
+
+        Args:
+            write: called with the output and the content; raises an ``OutputError``.
+            output: the file or folder, ``-`` for standard output, or None.
+            **content: what to write, as keyword arguments of ``write``.
+        """
+        if not output:
+            return True
+        try:
+            write(output, **content)
+        except OutputError as error:
+            self.fail(str(error))
+            return False
+        return True
 
     @property
     def exit_code(self) -> int:

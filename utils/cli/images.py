@@ -1,27 +1,24 @@
-"""Process images or a video: annotated copies, records, and a window."""
+"""Process images: annotated copies, records, and a window."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils.boxes import Detections
-from utils.cli.outputs import OutputError
-from utils.cli.records import JsonStream, make_record
+from utils.cli.records import make_record
 from utils.cli.report import Report
 from utils.detect import Pipeline
 from utils.display import Window
 from utils.draw import blur_faces, draw_detections
 from utils.images import (
     ImageError,
-    SourceError,
     name_copies,
     read_image,
     read_image_apart,
@@ -29,8 +26,9 @@ from utils.images import (
     write_image,
 )
 from utils.program import describe_shortage
-from utils.video import Monitor, Video, VideoWriter
 
+# With at least this share of --min-confidence, a box can continue a track and is blurred.
+POSSIBLE_SHARE = 0.5
 AHEAD = 2  # images in work or waiting for their turn in the report, for each worker
 
 
@@ -64,6 +62,11 @@ def show_progress(items: Iterable | None, **options: Any) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(items, **options)
+
+
+def get_possible_confidence(args: Namespace) -> float:
+    """Return the least confidence of the boxes that the detector finds in images."""
+    return args.min_confidence * (POSSIBLE_SHARE if args.blur_faces else 1)
 
 
 def process_image(
@@ -196,79 +199,3 @@ def process_images(
     if bar is not None:
         bar.close()
     return written
-
-
-def process_video(
-    video: Video,
-    monitor: Monitor,
-    output: str | Path | None,
-    report: Report,
-    window: Window | None = None,
-    stream: JsonStream | None = None,
-    on_frame: Callable[[Detections, float], None] = lambda tracks, time_s: None,
-) -> list[Path]:
-    """Detect in a video to its end, and write an annotated MP4 of it. Ctrl-C ends it early.
-
-    Args:
-        video: a file, folder, stream or camera.
-        monitor: processes the frames.
-        output: the folder of the annotated copy, or None for no copy.
-        report: gets one record per frame, and the problem if the video or an output fails.
-        window: shows each frame; closing it ends the run.
-        stream: gets the records one by one, and is closed at the end.
-        on_frame: called with the tracks and the time of each frame.
-
-    Returns:
-        The annotated copy, if one was written.
-    """
-    writer = None
-    if output is not None:
-        copy = name_copies([video.path], output, ".mp4")[0]
-        writer = VideoWriter(copy, video.fps)
-    copies: list[Path] = []
-
-    def end_copy(end_s: float | None = None) -> None:
-        """Complete the copy; a failure is reported, and the tables go on."""
-        nonlocal writer
-        if writer is None:
-            return
-        try:
-            writer.close(end_s)
-        except ImageError as error:
-            report.fail(str(error))
-        if writer.frame_count and writer.path.is_file():
-            copies.append(writer.path)
-            if video.has_sound:
-                report.warn(f"{writer.path} has no sound: the sound of {video.name} is left out.")
-        writer = None
-
-    frames = show_progress(video, desc="detecting", unit="frame", total=video.frame_count)
-    try:
-        for number, time_s, image in frames:
-            tracks = monitor.update(image, time_s)
-            annotated = monitor.draw(image, tracks)
-            resolution_wh = (image.shape[1], image.shape[0])
-            record = make_record(video.name, resolution_wh, tracks, number, time_s)
-            report.add(record)
-            on_frame(tracks, time_s)
-            # The record comes first: wherever the run ends, each frame of the copy has its record.
-            if stream is not None:
-                stream.add(record)
-            if writer is not None:
-                try:
-                    writer.add(annotated, time_s)
-                except ImageError as error:
-                    report.fail(str(error))
-                    end_copy()
-            if window is not None and not window.show(annotated):
-                break
-    except KeyboardInterrupt:
-        report.interrupted = not video.is_live  # the normal end of a camera
-    except (ImageError, OutputError, SourceError) as error:
-        report.fail(str(error))
-    finally:
-        end_copy(video.end_s)
-        if stream is not None:
-            with suppress(OSError, OutputError):
-                stream.close()
-    return copies
