@@ -2,8 +2,9 @@
 
 It runs the script with threads (as for few images), with one and two worker processes, and, if Dask
 is installed, on a cluster of two workers. The ways take turns in one run, so that a busy machine
-slows all alike. Then it compares a job with a plain loop over the same files, and measures the
-memory of a job of 5,000 and of 50,000 items.
+slows all alike. It compares a job with a plain loop over the same files, and measures the memory of
+a job of 5,000 and of 50,000 items that take no time. ``--large 50000`` measures the memory of the
+script over that many photographs instead.
 """
 
 from __future__ import annotations
@@ -56,10 +57,15 @@ def fill(folder: Path, count: int) -> None:
     scenes = SHARED_DIR / "data" / "scenes" / "images"
     files = list_images(scenes if scenes.is_dir() else SAMPLE_DIR / "scenes" / "images")
     folder.mkdir()
+    targets: list[Path] = []
     for number in range(count):
         source = files[number % len(files)]
         target = folder / f"{number}{source.suffix}"
-        target.write_bytes(source.read_bytes())
+        if number < len(files):
+            target.write_bytes(source.read_bytes())
+        else:
+            os.link(targets[number % len(files)], target)
+        targets.append(target)
 
 
 class Memory:
@@ -203,9 +209,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=5_000, help="photographs in the folder")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way")
+    parser.add_argument("--large", type=int, metavar="COUNT", help="photographs, for memory alone")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if arguments.large:
+            for count in (arguments.large // 10, arguments.large):
+                (folder / f"{count}").mkdir()
+                fill(folder / f"{count}" / "photos", count)
+                seconds, memory = run_script(folder / f"{count}", "large", ["--workers", "2"])
+                print(f"{count} photographs, 2 processes: {memory}, {seconds:.0f} s", flush=True)
+            return
         fill(folder / "photos", arguments.count)
         bench_memory(folder)
         bench_overhead(folder, 200, arguments.rounds)
