@@ -1,5 +1,5 @@
 """The steps of ``python -m utils.train``: train either model on a folder, or export both.
 
 ``dataset`` reads and splits the folder and opens the folder of the run. ``classifier`` and
-``detector`` train, and ``litert`` exports.
+``detector`` train, ``report`` says how good the trained model is, and ``litert`` exports.
 """

@@ -8,7 +8,6 @@ in ``data/raw``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-from utils import curate, evaluate, plots
-from utils.classes import CLASS_NAMES, MASK_CLASSES, NO_FACE, decide
-from utils.detect import CLASSIFIER_FILE, Classifier, classify_faces, load_classifier, to_input
+from utils import curate, evaluate
+from utils.classes import CLASS_NAMES, NO_FACE
+from utils.detect import load_classifier, to_input
 from utils.messages import UserError, format_count
 from utils.paths import MODEL_DIR
-from utils.tables import replace_text
 from utils.train.classifier import (
     add_calibration,
     blend_weights,
@@ -35,15 +33,14 @@ from utils.train.commands.dataset import (
     Dataset,
     Earlier,
     check_split,
-    describe_earlier,
     describe_split,
     load_earlier,
     open_dataset,
     open_run,
-    select_faces,
     select_labelled,
     split_dataset,
 )
+from utils.train.commands.report import report_classifier
 from utils.train.data.crops import (
     FaceCrops,
     draw_negative_crops,
@@ -173,7 +170,15 @@ def train_classifier(
     else:
         trained = train_other(dataset, table, settings, run_dir)
     onnx_file = export_trained(trained, model_file, table)
-    report(trained, onnx_file, dataset, table, earlier, run_dir, plot)
+    report_classifier(
+        onnx_file,
+        trained.history,
+        dataset,
+        table,
+        earlier,
+        curves=plot or run_dir / "training.png",
+        run_dir=run_dir,
+    )
 
 
 def load_start(start: str) -> keras.Model | None:
@@ -377,82 +382,3 @@ def export_trained(trained: Trained, model_file: Path, table: pd.DataFrame) -> P
     write_unsure_level([onnx_file], load_classifier().unsure_below)
     print(f"Wrote {model_file} and {onnx_file}.")
     return onnx_file
-
-
-def report(
-    trained: Trained,
-    onnx_file: Path,
-    dataset: Dataset,
-    table: pd.DataFrame,
-    earlier: Earlier,
-    run_dir: Path,
-    plot: Path | None,
-) -> None:
-    """Print how good a model is on its own test photographs and on earlier ones; write the plots.
-
-    Args:
-        trained: the finished training.
-        onnx_file: its model, as detection runs it.
-        dataset: the folder.
-        table: its label table with ``split``.
-        earlier: photographs of the shipped model's data.
-        run_dir: the folder of the run, which gets the tables.
-        plot: the file of the learning curves; None: in the folder of the run.
-    """
-    models = {"shipped": load_classifier(CLASSIFIER_FILE), "trained": load_classifier(onnx_file)}
-    faces = select_faces(table[table.split == "test"])
-    y_true, answers = judge_faces(models, faces, dataset.root)
-    by_class = evaluate.classification_table(y_true, answers["trained"])
-    counts = evaluate.confusion_table(y_true, answers["trained"], CLASS_NAMES)
-    counts = counts.loc[list(MASK_CLASSES), list(MASK_CLASSES)]
-    print(f"\nClassification report on {format_count(len(faces), 'test face')} of {dataset.root}\n")
-    print(by_class.round(3).to_string())
-    print("\nConfusion matrix: rows are the labels, columns the answers\n")
-    print(counts.to_string())
-
-    rows = [compare_models(y_true, answers, faces, names="this folder, test")]
-    if len(earlier.test):
-        y_earlier, of_earlier = judge_faces(models, earlier.test, earlier.root)
-        names = earlier.test.source.to_numpy()
-        rows.append(compare_models(y_earlier, of_earlier, earlier.test, names=names))
-    before_after = pd.concat(rows)
-    print("\nBefore and after: accuracy, and recall of faces without a mask, with 95 % intervals\n")
-    print(before_after.to_string())
-    print(describe_earlier(earlier))
-
-    curves = plot or run_dir / "training.png"
-    plots.save_figure(plots.plot_history(trained.history, "Training", "train, augmented"), curves)
-    matrix = onnx_file.with_name(f"{onnx_file.stem}_confusion.png")
-    plots.save_figure(plots.plot_confusion(counts, "test"), matrix)
-    replace_text(run_dir / "test_by_class.csv", by_class.to_csv())
-    replace_text(run_dir / "before_after.csv", before_after.to_csv())
-    print(f"\nLearning curves: {curves}. Confusion matrix: {matrix}.")
-    print(f"Use it: python 03-detect_face_using_mask.py --model {onnx_file} --image PHOTOS")
-
-
-def judge_faces(
-    models: Mapping[str, Classifier], faces: pd.DataFrame, root: Path
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the classes of the faces of a label table, and the answers of models about them."""
-    crops = load_inference_faces(faces, root)
-    y_true = faces.class_name.map(CLASS_NAMES.index).to_numpy()
-    answers = {}
-    for name, classifier in models.items():
-        answers[name] = decide(classify_faces(classifier, crops))
-    return y_true, answers
-
-
-def compare_models(
-    y_true: np.ndarray,
-    answers: dict[str, np.ndarray],
-    faces: pd.DataFrame,
-    names: str | np.ndarray,
-) -> pd.DataFrame:
-    """Return accuracy and bare recall of models side by side, a row per name of photographs."""
-    source = np.broadcast_to(np.asarray(names, object), len(faces))
-    scores = evaluate.compare_sources(y_true, answers, faces.group.to_numpy(), source)
-    scores = evaluate.join_intervals(scores).reset_index()
-    table = scores.pivot(index="source", columns="training", values=["accuracy", "bare_recall"])
-    table.columns = [f"{score} {training}" for score, training in table.columns]
-    table.insert(0, "n", scores.groupby("source").n.first())
-    return table.rename_axis("photographs")

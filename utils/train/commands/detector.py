@@ -21,13 +21,12 @@ from utils.detect import FCOS, open_session
 from utils.labels import BOX_COLUMNS
 from utils.messages import UserError
 from utils.paths import DATA_DIR, MODEL_DIR
-from utils.tables import read_table, replace_text
+from utils.tables import read_table
 from utils.train.classifier import blend_weights
 from utils.train.commands.dataset import (
     Dataset,
     Earlier,
     check_split,
-    describe_earlier,
     describe_split,
     load_earlier,
     open_dataset,
@@ -35,6 +34,7 @@ from utils.train.commands.dataset import (
     select_labelled,
     split_dataset,
 )
+from utils.train.commands.report import report_detector
 from utils.train.data.negatives import Negatives, find_fonts
 from utils.train.data.views import Photograph, load_photographs, make_view_dataset, view_weights
 from utils.train.detector import build_detector, train_detector
@@ -58,7 +58,6 @@ KEPT_SHARE = 0.6  # of the weights before the training in those after it
 EARLIER_PER_SOURCE = 40  # photographs of each earlier source that are tested
 # Validation faces from which on the confidence is calibrated anew, see ``classifier``.
 CALIBRATION_FACES = 300
-LEAST_CONFIDENCE = 0.05  # of the boxes that average precision looks at
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def train_on_boxes(
     )
     pixels = [batch.numpy() for batch, _ in views]
     int8_file = export_trained(model, model_file, shape, dataset, table, pixels)
-    report(int8_file, dataset, table, earlier, run_dir)
+    report_detector(int8_file, dataset, table, earlier, run_dir)
     curves = plot or run_dir / "training.png"
     plots.save_figure(plots.plot_history(history, "Training"), curves)
     print(f"\nLearning curves: {curves}.")
@@ -307,43 +306,3 @@ def export_trained(
     quantize_onnx(float_file, int8_file, views, FIRST_BLOCK)
     print(f"Wrote {model_file}, {float_file} and, in eight bits, {int8_file}.")
     return int8_file
-
-
-def report(
-    int8_file: Path, dataset: Dataset, table: pd.DataFrame, earlier: Earlier, run_dir: Path
-) -> None:
-    """Print how good a detector is on its own test photographs and on earlier ones.
-
-    Args:
-        int8_file: the detector.
-        dataset: the folder.
-        table: its boxes with ``split``.
-        earlier: photographs of the shipped detector's data.
-        run_dir: the folder of the run, which gets the tables.
-    """
-    systems = {
-        "shipped": FCOS(LEAST_CONFIDENCE),
-        "trained": FCOS(LEAST_CONFIDENCE, path=int8_file),
-    }
-    test = table[table.split == "test"].assign(source="this folder, test")
-    parts = [(test, dataset.root), (earlier.test.dropna(subset=BOX_COLUMNS), earlier.root)]
-    tables = []
-    for labels, root in parts:
-        if labels.empty:
-            continue
-        files = labels.file.unique()
-        found = {}
-        for name, detector in systems.items():
-            found[name] = evaluate.run_pipeline(files, root, detector, f"testing {name}")
-        if root == dataset.root:
-            by_class = evaluate.average_precision_table(found["trained"], labels)
-        scores = evaluate.compare_systems(found, labels, min_ious=(0.5,))
-        tables.append(evaluate.spread_systems(scores[scores.source != "all"]))
-    before_after = pd.concat(tables)
-    print("\nAverage precision on the test photographs of this folder, with 95 % intervals\n")
-    print(by_class.round(3).to_string())
-    print("\nBefore and after, with 95 % intervals; F1 at a confidence of 0.5\n")
-    print(before_after.to_string())
-    print(describe_earlier(earlier))
-    replace_text(run_dir / "test_by_class.csv", by_class.to_csv())
-    replace_text(run_dir / "before_after.csv", before_after.to_csv())
