@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.images.files import find_images, name_copies, natural_key
+from utils.images.files import find_images, name_copies, names_folder, natural_key
 
 NAMES = ["a/2.jpg", "a/10.JPG", "a/b/1.png", "a/b/c d/é.webp", "a/notes.txt", "x[1].jpg"]
 
@@ -42,6 +42,30 @@ ARGUMENTS = {
 @pytest.mark.parametrize(("arguments", "expected"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
 def test_an_argument_names_its_files(folder, arguments, expected):
     assert find_images(arguments) == ([Path(name) for name in expected], [])
+
+
+OUTPUTS = {
+    "the folder itself": (["a"], "a", True),
+    "a file in it": (["a/b/1.png", "a/2.jpg"], "a", True),
+    "a glob in it": (["a/*.jpg"], "./a/b/..", True),
+    "a recursive glob": (["**/*.jpg"], ".", True),
+    "a folder above": (["a"], "a/b", False),
+    "a folder below": (["a/b"], "a", False),
+    "a glob in a folder below": (["a/b/*"], "a", False),
+    "another folder": (["a"], "output", False),
+    "nothing": ([], "a", False),
+}
+
+
+@pytest.mark.parametrize(("arguments", "output", "expected"), OUTPUTS.values(), ids=OUTPUTS.keys())
+def test_arguments_that_name_the_copies_too(folder, arguments, output, expected):
+    assert names_folder(arguments, output) == expected
+    if not expected and arguments:
+        before, _ = find_images(arguments, output)
+        Path(output).mkdir(exist_ok=True)
+        for copy in name_copies(before, output):
+            copy.touch()
+        assert find_images(arguments, output)[0] == before
 
 
 def test_brackets_in_the_name_of_a_folder_are_no_pattern(tmp_path, monkeypatch):

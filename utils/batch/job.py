@@ -75,7 +75,8 @@ class Job:
         Args:
             task: a picklable function, such as a frozen dataclass with ``__call__``. A worker calls
                 it once. It returns the function to call with the values of each item, which returns
-                what JSON can hold, and raises a ``UserError`` for a file that it cannot process.
+                what JSON can hold, or an ``Outcome`` where a part failed. It raises a ``UserError``
+                for a file that it cannot process.
             items: tuples of picklable values. The first value is the file that messages name.
             folder: the folder of the results, for this job alone. Cluster and client must share it.
             workers: number of local processes; 1 for this process, None for one a core.

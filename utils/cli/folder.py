@@ -25,7 +25,7 @@ from utils.detect import (
     one_at_a_time,
     share_cores,
 )
-from utils.images import ImageError, SourceError, name_copies
+from utils.images import ImageError, SourceError, name_copies, names_folder
 from utils.messages import format_count
 from utils.paths import get_version
 from utils.program import count_cores
@@ -141,7 +141,7 @@ def run_job(
         JobError, OSError: as in ``Job``, before any image was processed.
         FileNotFoundError, ValueError: as in ``load_models``.
     """
-    is_resumable = not _holds_images(output, files)
+    is_resumable = not names_folder(args.image, output)
     if args.resume and not is_resumable:
         raise SourceError(
             f"--resume cannot tell images from annotated copies, because {output} holds both: name "
@@ -173,12 +173,6 @@ def run_job(
             f"This run cannot be resumed, because {output} holds images and annotated copies."
         )
     return copies
-
-
-def _holds_images(output: Path, files: Sequence[Path]) -> bool:
-    """Return whether images lie in the folder of the annotated copies or below it."""
-    folders = {file.parent for file in files}
-    return any(folder.resolve().is_relative_to(output.resolve()) for folder in folders)
 
 
 def _start_job(args: Namespace, report: Report, files: Sequence[Path], output: Path) -> Job:

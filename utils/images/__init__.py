@@ -6,7 +6,13 @@
 a decoder costs that file alone. What is wrong with a file is an ``ImageError``.
 """
 
-from utils.images.files import SourceError, find_images, is_utf8, name_copies
+from utils.images.files import (
+    SourceError,
+    find_images,
+    is_utf8,
+    name_copies,
+    names_folder,
+)
 from utils.images.formats import ImageError
 from utils.images.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_mac_note
 from utils.images.listing import (
@@ -57,6 +63,7 @@ __all__ = [
     "measure_image_apart",
     "name_below",
     "name_copies",
+    "names_folder",
     "read_image",
     "read_image_apart",
     "read_upright_size",

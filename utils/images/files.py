@@ -182,6 +182,25 @@ def _expand(argument: str, output: Path, found: _Found) -> list[Path]:
     return sorted(found.images, key=natural_key)
 
 
+def names_folder(arguments: Iterable[str], folder: str | Path) -> bool:
+    """Return whether arguments of ``find_images`` name a folder or files that are directly in it.
+
+    Annotated copies that are written to this folder are then taken for images by the next run.
+    """
+    folder = Path(folder).resolve()
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_file():
+            root = path.parent
+        elif path.is_dir():
+            root = path
+        else:
+            root = _find_fixed_part(path)
+        if root.resolve() == folder:
+            return True
+    return False
+
+
 def _explain_nothing(argument: str, passed_over: Sequence[PassedOver]) -> str:
     """Return the sentence for a folder or a glob without images that can be read."""
     videos = sum(item.reason == VIDEO for item in passed_over)
