@@ -16,13 +16,14 @@ chosen for the number of hashes: fewer parts have more bits each, and more keys.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+
+from utils.program import count_cores
 
 WORD_BITS = 64  # the bits of a part fit in one word
 # The largest number of parts. With 256 bits, keys then have about 18 bits.
@@ -85,7 +86,7 @@ def find_close_pairs(hashes: np.ndarray, limit: int) -> np.ndarray:
         return _compare_with_later(entries, item)
 
     # Threads are enough: NumPy releases Python's global lock while it sorts.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(count_cores()) as pool:
         results = list(pool.map(search, parts))
         is_crowded = np.any([crowded for _, crowded in results], axis=0)
         found = [pairs for pairs, _ in results]
