@@ -100,7 +100,7 @@ class Job:
         self._shards = cut_into_shards(self._task, items, self._folder)
         self._next = 0  # the shard that ``take`` returns next
         self._ended: set[int] = set()  # shards after it that have a result
-        self._waiting = iter(range(len(self._shards)))
+        self._begun = 0  # number of shards that were given to workers
         self._lock = threading.Lock()
         # Items that may end their worker are tried one at a time. A Dask scheduler holds the death
         # of a worker against all tasks that the worker had been given.
@@ -170,7 +170,7 @@ class Job:
                 self._ended.add(news)
             if self._next in self._ended or has_ended:
                 shard = self._shards[self._next]
-                outcomes = read_result(shard)
+                outcomes = self._read(self._next)
                 if len(outcomes) < len(shard.items) and not self._is_stopped.is_set():
                     raise JobError(
                         f"Results are missing in {self._folder}: do not delete or change them "
@@ -190,8 +190,8 @@ class Job:
 
     def read_outcomes(self) -> Iterator[Outcome]:
         """Yield the outcomes of all items that were done, from the files, in order."""
-        for shard in self._shards:
-            yield from read_result(shard)
+        for number in range(len(self._shards)):
+            yield from self._read(number)
 
     def delete(self) -> None:
         """Delete the results, and let another job use the folder."""
@@ -221,14 +221,21 @@ class Job:
             return [ThisProcess()]
         return [LocalProcess(self._task) for _ in range(count)]
 
+    def _read(self, number: int) -> list[Outcome]:
+        """Return the outcomes of a shard: of this run or, if it is resumed, of an earlier one."""
+        if number >= self._begun and not self._is_resumed:
+            return []
+        return read_result(self._shards[number])
+
     def _serve(self, worker: Worker) -> None:
         """Give a worker one shard after another. Runs in a thread."""
         try:
             while not self._is_stopped.is_set():
                 with self._lock:
-                    number = next(self._waiting, None)
-                if number is None:
-                    break
+                    number = self._begun
+                    if number == len(self._shards):
+                        break
+                    self._begun += 1
                 shard = self._shards[number]
                 kept = self._list_kept(shard)
                 if len(kept) < len(shard.items) or None in kept:
