@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from utils.cli import Report, process_images
-from utils.cli.run import MAX_WORKERS
+from utils.cli.run import MAX_THREADS
 from utils.detect import (
     classify_faces,
     crop_faces,
@@ -165,7 +165,7 @@ def bench_folder(rounds: int = 3) -> None:
     """Compare a folder of photographs with one image at a time, each on all cores."""
     scenes = SHARED_DIR / "data" / "scenes" / "images"
     files = list_images(scenes if scenes.is_dir() else EXAMPLES_DIR)[:100]
-    workers = min(count_cores(), MAX_WORKERS)
+    workers = min(count_cores(), MAX_THREADS)
     with share_cores(workers):
         ours = load_pipeline()
     baseline = load_pipeline()

@@ -25,7 +25,7 @@ import psutil
 
 from tests.batch.conftest import start_cluster, take_all
 from utils.batch import Job
-from utils.cli.folder import DetectionTask
+from utils.cli.job import DetectionTask
 from utils.images import list_images
 from utils.paths import ROOT, SAMPLE_DIR, SHARED_DIR
 
@@ -159,6 +159,7 @@ def make_task(folder: Path) -> DetectionTask:
         possible_confidence=0.5,
         blur=False,
         root=folder,
+        output=Path("copies"),
         model_versions=(),
     )
 

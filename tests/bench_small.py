@@ -23,7 +23,6 @@ from tqdm.auto import tqdm
 from tests.onnx_square import OnnxModel
 from utils import evaluate
 from utils.detect import (
-    count_cores,
     detect_masks_litert,
     fit_to_square,
     load_litert_models,
@@ -34,6 +33,7 @@ from utils.images import list_images, read_image
 from utils.labels import BOX_COLUMNS
 from utils.messages import format_count
 from utils.paths import EXAMPLES_DIR, MODEL_DIR, ROOT, SAMPLE_DIR
+from utils.program import count_cores
 from utils.tables import read_table
 
 NAMES = ("face_detector", "mask_classifier")

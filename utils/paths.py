@@ -1,5 +1,7 @@
 """Where the project keeps its files."""
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +24,16 @@ def is_crop(image: str | Path) -> bool:
         if folder.name == CROPS and (folder.parent / FACES).is_file():
             return True
     return False
+
+
+@cache
+def digest_code() -> str:
+    """Return a digest of the source of this package, which differs between its versions."""
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / "utils").rglob("*.py")):
+        digest.update(file.relative_to(ROOT).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def get_version(path: str | Path) -> tuple[int, int]:

@@ -153,6 +153,11 @@ def describe_shortage(error: BaseException) -> str:
     return ""
 
 
+def describe_failure(error: BaseException) -> str:
+    """Return why something failed, from an error that is not meant for the user."""
+    return describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
+
+
 def _has_any(text: str, words: tuple[str, ...]) -> bool:
     return any(word in text for word in words)
 
@@ -163,6 +168,12 @@ def run_as_program(main: Callable[[], int]) -> NoReturn:
     _handle_signals()
     try:
         code = main()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _has_closed_output():
+            raise
+        code = STOPPED_CODE
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
         code = STOPPED_CODE
@@ -175,6 +186,19 @@ def run_as_program(main: Callable[[], int]) -> NoReturn:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends by itself from here on
     sys.exit(code)
+
+
+def _has_closed_output() -> bool:
+    """Return whether the reader of standard output has ended, as `head` does.
+
+    Later output then goes nowhere, so that Python does not fail again when it flushes at exit.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _handle_signals() -> None:

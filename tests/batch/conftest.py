@@ -45,12 +45,17 @@ def take_all(job: Job) -> dict[int, object]:
 
 
 @contextmanager
-def start_cluster(folder: Path) -> Iterator[str]:
-    """Yield the address of a Dask scheduler with two workers, each a process of its own."""
+def start_cluster(folder: Path, project: Path = ROOT) -> Iterator[str]:
+    """Yield the address of a Dask scheduler with two workers, each a process of its own.
+
+    Args:
+        folder: for the files of the cluster.
+        project: the folder that the workers have this project in.
+    """
     folder.mkdir(exist_ok=True)
     address_file = folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
-    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = {"cwd": project, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     place = ["--scheduler-file", str(address_file), "--host", "127.0.0.1", "--no-dashboard"]
     processes = [subprocess.Popen([*dask, "scheduler", *place, "--port", "0"], **quiet)]
     try:

@@ -58,3 +58,14 @@ class Unready:
 
     def __call__(self) -> Callable[[str], int]:
         raise FileNotFoundError("The model file is missing: restore it.")
+
+
+@dataclass(frozen=True)
+class Unwritable:
+    """A task whose answers JSON cannot hold."""
+
+    def __call__(self) -> Callable[[str], set]:
+        return self.answer
+
+    def answer(self, file: str) -> set:
+        return {file}

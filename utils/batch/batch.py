@@ -21,8 +21,8 @@ from utils.paths import get_version
 class Batch:
     """Local processes or a Dask cluster, for functions with an argument ``batch``.
 
-    Such a function continues with the same arguments after an interruption. A program that uses
-    local processes needs ``if __name__ == "__main__"``; a notebook does not.
+    After an interruption, call such a function with the same arguments: it goes on where it ended.
+    A program that uses local processes needs ``if __name__ == "__main__"``; a notebook does not.
 
     Attributes:
         folder: keeps the results of a job until it is complete. A cluster must share it, and the
@@ -56,11 +56,10 @@ def map_files(
 
     Raises:
         JobError: the workers of the batch cannot be used, or cannot go on.
-        OSError: the folder of the batch cannot be made.
         Exception: without a batch, any other error of the function.
     """
     if batch is None:
-        yield from map_in_threads(partial(_call, function), items)
+        yield from map_in_threads(partial(_call_here, function), items)
         return
     task = _Task(function)
     # Workers may have another working directory.
@@ -87,7 +86,7 @@ def map_files(
     job.delete()
 
 
-def _call(function: Callable[..., Any], item: Item) -> Outcome:
+def _call_here(function: Callable[..., Any], item: Item) -> Outcome:
     """Return the outcome of an item."""
     try:
         return Outcome(function(*item))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +19,7 @@ from utils.batch.shards import (
     Outcome,
     Shard,
     Task,
+    choose_shard_size,
     cut_into_shards,
     pickle_task,
     process_items,
@@ -35,12 +35,13 @@ from utils.batch.workers import (
     Worker,
     WorkerDied,
 )
+from utils.paths import digest_code
 from utils.program import count_cores
 
-LOCK = ".lock"  # the file in a job's folder that one program locks
-STOP = "stop"  # the file in a job's folder that stops its workers
+LOCK_NAME = ".lock"  # of the file in a job's folder that one program locks
+STOP_NAME = "stop"  # of the file in a job's folder that stops its workers
 POLL_S = 0.5  # Windows does not interrupt a wait without a limit
-DEATHS = 2  # of workers at one item alone, before the item is left out
+MAX_DEATHS = 2  # of workers at one item alone, before the item is left out
 
 
 class Job:
@@ -67,6 +68,7 @@ class Job:
         *,
         workers: int | None = None,
         scheduler: str | None = None,
+        key: Task | None = None,
         is_resumed: bool = False,
         is_intact: Callable[[Item, Any], bool] | None = None,
     ) -> None:
@@ -81,23 +83,23 @@ class Job:
             folder: the folder of the results, for this job alone. Cluster and client must share it.
             workers: number of local processes; 1 for this process, None for one a core.
             scheduler: the address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, instead.
+            key: what the results depend on beside the items and this package; by default the task.
             is_resumed: whether to keep what an earlier run left. Items that failed, changed or are
                 new are processed.
             is_intact: whether what an earlier run wrote for an item is still there, by the item
                 and its value. If not, the item is processed again.
 
         Raises:
-            JobError: the cluster cannot be used, the task cannot be pickled, or another program
-                uses the folder.
-            OSError: the folder cannot be made.
+            JobError: the cluster or the folder cannot be used, the task cannot be pickled, or
+                another program uses the folder.
         """
         self.resumed = 0
+        self.results_found = 0
         self._task = pickle_task(task)
         self._folder = Path(folder).resolve()
-        self._stop_file = self._folder / STOP
+        self._stop_file = self._folder / STOP_NAME
         self._is_resumed = is_resumed
         self._is_intact = is_intact
-        self._shards = cut_into_shards(self._task, items, self._folder)
         self._next = 0  # the shard that ``take`` returns next
         self._ended: set[int] = set()  # shards after it that have a result
         self._begun = 0  # number of shards that were given to workers
@@ -108,16 +110,25 @@ class Job:
         self._is_stopped = threading.Event()
         self._news: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
 
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._make_folder_error(error) from error
         self._folder_lock = self._hold_folder()
         try:
+            self._stop_file.unlink(missing_ok=True)
             found = {path.name for path in self._folder.glob("*/*.jsonl")}
             self.results_found = len(found)
-            self.results_fit = sum(shard.path.name in found for shard in self._shards)
-            self._stop_file.unlink(missing_ok=True)
+            content = pickle_task(key or task) + digest_code().encode()
+            self._shards, self.results_fit = self._cut(content, items, found)
+            self._taken = [0] * len(self._shards)  # outcomes that ``take`` returned
             self._cluster = Cluster(scheduler) if scheduler is not None else None
-        except BaseException:
+        except BaseException as error:
             self._folder_lock.release()  # a notebook keeps the error, and with it this job
+            if not self.results_found:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise self._make_folder_error(error) from error
             raise
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True)
@@ -172,11 +183,9 @@ class Job:
                 shard = self._shards[self._next]
                 outcomes = self._read(self._next)
                 if len(outcomes) < len(shard.items) and not self._is_stopped.is_set():
-                    raise JobError(
-                        f"Results are missing in {self._folder}: do not delete or change them "
-                        "while the program runs."
-                    )
+                    raise self._make_missing_error()
                 self._ended.discard(self._next)
+                self._taken[self._next] = len(outcomes)
                 self._next += 1
                 if outcomes:
                     return list(enumerate(outcomes, shard.first))
@@ -189,18 +198,72 @@ class Job:
             self._stop_file.touch()
 
     def read_outcomes(self) -> Iterator[Outcome]:
-        """Yield the outcomes of all items that were done, from the files, in order."""
-        for number in range(len(self._shards)):
-            yield from self._read(number)
+        """Yield the outcomes that ``take`` returned, in order, from the files.
+
+        Raises:
+            JobError: a file is missing or damaged.
+        """
+        for shard, count in zip(self._shards, self._taken, strict=True):
+            outcomes = read_result(shard) if count else []
+            if len(outcomes) < count:
+                raise self._make_missing_error()
+            yield from outcomes
+
+    def has_results(self) -> bool:
+        """Return whether the folder has results, of this run or of an earlier one."""
+        return any(True for _ in self._folder.glob("*/*.jsonl"))
 
     def delete(self) -> None:
-        """Delete the results, and let another job use the folder."""
+        """Delete all results, and let another job use the folder."""
         self._folder_lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def delete_own(self) -> None:
+        """Delete the results of this job alone, and let another job use the folder."""
+        for shard in self._shards:
+            shard.path.unlink(missing_ok=True)
+        if self.has_results():
+            self._folder_lock.release()
+        else:
+            self.delete()
+
+    def _cut(self, key: bytes, items: Sequence[Item], found: set[str]) -> tuple[list[Shard], int]:
+        """Return the shards, and how many of them have a result in the folder.
+
+        A job that is resumed may have been cut for half or twice as many items in a shard, if a
+        file was added or removed meanwhile. The size is taken that fits most results.
+        """
+        size = choose_shard_size(len(items))
+        sizes = [size]
+        if self._is_resumed and found:
+            sizes += [2 * size, max(1, size // 2)]
+        best: list[Shard] = []
+        most = -1
+        for wanted in sizes:
+            shards = cut_into_shards(key, items, self._folder, wanted)
+            fitting = [shard for shard in shards if shard.path.name in found]
+            count = sum(len(shard.items) for shard in fitting)
+            if count > most:
+                best = shards
+                most = count
+                fit = len(fitting)
+        return best, fit
+
+    def _make_missing_error(self) -> JobError:
+        return JobError(
+            f"Results are missing in {self._folder}: do not delete or change them while the "
+            "program runs."
+        )
+
+    def _make_folder_error(self, error: OSError) -> JobError:
+        return JobError(
+            f"{self._folder} cannot be used ({error.strerror}): make room on the disk, or choose "
+            "another folder."
+        )
+
     def _hold_folder(self) -> FileLock:
         """Lock the folder until ``delete``, an error, or the end of the program."""
-        lock = FileLock(self._folder / LOCK, timeout=0)
+        lock = FileLock(self._folder / LOCK_NAME, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
@@ -222,10 +285,8 @@ class Job:
         return [LocalProcess(self._task) for _ in range(count)]
 
     def _read(self, number: int) -> list[Outcome]:
-        """Return the outcomes of a shard: of this run or, if it is resumed, of an earlier one."""
-        if number >= self._begun and not self._is_resumed:
-            return []
-        return read_result(self._shards[number])
+        """Return the outcomes of a shard; none of an earlier run that this run did not come to."""
+        return read_result(self._shards[number]) if number < self._begun else []
 
     def _serve(self, worker: Worker) -> None:
         """Give a worker one shard after another. Runs in a thread."""
@@ -237,8 +298,8 @@ class Job:
                         break
                     self._begun += 1
                 shard = self._shards[number]
-                kept = self._list_kept(shard)
-                if len(kept) < len(shard.items) or None in kept:
+                kept = self._find_kept(shard)
+                if len(kept) < len(shard.items):
                     self._run(worker, shard, kept)
                 self._news.put(number)
         except BaseException as error:  # for the thread that calls ``take``
@@ -246,23 +307,24 @@ class Job:
         finally:
             worker.close()
 
-    def _list_kept(self, shard: Shard) -> list[Outcome | None]:
-        """Return the outcomes to keep of an earlier run; None for an item to process again."""
-        kept: list[Outcome | None] = []
+    def _find_kept(self, shard: Shard) -> dict[int, Outcome]:
+        """Return the outcomes of an earlier run that need not be made again, by position."""
         if not self._is_resumed:
-            return kept
-        for item, outcome in zip(shard.items, read_result(shard), strict=False):
+            return {}
+        kept = {}
+        for position, outcome in enumerate(read_result(shard)):
             is_kept = not outcome.problem
             if is_kept and self._is_intact is not None:
-                is_kept = self._is_intact(item, outcome.value)
-            kept.append(outcome if is_kept else None)
+                is_kept = self._is_intact(shard.items[position], outcome.value)
+            if is_kept:
+                kept[position] = outcome
         with self._lock:
-            self.resumed += sum(outcome is not None for outcome in kept)
+            self.resumed += len(kept)
         return kept
 
-    def _run(self, worker: Worker, shard: Shard, kept: Sequence[Outcome | None]) -> None:
+    def _run(self, worker: Worker, shard: Shard, kept: Mapping[int, Outcome]) -> None:
         """Run a shard; if its worker dies, run its items one by one."""
-        if not kept:
+        if not kept:  # then a file after the run is of this run
             try:
                 shard.path.unlink(missing_ok=True)
             except OSError as error:
@@ -273,9 +335,9 @@ class Job:
             worker.call(process_shard, self._task, shard, self._stop_file, kept)
         except WorkerDied:
             outcomes = []
-            for item, earlier in zip_longest(shard.items, kept):
-                if earlier is not None:
-                    outcomes.append(earlier)
+            for position, item in enumerate(shard.items):
+                if position in kept:
+                    outcomes.append(kept[position])
                     continue
                 with self._trial:
                     found = self._run_item(worker, item)
@@ -292,7 +354,7 @@ class Job:
 
     def _run_item(self, worker: Worker, item: Item) -> list[Outcome]:
         """Return the outcome of one item; none after ``stop``."""
-        for _ in range(DEATHS):
+        for _ in range(MAX_DEATHS):
             try:
                 return worker.call(process_items, self._task, [item], self._stop_file)
             except WorkerDied:
@@ -300,7 +362,7 @@ class Job:
         return [
             Outcome(
                 None,
-                f"{item[0]} ended its worker {DEATHS} times and is left out: save it again as JPEG "
-                "or PNG, or make it smaller.",
+                f"{item[0]} ended its worker {MAX_DEATHS} times and is left out: save it again as "
+                "JPEG or PNG, or make it smaller.",
             )
         ]

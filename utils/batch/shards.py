@@ -12,16 +12,16 @@ import json
 import pickle
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
 from utils.atomic import write_atomically
 from utils.messages import UserError
-from utils.program import describe_shortage
+from utils.program import describe_failure
 
 # A worker calls the task once, and calls the function that it returns with the values of each item.
 Task = Callable[[], Callable[..., Any]]
@@ -29,6 +29,7 @@ Item = tuple[Any, ...]
 
 SHARDS = 64  # wanted at least, so that all workers are busy to the end
 MAX_SIZE = 64  # items of a shard on average, which is what an interruption costs a worker
+MAX_GROWTH = 4  # times the size, after which a shard ends in any case
 MAX_SHARDS = 10_000  # from 640,000 items, shards grow instead
 SUBFOLDER_LETTERS = 2  # of a digest; file systems are slow with a million files in one folder
 
@@ -75,32 +76,36 @@ def choose_shard_size(count: int) -> int:
     return 2 ** (size.bit_length() - 1)
 
 
-def cut_into_shards(task: bytes, items: Sequence[Item], folder: Path) -> list[Shard]:
+def cut_into_shards(
+    key: bytes, items: Sequence[Item], folder: Path, size: int | None = None
+) -> list[Shard]:
     """Return the shards of a job.
 
-    A shard begins at an item whose digest is a multiple of the size, and after twice the size at
-    the latest. So an item that is added or removed changes the shard that it is in, and no other.
-    This is content-defined chunking, as in Muthitacharoen et al., "A Low-Bandwidth Network File
-    System", SOSP 2001.
+    A shard begins at an item whose digest is a multiple of the size, or else after ``MAX_GROWTH``
+    times the size. So an item that is added or removed changes the shard that it is in, and seldom
+    another one. This is content-defined chunking, as in Muthitacharoen et al., "A Low-Bandwidth
+    Network File System", SOSP 2001.
 
     Args:
-        task: pickled.
+        key: of the task. Results with another one belong to another job.
         items: all items of the job.
         folder: the folder of the job.
+        size: wanted number of items in a shard; by default from ``choose_shard_size``.
     """
-    size = choose_shard_size(len(items))
+    if size is None:
+        size = choose_shard_size(len(items))
     starts: list[int] = []
     for position, item in enumerate(items):
         name = str(item[0]).encode("utf-8", "surrogatepass")
-        key = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
-        is_boundary = key % size == 0
-        if not starts or is_boundary or position - starts[-1] >= 2 * size:
+        name_digest = hashlib.blake2b(name, digest_size=8).digest()
+        is_boundary = int.from_bytes(name_digest, "big") % size == 0
+        if not starts or is_boundary or position - starts[-1] >= MAX_GROWTH * size:
             starts.append(position)
     shards = []
     seen: Counter[str] = Counter()
     for start, end in pairwise([*starts, len(items)]):
         part = items[start:end]
-        content = task + repr(list(part)).encode("utf-8", "surrogatepass")
+        content = key + repr(part).encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(content).hexdigest()
         seen[digest] += 1
         # The same items may be in the list twice, and two workers must not write one file.
@@ -115,7 +120,13 @@ def write_result(shard: Shard, outcomes: Sequence[Outcome]) -> None:
     Raises:
         JobError: they cannot be written.
     """
-    text = "".join(f"{json.dumps(outcome)}\n" for outcome in outcomes)
+    try:
+        text = "".join(f"{json.dumps(outcome)}\n" for outcome in outcomes)
+    except (TypeError, ValueError) as error:
+        raise JobError(
+            f"A function of a job returned what JSON cannot hold ({error}): let it return lists, "
+            "dicts, texts and numbers."
+        ) from error
     try:
         shard.path.parent.mkdir(parents=True, exist_ok=True)
         # A worker of a run that was killed may still write the same file.
@@ -182,7 +193,7 @@ def prepare_task(task: bytes) -> None:
 
 
 def process_items(
-    task: bytes, items: Sequence[Item], stop_file: Path, kept: Sequence[Outcome | None] = ()
+    task: bytes, items: Sequence[Item], stop_file: Path, kept: Mapping[int, Outcome] | None = None
 ) -> list[Outcome]:
     """Process items in this process, until a stop file appears. Workers run this.
 
@@ -190,16 +201,16 @@ def process_items(
         task: pickled.
         items: to process.
         stop_file: if it exists, the items that are left are not processed.
-        kept: the outcomes of the first items, where an earlier run left one.
+        kept: outcomes of an earlier run, by the position of the item.
 
     Returns:
         The outcomes of the items up to the first that was not processed, in their order.
     """
     function = load_task(task)
     outcomes = []
-    for item, earlier in zip_longest(items, kept):
-        if earlier is not None:
-            outcomes.append(earlier)
+    for position, item in enumerate(items):
+        if kept and position in kept:
+            outcomes.append(kept[position])
             continue
         if stop_file.exists():
             break
@@ -214,14 +225,11 @@ def _process_item(function: Callable[..., Any], item: Item) -> Outcome:
     except UserError as error:
         return Outcome(None, str(error))
     except Exception as error:  # one item must not cost the others
-        reason = describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
-        return Outcome(None, f"{item[0]} cannot be processed: {reason}")
+        return Outcome(None, f"{item[0]} cannot be processed: {describe_failure(error)}")
     return answer if isinstance(answer, Outcome) else Outcome(answer)
 
 
-def process_shard(
-    task: bytes, shard: Shard, stop_file: Path, kept: Sequence[Outcome | None]
-) -> None:
+def process_shard(task: bytes, shard: Shard, stop_file: Path, kept: Mapping[int, Outcome]) -> None:
     """Process a shard in this process and write its result. Workers run this."""
     outcomes = process_items(task, shard.items, stop_file, kept)
     if outcomes:

@@ -1,4 +1,4 @@
-"""Call a function with many items in threads, for work that releases Python's lock."""
+"""Call a function with many items in threads, for work that releases the GIL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 def map_in_threads(function: Callable[[T], Result], items: Iterable[T]) -> Iterator[Result]:
     """Call a function with each item, on all cores, and yield the results in order.
 
-    OpenCV, NumPy, ONNX Runtime and the decoders in child processes release Python's lock while they
+    OpenCV, NumPy, ONNX Runtime and the decoders in child processes release the GIL while they
     work, so threads are enough for functions that spend their time there. A ``Job`` also resumes.
 
     Args:

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from utils.batch.shards import JobError, prepare_task
+from utils.paths import digest_code
 
 START_TRIES = 3  # of a worker process, which may be killed while it starts
 CONNECT_S = 10  # seconds to wait for the scheduler
-LOOK_S = 2.0  # seconds between two looks for workers of a cluster
-NO_WORKER_S = 10.0  # seconds without a worker until the job ends; a worker may be starting again
+POLL_S = 2.0  # seconds between two looks for workers of a cluster
+MAX_WITHOUT_WORKER_S = 10.0  # until the job ends; a worker may be starting again
 PER_THREAD = 2  # shards sent to a cluster for each of its threads, so that none waits for the next
 ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://.+:\d+")
 MOST_EXPENDABLE = "1000"  # of processes, when Linux is out of memory
@@ -159,8 +160,11 @@ class Cluster:
                 "name the address that it prints."
             ) from error
         self._address = address
-        self._killed = distributed.KilledWorker
-        self._lost = (distributed.client.FutureCancelledError, distributed.comm.CommClosedError)
+        self._death_error = distributed.KilledWorker
+        self._lost_errors = (
+            distributed.client.FutureCancelledError,
+            distributed.comm.CommClosedError,
+        )
         # Its tracebacks about a lost connection; the JobError says it in a sentence.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
@@ -172,30 +176,51 @@ class Cluster:
                 f"`dask worker {address} --nthreads 1`."
             ) from error
         self.threads = sum(self._client.nthreads().values())
+        self._check_versions()
+
+    def _check_versions(self) -> None:
+        """Raise a ``JobError`` if a worker has another version of this package."""
+        try:
+            digests = set(self._client.run(digest_code).values())
+        except Exception as error:  # what is missing there, as the worker raises it
+            self._client.close()
+            raise self._make_version_error(error) from error
+        if digests != {digest_code()}:
+            self._client.close()
+            raise self._make_version_error()
+
+    def _make_version_error(self, error: Exception | None = None) -> JobError:
+        """Return the error about a worker that cannot run what this program sends."""
+        reason = f" ({type(error).__name__}: {error})" if error else ""
+        return JobError(
+            f"A worker of the Dask scheduler at {self._address} has another version of this "
+            f"project{reason}: give it the same version, and start it again."
+        )
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what the function returns, see ``Worker``."""
-        last_worker = time.monotonic()  # when there was a worker
+        last_seen_s = time.monotonic()  # when there was a worker
         try:
             future = self._client.submit(function, *args, pure=False)
             while True:
                 try:
-                    return future.result(timeout=LOOK_S)
+                    return future.result(timeout=POLL_S)
                 except TimeoutError:
                     if self._client.nthreads():
-                        last_worker = time.monotonic()
-                    elif time.monotonic() - last_worker > NO_WORKER_S:
+                        last_seen_s = time.monotonic()
+                    elif time.monotonic() - last_seen_s > MAX_WITHOUT_WORKER_S:
                         raise JobError(
                             f"The Dask scheduler at {self._address} has no workers any more: start "
-                            f"some with `dask worker {self._address} --nthreads 1`, and run this "
-                            "again."
+                            f"some with `dask worker {self._address} --nthreads 1`."
                         ) from None
-        except self._killed as error:
+        except (ImportError, AttributeError, TypeError) as error:  # of a worker that came later
+            raise self._make_version_error(error) from error
+        except self._death_error as error:
             raise WorkerDied from error
-        except self._lost as error:
+        except self._lost_errors as error:
             raise JobError(
                 f"The connection to the Dask scheduler at {self._address} was lost: start it and "
-                "its workers again, and run this again."
+                "its workers again."
             ) from error
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -25,7 +24,7 @@ from utils.images import (
     start_reader,
     write_image,
 )
-from utils.program import describe_shortage
+from utils.program import describe_failure
 
 # With at least this share of --min-confidence, a box can continue a track and is blurred.
 POSSIBLE_SHARE = 0.5
@@ -48,7 +47,7 @@ class Answer(NamedTuple):
     problem: str
 
 
-class _Job(NamedTuple):
+class _Pending(NamedTuple):
     """An image in work: its file, its annotated copy, and what comes of it."""
 
     file: Path
@@ -64,9 +63,9 @@ def show_progress(items: Iterable | None, **options: Any) -> Any:
     return tqdm(items, **options)
 
 
-def get_possible_confidence(args: Namespace) -> float:
+def get_possible_confidence(min_confidence: float, blur: bool) -> float:
     """Return the least confidence of the boxes that the detector finds in images."""
-    return args.min_confidence * (POSSIBLE_SHARE if args.blur_faces else 1)
+    return min_confidence * (POSSIBLE_SHARE if blur else 1)
 
 
 def process_image(
@@ -147,26 +146,23 @@ def process_images(
         # Waiting answers would otherwise hold many large images.
         return answer if window is not None else answer._replace(annotated=None)
 
-    def note(job: _Job) -> None:
+    def note(image: _Pending) -> None:
         nonlocal window
         try:
-            answer = job.future.result()
+            answer = image.future.result()
         except ImageError as error:
             report.fail(str(error))
             return
         except Exception as error:  # one image must not cost the records of the others
-            reason = (
-                describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
-            )
-            report.fail(f"{job.file} cannot be processed: {reason}")
+            report.fail(f"{image.file} cannot be processed: {describe_failure(error)}")
             return
         if not answer.problem:
-            written.append(job.copy)
+            written.append(image.copy)
         report.add(answer.record)
         if answer.problem:
             report.fail(answer.problem)
         if answer.has_several:
-            report.several.append(job.file)
+            report.several.append(image.file)
         if window is None or answer.annotated is None:
             return
         if not window.show(answer.annotated, wait=True):
@@ -174,28 +170,28 @@ def process_images(
 
     waiting: Iterator[tuple[Path, Path]]
     waiting = zip(files, name_copies(files, output), strict=True)
-    jobs: deque[_Job] = deque()
+    pending: deque[_Pending] = deque()
     bar = None
     if len(files) > 1:
         bar = show_progress(None, desc="detecting", unit="image", total=len(files))
     with ThreadPoolExecutor(workers) as executor:
         try:
             while True:
-                for file, copy in islice(waiting, ahead - len(jobs)):
-                    jobs.append(_Job(file, copy, executor.submit(process, file, copy)))
-                if not jobs:
+                for file, copy in islice(waiting, ahead - len(pending)):
+                    pending.append(_Pending(file, copy, executor.submit(process, file, copy)))
+                if not pending:
                     break
-                wait([jobs[0].future])
-                note(jobs.popleft())
+                wait([pending[0].future])
+                note(pending.popleft())
                 if bar is not None:
                     bar.update()
         except KeyboardInterrupt:
             report.interrupted = True
             # The images in work are finished, so that each copy has its record.
             executor.shutdown(cancel_futures=True)
-            for job in jobs:
-                if not job.future.cancelled():
-                    note(job)
+            for image in pending:
+                if not image.future.cancelled():
+                    note(image)
     if bar is not None:
         bar.close()
     return written

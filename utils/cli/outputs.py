@@ -14,8 +14,12 @@ from typing import TextIO
 from utils.atomic import write_atomically
 
 STDOUT = "-"  # the name of standard output as an output
+UNFINISHED = (
+    "{} has the results of another run, which goes on or ended early: to finish it, run its "
+    "command with --resume."
+)
 DEFAULT_OUTPUT = Path("output")  # the folder of annotated copies
-JOB_FOLDER = ".job-"  # begins the name of the folder in which a run over many images keeps results
+JOB_FOLDER = ".job"  # in the folder of the copies; holds the results of a run over many images
 
 
 class OutputError(ValueError):
@@ -87,14 +91,6 @@ def check_writable(output: str | Path, is_folder: bool = False) -> None:
         raise make_output_error(output, error) from error
 
 
-def list_unfinished(folder: str | Path) -> list[Path]:
-    """Return where runs over many images that ended early left their results in an output folder.
-
-    A run that goes on at this moment is among them.
-    """
-    return sorted(path for path in Path(folder).glob(f"{JOB_FOLDER}*") if path.is_dir())
-
-
 @contextmanager
 def open_output(output: str | Path) -> Iterator[TextIO]:
     """Open a text file, or standard output, for writing in UTF-8. A file appears when it is whole.
@@ -138,4 +134,6 @@ def open_stdout() -> Iterator[TextIO]:
 def make_output_error(output: str | Path, error: OSError) -> OutputError:
     """Return the error that says that an output cannot be written, and why."""
     name = "Standard output" if str(output) == STDOUT else output
-    return OutputError(f"{name} cannot be written ({error.strerror}): choose another place.")
+    # PyArrow's errors have a number and a long text of their own.
+    reason = os.strerror(error.errno) if error.errno else error.strerror
+    return OutputError(f"{name} cannot be written ({reason}): choose another place.")

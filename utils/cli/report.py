@@ -12,7 +12,7 @@ from typing import Any
 from utils.classes import MASK_CLASSES
 from utils.cli.outputs import OutputError
 from utils.images import PassedOver, describe_passed_over
-from utils.messages import format_count, name_some
+from utils.messages import UserError, format_count, name_some
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Report:
             return True
         try:
             write(output, **content)
-        except OutputError as error:
+        except (OutputError, UserError) as error:
             self.fail(str(error))
             return False
         return True
@@ -131,6 +131,8 @@ class Report:
             text += f"; annotated copies in {copies[0].parent}/"
         if self.passed_over:
             text += f"; {format_count(len(self.passed_over), 'file')} passed over"
+        if self.problems:
+            text += f"; {format_count(len(self.problems), 'problem')}, named above"
         if self.interrupted:
             text += "; stopped before the end"
         return f"{text}."

@@ -16,9 +16,10 @@ from utils.cli.images import get_possible_confidence, process_images
 from utils.cli.labels import check_label_files, write_records
 from utils.cli.outputs import (
     DEFAULT_OUTPUT,
+    JOB_FOLDER,
     STDOUT,
+    UNFINISHED,
     check_outputs,
-    list_unfinished,
     open_stdout,
 )
 from utils.cli.records import write_csv, write_json
@@ -30,9 +31,11 @@ from utils.images import ImageError, SourceError, find_images, name_copies, writ
 from utils.messages import UserError
 from utils.program import count_cores
 
-# Images from which processes, which take a second or two to start, are faster than threads.
+# Images from which processes are used. Their start takes a second or two. With 5,000 images they
+# are 1.17 times as fast as threads (1.07-1.27, n=2; `python -m tests.bench_batch --rounds 2`).
 MIN_JOB = 5000
-MAX_WORKERS = 4  # images at once; each takes memory, and on more cores it gets several of them
+# Images at once in threads; each takes memory, and on more cores an image gets several of them.
+MAX_THREADS = 4
 
 
 def run_script(args: Namespace) -> int:
@@ -90,23 +93,24 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
         label_format, label_folder = args.labels
         names = check_label_files(label_format, label_folder, files)
     name_of = dict(zip([file.as_posix() for file in files], names, strict=False))
-    write_all = partial(_write_records, args, report, name_of)
-    is_large = len(files) >= MIN_JOB and window is None
+    write_tables = partial(_write_tables, args, report)
+    write_labels = partial(_write_labels, args, report, name_of)
+    is_large = len(files) >= MIN_JOB
     if args.workers or args.scheduler is not None or args.resume or is_large:
         # Imported here because a single image needs no worker processes.
-        from utils.cli.folder import run_job
+        from utils.cli.job import run_job
 
-        copies = run_job(args, report, files, output, write_all)
-    else:
-        copies = _run_here(args, report, files, output, window)
-        report.warn_of_files()
-        write_all(report.records)
-    if not report.interrupted:
-        for folder in list_unfinished(output):
-            report.warn(
-                f"{folder} has the results of a run that ended early or goes on: run its command "
-                "with --resume, or delete the folder."
-            )
+        return run_job(args, report, files, output, write_tables, write_labels)
+    copies = _run_here(args, report, files, output, window)
+    report.warn_of_files()
+    if report.interrupted and not report.counts["images"]:
+        return copies
+    write_tables(report.records)
+    write_labels(report.records)
+    if report.interrupted and len(files) > 1:
+        report.warn("A run with --workers can be interrupted, and goes on with --resume.")
+    if (output / JOB_FOLDER).is_dir():
+        report.warn(UNFINISHED.format(output / JOB_FOLDER))
     return copies
 
 
@@ -117,10 +121,13 @@ def _run_here(
     options = {"path": args.detector_model} if args.detector_model else {}
     workers = 1
     if len(files) > 1 and window is None:
-        workers = min(count_cores(), MAX_WORKERS)
+        workers = min(count_cores(), MAX_THREADS)
     with share_cores(workers):
         detector, classifier = load_models(
-            args.detector, get_possible_confidence(args), args.model, **options
+            args.detector,
+            get_possible_confidence(args.min_confidence, args.blur_faces),
+            args.model,
+            **options,
         )
     if args.detector != "fcos":
         detector = one_at_a_time(detector)
@@ -136,32 +143,36 @@ def _run_here(
     )
 
 
-def _write_records(
+def _write_tables(args: Namespace, report: Report, records: Iterable[dict]) -> bool:
+    """Write the JSON and CSV that are asked for, and return whether all were written."""
+    are_written = [
+        report.write_output(write_json, args.json, records=records),
+        report.write_output(write_csv, args.csv, records=records, output_format=args.output_format),
+    ]
+    return all(are_written)
+
+
+def _write_labels(
     args: Namespace, report: Report, name_of: dict[str, str], records: Iterable[dict]
 ) -> bool:
-    """Write the JSON, CSV and labels that are asked for, and return whether all were written.
+    """Write the labels if they are asked for, and return whether they were written.
 
     Args:
         args: the arguments of the script.
         report: gets the problems.
         name_of: the path of each image in the labels, by the ``file`` of its record.
-        records: of the images; they are read once for each output.
+        records: of the images.
     """
-    are_written = [
-        report.write_output(write_json, args.json, records=records),
-        report.write_output(write_csv, args.csv, records=records, output_format=args.output_format),
-    ]
-    if args.labels:
-        label_format, label_folder = args.labels
-        is_written = report.write_output(
-            write_records,
-            label_folder,
-            label_format=label_format,
-            records=records,
-            names=name_of,
-        )
-        are_written.append(is_written)
-    return all(are_written)
+    if not args.labels:
+        return True
+    label_format, label_folder = args.labels
+    return report.write_output(
+        write_records,
+        label_folder,
+        label_format=label_format,
+        records=records,
+        names=name_of,
+    )
 
 
 def _save_snapshot(folder: Path, report: Report, image: np.ndarray) -> None:

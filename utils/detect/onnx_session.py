@@ -62,6 +62,10 @@ def open_session(path: str | Path) -> tuple[ort.InferenceSession, dict[str, str]
     except Exception as error:  # ONNX Runtime's errors share no base class
         if describe_shortage(error):
             raise
+        if Path(path).suffix == ".keras":
+            raise ValueError(
+                f"{path} is a Keras model, for training alone: name the .onnx file beside it."
+            ) from error
         raise ValueError(
             f"The model file {path} is damaged: restore it with `git checkout` or train it anew."
         ) from error

@@ -163,6 +163,8 @@ def _expand(argument: str, output: Path, found: _Found) -> list[Path]:
         found.add_folder(path)
     elif glob.has_magic(argument):
         root = _find_fixed_part(path)
+        if not root.is_dir():
+            raise SourceError(f"There is no folder {root}: check the path.")
         for match in _match_glob(root, path, found.unread.append):
             if match.is_dir():
                 found.add_folder(match)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from utils.batch import Job, JobError, Outcome
 from utils.cli.images import get_possible_confidence, process_image, show_progress
-from utils.cli.outputs import JOB_FOLDER
+from utils.cli.outputs import JOB_FOLDER, UNFINISHED
 from utils.cli.report import Report
 from utils.detect import (
     CLASSIFIER_FILE,
     DETECTOR_FILE,
+    RES10_FILES,
+    YUNET_FILE,
     Pipeline,
     detect_masks,
     load_models,
@@ -27,10 +27,12 @@ from utils.detect import (
 )
 from utils.images import ImageError, SourceError, name_copies, names_folder
 from utils.messages import format_count
-from utils.paths import get_version
+from utils.paths import find_model, get_version
 from utils.program import count_cores
 
-ImageItem = tuple[str, str, tuple[int, int]]  # an image, its copy, and the version of the image
+RESUME = "The same command with --resume goes on from here."
+# An image, the name of its copy, and the version of the image.
+ImageItem = tuple[str, str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class DetectionTask:
         possible_confidence: boxes under it are not blurred either.
         blur: whether to make faces unrecognisable in the copies.
         root: the folder that the paths of the images are relative to.
-        model_versions: size and time of the model files, so that new models begin a new job.
+        output: the folder of the annotated copies.
+        model_versions: size and time of the model files, so that no result of others is used.
     """
 
     detector: str
@@ -55,6 +58,7 @@ class DetectionTask:
     possible_confidence: float
     blur: bool
     root: Path
+    output: Path
     model_versions: tuple[tuple[int, int], ...]
 
     def __call__(self) -> Callable[..., Outcome]:
@@ -87,15 +91,18 @@ class DetectionTask:
             ImageError: the image cannot be read.
         """
 
+        image_file = self.root / file
+        copy_file = self.root / self.output / copy
+
         def name_as_given(message: str) -> str:
             """Return a message with the paths as the user gave them."""
-            message = message.replace(str(self.root / file), file)
-            return message.replace(str(self.root / copy), copy)
+            message = message.replace(str(image_file), file)
+            return message.replace(str(copy_file), str(self.output / copy))
 
         try:
             answer = process_image(
-                file=self.root / file,
-                copy=self.root / copy,
+                file=image_file,
+                copy=copy_file,
                 pipeline=pipeline,
                 blur=self.blur,
                 min_confidence=self.min_confidence,
@@ -105,17 +112,17 @@ class DetectionTask:
         value = {
             "record": answer.record | {"file": Path(file).as_posix()},
             "has_several": answer.has_several,
-            "copy_bytes": 0 if answer.problem else os.stat(self.root / copy).st_size,
+            "copy_version": get_version(copy_file),
         }
         return Outcome(value, name_as_given(answer.problem))
 
 
-def has_copy(item: ImageItem, value: dict[str, Any]) -> bool:
-    """Return whether the annotated copy of an image is there, with the size that was written."""
+def has_copy(output: Path, item: ImageItem, value: dict[str, Any]) -> bool:
+    """Return whether the annotated copy of an image is the file that was written."""
     _, copy, _ = item
     try:
-        return os.stat(copy).st_size == value["copy_bytes"]
-    except OSError:
+        return get_version(output / copy) == tuple(value["copy_version"])
+    except (KeyError, TypeError):  # a damaged result
         return False
 
 
@@ -124,7 +131,8 @@ def run_job(
     report: Report,
     files: Sequence[Path],
     output: Path,
-    write_records: Callable[[Iterable[dict]], bool],
+    write_tables: Callable[[Iterable[dict]], bool],
+    write_labels: Callable[[Iterable[dict]], bool],
 ) -> list[Path]:
     """Process images with local processes or a cluster, and return the annotated copies.
 
@@ -134,11 +142,12 @@ def run_job(
         files: the images.
         output: the folder of the annotated copies. The job keeps its results in a hidden folder
             there until it is complete.
-        write_records: writes JSON, CSV and labels, and returns False if one cannot be written.
+        write_tables, write_labels: write records, and return False if they cannot. Labels are
+            written when all else is, because no label file is ever replaced.
 
     Raises:
         SourceError: ``--resume`` cannot be used with this folder.
-        JobError, OSError: as in ``Job``, before any image was processed.
+        JobError: as in ``Job``, before any image was processed.
         FileNotFoundError, ValueError: as in ``load_models``.
     """
     is_resumable = not names_folder(args.image, output)
@@ -154,25 +163,45 @@ def run_job(
             _compare_with_earlier_run(args, report, job, output)
             copies = report_job(job, files, output, report)
     except Exception:
-        if not job.results_found:
-            job.delete()
+        _keep_results(report, job)
         raise
     report.warn_of_files()
     if job.resumed:
         report.warn(
             f"{job.resumed} of {format_count(len(files), 'image')} were done by an earlier run."
         )
-    is_written = write_records(JobRecords(job))
-    if is_written and not report.interrupted:
-        job.delete()
-    elif is_resumable:
-        report.warn("The same command with --resume goes on from here.")
+    if report.interrupted and not report.counts["images"]:
+        _keep_results(report, job)
+        return copies
+    is_complete = not report.interrupted and len(copies) == report.counts["images"]
+    is_written = write_tables(JobRecords(job))
+    if is_complete and is_written:
+        is_written = write_labels(JobRecords(job))
+    elif args.labels:
+        report.warn("The labels are not written, because the run is not complete.")
+    if not is_resumable:
+        job.delete_own()
+        if report.interrupted:
+            report.warn(
+                f"This run cannot be resumed, because {output} holds images and annotated copies."
+            )
+    elif not (is_complete and is_written):
+        report.warn(RESUME)
+    elif args.resume and job.results_fit:
+        job.delete()  # what did not fit was of this list before it changed
+    else:
+        job.delete_own()
+        if (output / JOB_FOLDER).is_dir():
+            report.warn(UNFINISHED.format(output / JOB_FOLDER))
+    return copies
+
+
+def _keep_results(report: Report, job: Job) -> None:
+    """Keep what was done for ``--resume``; delete the folder of the job if nothing was."""
+    if job.has_results():
+        report.warn(RESUME)
     else:
         job.delete()
-        report.warn(
-            f"This run cannot be resumed, because {output} holds images and annotated copies."
-        )
-    return copies
 
 
 def _start_job(args: Namespace, report: Report, files: Sequence[Path], output: Path) -> Job:
@@ -181,53 +210,65 @@ def _start_job(args: Namespace, report: Report, files: Sequence[Path], output: P
     cores = count_cores()
     if workers and workers > cores:
         report.warn(
-            f"--workers {workers} is more than this machine has cores: "
+            f"--workers {workers} is more than this machine has cores: at most "
             f"{format_count(cores, 'process', 'processes')} will work."
         )
         workers = cores
     task = DetectionTask(
         detector=args.detector,
         detector_model=args.detector_model.resolve() if args.detector_model else None,
+        # A worker of a cluster may have this project, and so this file, in another folder.
         classifier=None if args.model == CLASSIFIER_FILE else args.model.resolve(),
         min_confidence=args.min_confidence,
-        possible_confidence=get_possible_confidence(args),
+        possible_confidence=get_possible_confidence(args.min_confidence, args.blur_faces),
         blur=args.blur_faces,
         # The workers of a cluster run elsewhere. Local ones read files as the user named them.
         root=Path() if args.scheduler is None else Path.cwd(),
-        model_versions=(
-            get_version(args.detector_model or DETECTOR_FILE),
-            get_version(args.model),
-        ),
+        output=output,
+        model_versions=tuple(get_version(file) for file in _list_model_files(args)),
     )
     items: list[ImageItem] = [
-        (str(file), str(copy), get_version(file))
+        (str(file), copy.name, get_version(file))
         for file, copy in zip(files, name_copies(files, output), strict=True)
     ]
-    # The same arguments name the same folder, also when images were added meanwhile.
-    named = repr(args.image).encode("utf-8", "surrogatepass")
     return Job(
         task,
         items,
-        output / f"{JOB_FOLDER}{hashlib.sha256(named).hexdigest()[:12]}",
+        output / JOB_FOLDER,
         workers=workers,
         scheduler=args.scheduler,
+        # So that a cluster can go on with what local processes began, and the other way round.
+        key=replace(task, root=Path(), output=Path()),
         is_resumed=args.resume,
-        is_intact=has_copy,
+        is_intact=partial(has_copy, output),
     )
+
+
+def _list_model_files(args: Namespace) -> list[Path]:
+    """Return the model files that the results depend on."""
+    files = [args.model]
+    if args.detector == "fcos":
+        files.append(args.detector_model or DETECTOR_FILE)
+    elif args.detector == "yunet":
+        files.append(find_model(YUNET_FILE))
+    else:
+        files += [find_model(name) for name in RES10_FILES]
+    return files
 
 
 def _compare_with_earlier_run(args: Namespace, report: Report, job: Job, output: Path) -> None:
     """Say what becomes of the results of an earlier run."""
     if args.resume and not job.results_found:
         report.warn(
-            f"--resume: {output} has no results of a run over these images, so all are processed."
+            f"--resume: {output} has no results of a run that ended early, so all images are "
+            "processed."
         )
     elif args.resume and not job.results_fit:
         report.warn(
             f"--resume: the results in {output} are of other images, options or models, or of "
-            "another kind of workers, so all images are processed."
+            "another version of this project, so all images are processed."
         )
-    elif job.results_found and not args.resume:
+    elif job.results_fit and not args.resume:
         report.warn(
             "An earlier run over these images ended early. This run begins anew; with --resume it "
             "would go on."

@@ -128,15 +128,17 @@ def test_after_ctrl_c_the_files_are_complete_and_resume_goes_on(expected, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--workers", "1"]], ids=["threads", "job"])
-def test_results_of_a_run_over_other_images_are_named(tmp_path, options):
+def test_results_of_a_run_over_other_images_are_named_and_kept(tmp_path, options):
     fill(tmp_path, 9)
-    left = tmp_path / "copies" / ".job-0123456789ab"
-    left.mkdir(parents=True)
+    other = tmp_path / "copies" / ".job" / "ab" / "abc-1.jsonl"
+    other.parent.mkdir(parents=True)
+    other.write_text('["", ""]\n')
     done = run_script(tmp_path, *options)
-    assert f"{left.relative_to(tmp_path)} has the results of a run that ended early" in done.stderr
-    assert left.is_dir()
-    left.rmdir()
-    assert "ended early" not in run_script(tmp_path, *options).stderr
+    assert "copies/.job has the results of another run" in done.stderr
+    assert list((tmp_path / "copies" / ".job").rglob("*.jsonl")) == [other]
+    shutil.rmtree(other.parent.parent)
+    assert ".job" not in run_script(tmp_path, *options).stderr
+    assert not other.parent.parent.exists()
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +188,34 @@ def test_resume_goes_on_with_an_image_more_and_one_less(expected, left, tmp_path
     assert files == read_files(tmp_path / "anew")
 
 
+SPELLINGS = {
+    "a slash more": (["--image", "photos/", "--output", "copies"], []),
+    "absolute paths": (["--image", "photos", "--output", "{folder}/x/../copies"], []),
+    "a glob": (["--image", "photos/*", "--output", "copies"], []),
+    "on a cluster": (["--image", "photos", "--output", "copies"], ["--scheduler", "{cluster}"]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("paths", "place"), SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_resume_goes_on_with_other_words_for_the_same(left, expected, request, paths, place):
+    folder, done = left
+    (folder / "x").mkdir()
+    words = {"folder": folder}
+    if place:
+        words["cluster"] = request.getfixturevalue("cluster")
+    options = [word.format(**words) for word in [*paths, *place]]
+    outputs = ["--json", "faces.json", "--csv", "faces.csv", "--no-show", "--resume"]
+    command = [sys.executable, str(SCRIPT), *options, *outputs]
+    resumed = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert f"{done - 3} of 24 images were done by an earlier run." in resumed.stderr
+    assert read_files(folder) == expected[0]
+
+
 RUNS = {
     "nothing to go on with": (
-        ["--image", "photos/6.jpg", "--resume"],
-        "--resume: copies has no results of a run over these images, so all are processed.",
+        ["--resume", "--output", "empty"],
+        "--resume: empty has no results of a run that ended early, so all images are processed.",
     ),
     "other options": (
         ["--resume", "--min-confidence", "0.6"],
@@ -202,13 +228,120 @@ RUNS = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "message"), RUNS.values(), ids=RUNS.keys())
 def test_what_becomes_of_earlier_results_is_said(left, options, message):
-    folder, _ = left
-    command = [*make_command()[:2], *make_command()[4:], *options]
-    if "--image" not in options:
-        command = make_command(*options)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    folder, count = left
+    done = run_script(folder, *options)
     assert message in done.stderr and "Traceback" not in done.stderr
     assert "done by an earlier run" not in done.stderr
+    # Those of other options are kept.
+    assert count_results(folder) == (0 if "begins anew" in done.stderr else count)
+
+
+@pytest.mark.slow
+def test_copies_of_a_run_with_other_options_are_written_again(left):
+    """A copy of the same size is not enough: a blurred one may have that of another."""
+    folder, _ = left
+    shutil.rmtree(folder / "copies")
+    done = run_script(folder, "--workers", "1", "--blur-faces", "--csv", "/dev/full")
+    assert "The same command with --resume goes on from here." in done.stderr
+    blurred = read_files(folder)
+    for file in (folder / "copies").glob("*.jpg"):
+        content = bytearray(file.read_bytes())
+        content[-100:] = bytes(100)
+        file.write_bytes(content)
+    done = run_script(folder, "--workers", "1", "--blur-faces", "--resume")
+    files = read_files(folder)
+    for name, content in blurred.items():
+        if name.endswith(".jpg"):
+            assert files[name] == content
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_reports_what_it_did_itself(left):
+    folder, _ = left
+    for file in (folder / "copies").glob("*.jpg"):
+        file.unlink()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with start(folder, "--workers", "1", "--resume") as process:
+        wait_for_copies(folder, 1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_S)
+    images = json.loads((folder / "faces.json").read_text())["images"]
+    copies = (folder / "copies").glob("*.jpg")
+    assert {Path(image["file"]).stem for image in images} == {copy.stem for copy in copies}
+
+
+@pytest.mark.slow
+def test_results_that_are_deleted_meanwhile_are_an_error(tmp_path):
+    folder = fill(tmp_path, 24)
+    with start(folder, "--workers", "1") as process:
+        wait_for_copies(folder, 10)
+        for result in (folder / "copies" / ".job").rglob("*.jsonl"):
+            result.unlink()
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1 and "Traceback" not in err
+    assert "copies/.job: do not delete or change them while the program runs." in err
+    assert not list(folder.glob("faces.*"))
+
+
+@pytest.mark.slow
+def test_labels_wait_for_the_end_of_a_run(left):
+    folder, _ = left
+    labels = ["--workers", "1", "--labels", "coco", "labels", "--resume"]
+    failed = run_script(folder, *labels, "--csv", "/dev/full")
+    assert "The labels are not written, because the run is not complete." in failed.stderr
+    assert "The same command with --resume goes on from here." in failed.stderr
+    assert not list((folder / "labels").rglob("*"))
+    run_script(folder, *labels)
+    images = json.loads((folder / "labels/annotations/instances_default.json").read_text())
+    assert len(images["images"]) == 21
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a process")
+def test_a_run_that_did_nothing_replaces_no_file(tmp_path):
+    folder = fill(tmp_path, 24)
+    (folder / "faces.json").write_text("of an earlier run")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with start(folder, "--workers", "2") as process:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (folder / "copies" / ".job").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1 and "Traceback" not in err
+    assert (folder / "faces.json").read_text() == "of an earlier run"
+    assert not (folder / "copies" / ".job").exists() and "--resume" not in err
+
+
+@pytest.mark.slow
+def test_a_file_in_the_place_of_the_job_is_named(tmp_path):
+    folder = fill(tmp_path, 6)
+    (folder / "copies").mkdir()
+    (folder / "copies" / ".job").touch()
+    done = run_script(folder, "--workers", "1")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert ".job cannot be used (File exists): make room on the disk, or choose" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_start_that_fails_leaves_no_folder(tmp_path):
+    pytest.importorskip("distributed", reason="no Dask: install the extra cluster")
+    done = run_script(fill(tmp_path, 6), "--scheduler", "tcp://127.0.0.1:1")
+    assert "No Dask scheduler answers at tcp://127.0.0.1:1" in done.stderr
+    assert not list((tmp_path / "copies").iterdir())
+
+
+@pytest.mark.slow
+def test_copies_that_failed_are_tried_again(tmp_path, expected):
+    folder = fill(tmp_path, 24)
+    (folder / "copies" / "7.jpg").mkdir(parents=True)
+    done = run_script(folder, "--workers", "1")
+    assert "7.jpg" in done.stderr and "--resume goes on from here" in done.stderr
+    (folder / "copies" / "7.jpg").rmdir()
+    resumed = run_script(folder, "--workers", "1", "--resume")
+    assert "20 of 24 images were done by an earlier run." in resumed.stderr
+    assert read_files(folder) == expected[0] and count_results(folder) == 0
 
 
 @pytest.mark.slow
@@ -227,13 +360,13 @@ def test_a_full_disk_leaves_the_tables_of_what_was_done(tmp_path, expected):
     folder = fill(tmp_path, 24)
     with start(folder, "--workers", "1") as process:
         wait_for_copies(folder, 6)
-        (job,) = (folder / "copies").glob(".job*")
+        job = folder / "copies" / ".job"
         for number in range(256):
             with contextlib.suppress(FileExistsError, IsADirectoryError):
                 (job / f"{number:02x}").touch(exist_ok=False)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1 and "Traceback" not in err
-    assert err.count("make room on the disk") == 1
+    assert len(re.findall(r"jsonl cannot be (?:written|replaced) \(", err)) == 1
     assert "The same command with --resume goes on from here." in err
     assert out.rstrip().endswith("stopped before the end.")
     images = json.loads((folder / "faces.json").read_text())["images"]
@@ -304,7 +437,7 @@ def test_workers_and_client_that_are_killed_lose_and_double_nothing(tmp_path, re
         _, err = process.communicate(timeout=PATIENCE_S)
     assert "of 240 images were done by an earlier run." in err
     assert read_files(folder) == read_files(tmp_path / "whole")
-    assert not list((folder / "copies").glob(".job*"))
+    assert not list((folder / "copies").glob(".job"))
 
 
 def wait_for_results(folder: Path, chance: random.Random) -> None:
@@ -318,7 +451,7 @@ def wait_for_results(folder: Path, chance: random.Random) -> None:
 
 
 def count_results(folder: Path) -> int:
-    return len(list((folder / "copies").glob(".job*/*/*.jsonl")))
+    return len(list((folder / "copies").glob(".job/*/*.jsonl")))
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen:
