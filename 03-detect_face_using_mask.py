@@ -163,7 +163,8 @@ def make_parser() -> ArgumentParser:
         "--workers",
         type=count,
         metavar="N",
-        help="number of processes, each on one core (default: with many images, one for each core)",
+        help="number of processes, each on one core (default: with 5,000 images and more, one for "
+        "each core)",
     )
     many.add_argument(
         "--scheduler",
@@ -193,8 +194,8 @@ def make_parser() -> ArgumentParser:
     video.add_argument(
         "--alert",
         metavar="COMMAND",
-        help="command to run once for each person without a mask or with a mask worn incorrectly, "
-        "such as 'notify-send {class} {track}'",
+        help="command to run once for each person who wears no mask, or wears one incorrectly, for "
+        "a second, such as 'notify-send {class} {track}'",
     )
     video.add_argument(
         "--distance",

@@ -199,3 +199,31 @@ def test_a_command_in_the_core_installation_says_what_to_install(tmp_path, comma
     assert done.stderr.startswith(f"This command needs {module}: install it with ")
     assert done.stderr.endswith(f"or `make {target}`.\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipe")
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["at the end", "in the middle"])
+def test_a_reader_that_ends_early_gets_no_traceback(lines):
+    """As ``head`` does."""
+    code = (
+        "from utils.program import run_as_program\n"
+        f"def main():\n    for _ in range({lines}):\n        print('line')\n    return 0\n"
+        "run_as_program(main)\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_other_broken_pipes_are_not_hidden():
+    code = (
+        "from utils.program import run_as_program\n"
+        "def main():\n    raise BrokenPipeError('of another pipe')\n"
+        "run_as_program(main)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, text=True)
+    assert done.returncode == 1 and "of another pipe" in done.stderr

@@ -10,6 +10,7 @@ import errno
 import importlib.util
 import io
 import os
+import select
 import signal
 import sys
 import time
@@ -193,12 +194,14 @@ def _has_closed_output() -> bool:
 
     Later output then goes nowhere, so that Python does not fail again when it flushes at exit.
     """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    if sys.stdout is None or not hasattr(select, "poll"):  # Windows reports it as another error
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors are always reported
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _handle_signals() -> None:

@@ -53,3 +53,10 @@ def test_summary_tells_how_many_faces_are_unsure():
     faces = [{"class_name": "with_mask", "unsure": unsure} for unsure in (True, False, False)]
     report.add({"faces": faces})
     assert report.summary("image", []) == "1 image, 3 faces: 3 with_mask; 1 of 3 faces unsure."
+
+
+def test_summary_counts_problems():
+    report = Report()
+    report.add({"faces": [{"class_name": "with_mask"}]})
+    report.fail("b.jpg is no image.")
+    assert report.summary("image", []) == ("1 image, 1 face: 1 with_mask; 1 problem, named above.")

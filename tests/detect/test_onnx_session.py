@@ -34,3 +34,9 @@ def test_a_file_that_is_no_model_is_named(tmp_path, capfd, content, error, messa
     with pytest.raises(error, match=rf"^The model file {path} {message} with `git checkout`"):
         open_session(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_keras_model_is_sent_to_its_onnx_file(tmp_path):
+    (tmp_path / "masks.keras").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="masks.keras is a Keras model.*: name the .onnx file"):
+        open_session(tmp_path / "masks.keras")

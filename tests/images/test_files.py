@@ -130,6 +130,7 @@ def test_a_folder_of_other_files_names_them(tmp_path, monkeypatch):
 WRONG = {
     "missing": ("nope.jpg", "There is no file or folder nope.jpg: check the path."),
     "empty": ("empty", r"empty holds no images \(\.jpg, .*\): check the path."),
+    "a glob in a missing folder": ("more/**/*.png", "There is no folder more: check the path."),
     "no match": ("a/*.gif", r"a/\*\.gif holds no images"),
 }
 

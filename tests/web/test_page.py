@@ -234,9 +234,15 @@ def test_faces_of_photographs_agree_with_detect_masks(context, address):
             is_same = face["className"] == CLASS_NAMES[y_prob[:3].argmax()]
             assert is_same or theirs.is_unsure[index], file
             distances.append(np.abs(ours - y_prob).max())
+    same_box = np.array(overlaps) >= 0.95
+    same_class = np.array(distances) <= 0.02
+    print(
+        f"\n{len(files)} photographs, {len(overlaps)} faces: {same_box.sum()} with an IoU of at "
+        f"least 0.95, {same_class.sum()} with probabilities within 0.02."
+    )
     assert len(overlaps) > 100
-    assert min(overlaps) > 0.8 and np.mean(np.array(overlaps) >= 0.95) >= 0.98
-    assert max(distances) < 0.2 and np.mean(np.array(distances) <= 0.02) >= 0.95
+    assert min(overlaps) > 0.8 and same_box.mean() >= 0.98
+    assert max(distances) < 0.2 and same_class.mean() >= 0.95
 
 
 def test_frames_of_a_video_agree_with_the_script(context, address):

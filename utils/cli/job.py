@@ -157,11 +157,12 @@ def run_job(
             "another folder with --output."
         )
     report.keep_records = False  # the job has them in its files
-    job = _start_job(args, report, files, output)
+    copies = name_copies(files, output)
+    job = _start_job(args, report, files, copies, output)
     try:
         with job:
             _compare_with_earlier_run(args, report, job, output)
-            copies = report_job(job, files, output, report)
+            written = report_job(job, files, copies, report)
     except Exception:
         _keep_results(report, job)
         raise
@@ -172,8 +173,8 @@ def run_job(
         )
     if report.interrupted and not report.counts["images"]:
         _keep_results(report, job)
-        return copies
-    is_complete = not report.interrupted and len(copies) == report.counts["images"]
+        return written
+    is_complete = not report.interrupted and len(written) == report.counts["images"]
     is_written = write_tables(JobRecords(job))
     if is_complete and is_written:
         is_written = write_labels(JobRecords(job))
@@ -193,7 +194,7 @@ def run_job(
         job.delete_own()
         if (output / JOB_FOLDER).is_dir():
             report.warn(UNFINISHED.format(output / JOB_FOLDER))
-    return copies
+    return written
 
 
 def _keep_results(report: Report, job: Job) -> None:
@@ -204,7 +205,9 @@ def _keep_results(report: Report, job: Job) -> None:
         job.delete()
 
 
-def _start_job(args: Namespace, report: Report, files: Sequence[Path], output: Path) -> Job:
+def _start_job(
+    args: Namespace, report: Report, files: Sequence[Path], copies: Sequence[Path], output: Path
+) -> Job:
     """Begin to process images, each as ``process_image`` does."""
     workers = args.workers
     cores = count_cores()
@@ -228,8 +231,7 @@ def _start_job(args: Namespace, report: Report, files: Sequence[Path], output: P
         model_versions=tuple(get_version(file) for file in _list_model_files(args)),
     )
     items: list[ImageItem] = [
-        (str(file), copy.name, get_version(file))
-        for file, copy in zip(files, name_copies(files, output), strict=True)
+        (str(file), copy.name, get_version(file)) for file, copy in zip(files, copies, strict=True)
     ]
     return Job(
         task,
@@ -275,7 +277,9 @@ def _compare_with_earlier_run(args: Namespace, report: Report, job: Job, output:
         )
 
 
-def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Report) -> list[Path]:
+def report_job(
+    job: Job, files: Sequence[Path], copies: Sequence[Path], report: Report
+) -> list[Path]:
     """Wait for the outcomes of a job in the order of the files, and report them.
 
     Ctrl-C ends the job early: each worker finishes its image. If the workers cannot go on, what was
@@ -284,7 +288,7 @@ def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Repo
     Args:
         job: over the files.
         files: the images.
-        output: the folder of the annotated copies.
+        copies: the annotated copy of each.
         report: gets the counts and problems. Its ``keep_records`` should be False, because
             ``JobRecords`` reads the records when they are needed.
 
@@ -295,7 +299,6 @@ def report_job(job: Job, files: Sequence[Path], output: str | Path, report: Repo
         JobError: the workers cannot go on, and no image was done.
     """
     written: list[Path] = []
-    copies = name_copies(files, output)
     waiting: deque[tuple[int, Outcome]] = deque()
     resumed = 0
     failure: JobError | None = None

@@ -46,27 +46,35 @@ def check_outputs(
     Raises:
         OutputError: an output cannot be written, or is also a source, a copy or another output.
     """
-    wanted = [output for output in outputs if output]
-    taken: dict[Path, str] = {}  # what each path is already used for
-    if wanted:  # otherwise nothing can clash, and there may be thousands of sources
-        for path in copies:
-            taken[path.resolve()] = "the path of an annotated copy"
-        for path in sources:
-            taken[path.resolve()] = f"{path}, which is read"
-    for output in wanted:
+    wanted: dict[Path, str | Path] = {}  # as given, by the resolved path
+    for output in outputs:
+        if not output:
+            continue
         if str(output) == STDOUT:
             if sys.stdout is None:
                 raise OutputError("Standard output is closed: name a file.")
             continue
         path = Path(output).resolve()
-        if path in taken and not path.is_char_device():
-            raise OutputError(
-                f"{output} cannot be written (it is {taken[path]}): choose another place."
-            )
-        taken[path] = "the path of another output"
+        if path in wanted and not path.is_char_device():
+            raise _make_clash_error(output, "the path of another output")
+        wanted[path] = output
+    if wanted:  # otherwise nothing can clash, and there may be thousands of sources
+        for source in sources:
+            path = source.resolve()
+            if path in wanted and not path.is_char_device():
+                raise _make_clash_error(wanted[path], f"{source}, which is read")
+        for copy in copies:
+            path = copy.resolve()
+            if path in wanted and not path.is_char_device():
+                raise _make_clash_error(wanted[path], "the path of an annotated copy")
+    for output in wanted.values():
         check_writable(output)
     if folder is not None:
         check_writable(folder, is_folder=True)
+
+
+def _make_clash_error(output: str | Path, taken_by: str) -> OutputError:
+    return OutputError(f"{output} cannot be written (it is {taken_by}): choose another place.")
 
 
 def check_writable(output: str | Path, is_folder: bool = False) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +167,13 @@ def process_video(
     finally:
         end_copy(video.end_s)
         if stream is not None:
-            with suppress(OSError, OutputError):
+            try:
                 stream.close()
+            except OutputError as error:
+                if str(error) not in report.problems:  # the last record may have said it
+                    report.fail(str(error))
+            except OSError as error:
+                report.fail(
+                    f"The JSON file is not complete ({error.strerror}): make room on the disk."
+                )
     return copies
