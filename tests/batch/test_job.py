@@ -67,6 +67,18 @@ def test_a_job_is_cut_as_before_where_the_size_of_shards_doubles(task, tmp_path,
     assert job.results_found - 2 <= job.results_fit <= job.results_found
 
 
+def test_a_job_deletes_no_other_file(make_items, task, tmp_path):
+    mine = tmp_path / "job" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("by hand")
+    with pytest.raises(JobError):
+        Job(task, make_items(3), tmp_path / "job", scheduler="nonsense")
+    job = Job(task, make_items(3), tmp_path / "job", workers=1)
+    take_all(job)
+    job.delete()
+    assert list((tmp_path / "job").iterdir()) == [mine]
+
+
 def test_the_results_of_another_job_can_be_kept(make_items, task, tmp_path):
     items = make_items(6)
     take_all(Job(task, items[:2], tmp_path / "job", workers=1))

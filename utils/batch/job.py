@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from utils.batch.shards import (
+    SUBFOLDER_LETTERS,
     Item,
     JobError,
     Outcome,
@@ -124,9 +125,11 @@ class Job:
             self._taken = [0] * len(self._shards)  # outcomes that ``take`` returned
             self._cluster = Cluster(scheduler) if scheduler is not None else None
         except BaseException as error:
-            self._folder_lock.release()  # a notebook keeps the error, and with it this job
-            if not self.results_found:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            # A notebook keeps the error, and with it this job and its lock.
+            if self.results_found:
+                self._folder_lock.release()
+            else:
+                self.delete()
             if isinstance(error, OSError):
                 raise self._make_folder_error(error) from error
             raise
@@ -214,12 +217,17 @@ class Job:
         return any(True for _ in self._folder.glob("*/*.jsonl"))
 
     def delete(self) -> None:
-        """Delete all results, and let another job use the folder."""
+        """Delete all results, and the folder if nothing else is in it."""
         self._folder_lock.release()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for subfolder in self._folder.glob("[0-9a-f]" * SUBFOLDER_LETTERS):
+            shutil.rmtree(subfolder, ignore_errors=True)
+        with suppress(OSError):
+            self._stop_file.unlink(missing_ok=True)
+            (self._folder / LOCK_NAME).unlink(missing_ok=True)
+            self._folder.rmdir()
 
     def delete_own(self) -> None:
-        """Delete the results of this job alone, and let another job use the folder."""
+        """Delete the results of this job alone; the folder too if nothing else is in it."""
         for shard in self._shards:
             shard.path.unlink(missing_ok=True)
         if self.has_results():
@@ -237,17 +245,14 @@ class Job:
         sizes = [size]
         if self._is_resumed and found:
             sizes += [2 * size, max(1, size // 2)]
-        best: list[Shard] = []
-        most = -1
+        cuts = []
         for wanted in sizes:
             shards = cut_into_shards(key, items, self._folder, wanted)
             fitting = [shard for shard in shards if shard.path.name in found]
-            count = sum(len(shard.items) for shard in fitting)
-            if count > most:
-                best = shards
-                most = count
-                fit = len(fitting)
-        return best, fit
+            item_count = sum(len(shard.items) for shard in fitting)
+            cuts.append((item_count, shards, len(fitting)))
+        _, shards, fit_count = max(cuts, key=lambda cut: cut[0])  # the first of equal ones
+        return shards, fit_count
 
     def _make_missing_error(self) -> JobError:
         return JobError(

@@ -12,7 +12,7 @@ from typing import Any
 
 from utils.batch import Job, JobError, Outcome
 from utils.cli.images import get_possible_confidence, process_image, show_progress
-from utils.cli.outputs import JOB_FOLDER, UNFINISHED
+from utils.cli.outputs import JOB_FOLDER, NOTHING_DONE, UNFINISHED, has_unfinished
 from utils.cli.report import Report
 from utils.detect import (
     CLASSIFIER_FILE,
@@ -163,7 +163,7 @@ def run_job(
         with job:
             _compare_with_earlier_run(args, report, job, output)
             written = report_job(job, files, copies, report)
-    except Exception:
+    except BaseException:  # Ctrl-C too, while the job starts
         _keep_results(report, job)
         raise
     report.warn_of_files()
@@ -172,6 +172,7 @@ def run_job(
             f"{job.resumed} of {format_count(len(files), 'image')} were done by an earlier run."
         )
     if report.interrupted and not report.counts["images"]:
+        report.warn(NOTHING_DONE)
         _keep_results(report, job)
         return written
     is_complete = not report.interrupted and len(written) == report.counts["images"]
@@ -192,7 +193,7 @@ def run_job(
         job.delete()  # what did not fit was of this list before it changed
     else:
         job.delete_own()
-        if (output / JOB_FOLDER).is_dir():
+        if has_unfinished(output):
             report.warn(UNFINISHED.format(output / JOB_FOLDER))
     return written
 

@@ -14,6 +14,7 @@ from typing import TextIO
 from utils.atomic import write_atomically
 
 STDOUT = "-"  # the name of standard output as an output
+NOTHING_DONE = "Stopped before the first image was done: no table was written."
 UNFINISHED = (
     "{} has the results of another run, which goes on or ended early: to finish it, run its "
     "command with --resume."
@@ -97,6 +98,11 @@ def check_writable(output: str | Path, is_folder: bool = False) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise make_output_error(output, error) from error
+
+
+def has_unfinished(output: Path) -> bool:
+    """Return whether a run over many images left results in the folder of the copies."""
+    return any(True for _ in (output / JOB_FOLDER).glob("*/*.jsonl"))
 
 
 @contextmanager

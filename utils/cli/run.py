@@ -17,9 +17,11 @@ from utils.cli.labels import check_label_files, write_records
 from utils.cli.outputs import (
     DEFAULT_OUTPUT,
     JOB_FOLDER,
+    NOTHING_DONE,
     STDOUT,
     UNFINISHED,
     check_outputs,
+    has_unfinished,
     open_stdout,
 )
 from utils.cli.records import write_csv, write_json
@@ -104,12 +106,13 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
     copies = _run_here(args, report, files, output, window)
     report.warn_of_files()
     if report.interrupted and not report.counts["images"]:
+        report.warn(NOTHING_DONE)
         return copies
     write_tables(report.records)
     write_labels(report.records)
     if report.interrupted and len(files) > 1:
         report.warn("A run with --workers can be interrupted, and goes on with --resume.")
-    if (output / JOB_FOLDER).is_dir():
+    if has_unfinished(output):
         report.warn(UNFINISHED.format(output / JOB_FOLDER))
     return copies
 
