@@ -320,20 +320,24 @@ def test_an_answer_that_json_cannot_hold_is_named(where, make_items, tmp_path):
         take_all(Job(Unwritable(), make_items(3), tmp_path / "job", **where))
 
 
-OTHER_VERSIONS = {"a comment": "paths.py", "a missing module": ""}
+OTHER_VERSIONS = {
+    "a change": ("MODEL_DIR", "MODEL_FOLDER"),
+    "without the function that tells it": ("def digest_code", "def digest_source"),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", OTHER_VERSIONS.values(), ids=OTHER_VERSIONS.keys())
-def test_a_worker_with_another_version_of_the_project_is_named(make_items, task, tmp_path, changed):
+@pytest.mark.parametrize(("old", "new"), OTHER_VERSIONS.values(), ids=OTHER_VERSIONS.keys())
+def test_a_worker_with_another_version_of_the_project_is_named(
+    make_items, task, tmp_path, old, new
+):
     pytest.importorskip("distributed", reason="no Dask: install the extra cluster")
     other = tmp_path / "other"
     shutil.copytree(ROOT / "utils", other / "utils")
-    if changed:
-        with open(other / "utils" / changed, "a") as file:
-            file.write("# Another version.\n")
-    else:
-        (other / "utils" / "paths.py").unlink()
+    paths = other / "utils" / "paths.py"
+    text = paths.read_text()
+    assert old in text
+    paths.write_text(text.replace(old, new))
     with (
         start_cluster(tmp_path / "cluster", other) as address,
         pytest.raises(JobError, match="has another version of this project.*: give it the same"),
