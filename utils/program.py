@@ -154,13 +154,19 @@ def describe_shortage(error: BaseException) -> str:
     return ""
 
 
-def describe_failure(error: BaseException) -> str:
-    """Return why something failed, from an error that is not meant for the user."""
-    return describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
+def describe_failure(file: object, error: BaseException) -> str:
+    """Return why a file cannot be processed, from an error that is not meant for the user."""
+    reason = describe_shortage(error) or f"{type(error).__name__}: {error}. Please report it."
+    return f"{file} cannot be processed: {reason}"
 
 
 def _has_any(text: str, words: tuple[str, ...]) -> bool:
     return any(word in text for word in words)
+
+
+def discard_output(descriptor: int) -> None:
+    """Send what is written to a file descriptor from now on nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def run_as_program(main: Callable[[], int]) -> NoReturn:
@@ -200,7 +206,7 @@ def _has_closed_output() -> bool:
     poll.register(sys.stdout.fileno(), 0)  # errors are always reported
     if not poll.poll(0):
         return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard_output(sys.stdout.fileno())
     return True
 
 
@@ -245,7 +251,7 @@ class ErrorStream(io.TextIOWrapper):
     def _drop(self) -> None:
         """Send what is buffered, and all that follows, nowhere."""
         with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            discard_output(self.fileno())
 
 
 def _prepare_streams() -> None:
@@ -263,4 +269,4 @@ def _prepare_streams() -> None:
     sys.stderr = ErrorStream(
         os.fdopen(copy, "wb"), encoding=encoding, errors="backslashreplace", line_buffering=True
     )
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    discard_output(2)

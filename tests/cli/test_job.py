@@ -488,33 +488,3 @@ def test_parquet_holds_the_table_of_the_csv_file(tmp_path):
     assert len(found) > 5
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     assert found.unsure.dtype == bool and found.x_min.dtype == "int32"
-
-
-WRONG = {
-    "workers without images": (["--video", "0", "--workers", "2"], "--workers is for --image"),
-    "no workers": (["--image", "a.jpg", "--workers", "0"], "'0' is not a whole number"),
-    "half a worker": (["--image", "a.jpg", "--workers", "1.5"], "'1.5' is not a whole number"),
-    "workers in words": (["--image", "a.jpg", "--workers", "two"], "'two' is not a whole number"),
-    "both": (
-        ["--image", "a.jpg", "--workers", "2", "--scheduler", "tcp://x:1"],
-        "--workers is for this machine",
-    ),
-    "parquet without a file": (
-        ["--image", "a.jpg", "--output-format", "parquet"],
-        "--output-format parquet needs a file",
-    ),
-    "parquet to standard output": (
-        ["--image", "a.jpg", "--output-format", "parquet", "--csv", "-"],
-        "--output-format parquet needs a file",
-    ),
-    "another format": (["--image", "a.jpg", "--output-format", "xls"], "invalid choice: 'xls'"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_arguments_are_one_sentence(script, capsys, arguments, message):
-    with pytest.raises(SystemExit) as stop:
-        script.parse_arguments(arguments)
-    err = capsys.readouterr().err
-    assert (stop.value.code, err.count("\n")) == (2, 1)
-    assert message in err

@@ -562,6 +562,23 @@ ARGUMENTS = {
     "a name with spaces": (["--video", "my", "film.mp4"], "quotes around a name with spaces"),
     "no such video": (["--video", "film.mp4"], "There is no video film.mp4"),
     "no such camera": (["--video", "97"], "Camera 97 cannot be opened"),
+    "workers without images": (["--video", "0", "--workers", "2"], "--workers is for --image"),
+    "no workers": (["--image", "a.jpg", "--workers", "0"], "'0' is not a whole number"),
+    "half a worker": (["--image", "a.jpg", "--workers", "1.5"], "'1.5' is not a whole number"),
+    "workers in words": (["--image", "a.jpg", "--workers", "two"], "'two' is not a whole number"),
+    "both": (
+        ["--image", "a.jpg", "--workers", "2", "--scheduler", "tcp://x:1"],
+        "--workers is for this machine",
+    ),
+    "parquet without a file": (
+        ["--image", "a.jpg", "--output-format", "parquet"],
+        "--output-format parquet needs a file",
+    ),
+    "parquet to standard output": (
+        ["--image", "a.jpg", "--output-format", "parquet", "--csv", "-"],
+        "--output-format parquet needs a file",
+    ),
+    "another format": (["--image", "a.jpg", "--output-format", "xls"], "invalid choice: 'xls'"),
 }
 
 

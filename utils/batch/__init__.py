@@ -8,7 +8,7 @@ any number of workers. ``map_files`` calls a function with each file, in threads
 
 from utils.batch.batch import Batch, map_files
 from utils.batch.job import Job
-from utils.batch.shards import JobError, Outcome
+from utils.batch.shards import JobError, Outcome, list_results
 from utils.batch.threads import map_in_threads
 
-__all__ = ["Batch", "Job", "JobError", "Outcome", "map_files", "map_in_threads"]
+__all__ = ["Batch", "Job", "JobError", "Outcome", "list_results", "map_files", "map_in_threads"]

@@ -22,6 +22,7 @@ from utils.batch.shards import (
     Task,
     choose_shard_size,
     cut_into_shards,
+    list_results,
     pickle_task,
     process_items,
     process_shard,
@@ -118,10 +119,11 @@ class Job:
         self._folder_lock = self._hold_folder()
         try:
             self._stop_file.unlink(missing_ok=True)
-            found = {path.name for path in self._folder.glob("*/*.jsonl")}
+            found = {path.name for path in list_results(self._folder)}
             self.results_found = len(found)
-            content = pickle_task(key or task) + digest_code().encode()
-            self._shards, self.results_fit = self._cut(content, items, found)
+            pickled_key = self._task if key is None else pickle_task(key)
+            code = digest_code().encode()
+            self._shards, self.results_fit = self._cut(pickled_key + code, items, found)
             self._taken = [0] * len(self._shards)  # outcomes that ``take`` returned
             self._cluster = Cluster(scheduler) if scheduler is not None else None
         except BaseException as error:
@@ -214,7 +216,7 @@ class Job:
 
     def has_results(self) -> bool:
         """Return whether the folder has results, of this run or of an earlier one."""
-        return any(True for _ in self._folder.glob("*/*.jsonl"))
+        return any(list_results(self._folder))
 
     def delete(self) -> None:
         """Delete all results, and the folder if nothing else is in it."""

@@ -12,7 +12,7 @@ import json
 import pickle
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -139,6 +139,11 @@ def write_result(shard: Shard, outcomes: Sequence[Outcome]) -> None:
         ) from error
 
 
+def list_results(folder: Path) -> Iterator[Path]:
+    """Yield the files of the results in the folder of a job."""
+    return folder.glob("*/*.jsonl")
+
+
 def read_result(shard: Shard) -> list[Outcome]:
     """Return the outcomes of a shard: of its first items if the run was stopped, maybe none."""
     try:
@@ -225,7 +230,7 @@ def _process_item(function: Callable[..., Any], item: Item) -> Outcome:
     except UserError as error:
         return Outcome(None, str(error))
     except Exception as error:  # one item must not cost the others
-        return Outcome(None, f"{item[0]} cannot be processed: {describe_failure(error)}")
+        return Outcome(None, describe_failure(item[0], error))
     return answer if isinstance(answer, Outcome) else Outcome(answer)
 
 

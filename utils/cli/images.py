@@ -68,6 +68,11 @@ def get_possible_confidence(min_confidence: float, blur: bool) -> float:
     return min_confidence * (POSSIBLE_SHARE if blur else 1)
 
 
+def get_detector_options(detector_model: Path | None) -> dict[str, Path]:
+    """Return the options of ``load_models`` for another model file of the detector, if any."""
+    return {"path": detector_model} if detector_model else {}
+
+
 def process_image(
     file: Path,
     copy: Path,
@@ -154,7 +159,7 @@ def process_images(
             report.fail(str(error))
             return
         except Exception as error:  # one image must not cost the records of the others
-            report.fail(f"{image.file} cannot be processed: {describe_failure(error)}")
+            report.fail(describe_failure(image.file, error))
             return
         if not answer.problem:
             written.append(image.copy)

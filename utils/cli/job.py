@@ -10,9 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from utils.batch import Job, JobError, Outcome
-from utils.cli.images import get_possible_confidence, process_image, show_progress
-from utils.cli.outputs import JOB_FOLDER, NOTHING_DONE, UNFINISHED, has_unfinished
+from utils.batch import Job, JobError, Outcome, list_results
+from utils.cli.images import (
+    get_detector_options,
+    get_possible_confidence,
+    process_image,
+    show_progress,
+)
+from utils.cli.outputs import JOB_FOLDER, NOTHING_DONE
 from utils.cli.report import Report
 from utils.detect import (
     CLASSIFIER_FILE,
@@ -67,13 +72,12 @@ class DetectionTask:
         Raises:
             FileNotFoundError, ValueError: as in ``load_models``.
         """
-        options = {"path": self.detector_model} if self.detector_model else {}
         with share_cores(count_cores()):
             detector, classifier = load_models(
                 self.detector,
                 self.possible_confidence,
                 self.classifier or CLASSIFIER_FILE,
-                **options,
+                **get_detector_options(self.detector_model),
             )
         if self.detector != "fcos":  # a worker of a cluster may have several threads
             detector = one_at_a_time(detector)
@@ -193,9 +197,18 @@ def run_job(
         job.delete()  # what did not fit was of this list before it changed
     else:
         job.delete_own()
-        if has_unfinished(output):
-            report.warn(UNFINISHED.format(output / JOB_FOLDER))
+        warn_of_unfinished(report, output)
     return written
+
+
+def warn_of_unfinished(report: Report, output: Path) -> None:
+    """Say if a run over many images left results in the folder of the copies."""
+    folder = output / JOB_FOLDER
+    if any(list_results(folder)):
+        report.warn(
+            f"{folder} has the results of another run, which goes on or ended early: to finish it, "
+            "run its command with --resume."
+        )
 
 
 def _keep_results(report: Report, job: Job) -> None:

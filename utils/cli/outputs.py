@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import TextIO
 
 from utils.atomic import write_atomically
+from utils.program import discard_output
 
 STDOUT = "-"  # the name of standard output as an output
 NOTHING_DONE = "Stopped before the first image was done: no table was written."
-UNFINISHED = (
-    "{} has the results of another run, which goes on or ended early: to finish it, run its "
-    "command with --resume."
-)
 DEFAULT_OUTPUT = Path("output")  # the folder of annotated copies
 JOB_FOLDER = ".job"  # in the folder of the copies; holds the results of a run over many images
 
@@ -47,6 +44,7 @@ def check_outputs(
     Raises:
         OutputError: an output cannot be written, or is also a source, a copy or another output.
     """
+    files: list[str | Path] = []
     wanted: dict[Path, str | Path] = {}  # as given, by the resolved path
     for output in outputs:
         if not output:
@@ -55,20 +53,22 @@ def check_outputs(
             if sys.stdout is None:
                 raise OutputError("Standard output is closed: name a file.")
             continue
+        files.append(output)
         path = Path(output).resolve()
-        if path in wanted and not path.is_char_device():
+        if path in wanted:
             raise _make_clash_error(output, "the path of another output")
-        wanted[path] = output
+        if not path.is_char_device():  # /dev/null may be several outputs
+            wanted[path] = output
     if wanted:  # otherwise nothing can clash, and there may be thousands of sources
         for source in sources:
             path = source.resolve()
-            if path in wanted and not path.is_char_device():
+            if path in wanted:
                 raise _make_clash_error(wanted[path], f"{source}, which is read")
         for copy in copies:
             path = copy.resolve()
-            if path in wanted and not path.is_char_device():
+            if path in wanted:
                 raise _make_clash_error(wanted[path], "the path of an annotated copy")
-    for output in wanted.values():
+    for output in files:
         check_writable(output)
     if folder is not None:
         check_writable(folder, is_folder=True)
@@ -98,11 +98,6 @@ def check_writable(output: str | Path, is_folder: bool = False) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise make_output_error(output, error) from error
-
-
-def has_unfinished(output: Path) -> bool:
-    """Return whether a run over many images left results in the folder of the copies."""
-    return any(True for _ in (output / JOB_FOLDER).glob("*/*.jsonl"))
 
 
 @contextmanager
@@ -141,7 +136,7 @@ def open_stdout() -> Iterator[TextIO]:
         sys.stdout.flush()
     except OSError:
         with suppress(OSError, ValueError):  # sys.stdout may be an object without a file number
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output(sys.stdout.fileno())
         raise
 
 

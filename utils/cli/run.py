@@ -12,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.cli.images import get_possible_confidence, process_images
+from utils.cli.images import get_detector_options, get_possible_confidence, process_images
 from utils.cli.labels import check_label_files, write_records
 from utils.cli.outputs import (
     DEFAULT_OUTPUT,
     JOB_FOLDER,
     NOTHING_DONE,
     STDOUT,
-    UNFINISHED,
     check_outputs,
-    has_unfinished,
     open_stdout,
 )
 from utils.cli.records import write_csv, write_json
@@ -112,8 +110,10 @@ def _run_images(args: Namespace, report: Report, window: Window | None) -> list[
     write_labels(report.records)
     if report.interrupted and len(files) > 1:
         report.warn("A run with --workers can be interrupted, and goes on with --resume.")
-    if has_unfinished(output):
-        report.warn(UNFINISHED.format(output / JOB_FOLDER))
+    if (output / JOB_FOLDER).is_dir():
+        from utils.cli.job import warn_of_unfinished
+
+        warn_of_unfinished(report, output)
     return copies
 
 
@@ -121,7 +121,6 @@ def _run_here(
     args: Namespace, report: Report, files: list[Path], output: Path, window: Window | None
 ) -> list[Path]:
     """Process images in this process, which is ready at once, and return the annotated copies."""
-    options = {"path": args.detector_model} if args.detector_model else {}
     workers = 1
     if len(files) > 1 and window is None:
         workers = min(count_cores(), MAX_THREADS)
@@ -130,7 +129,7 @@ def _run_here(
             args.detector,
             get_possible_confidence(args.min_confidence, args.blur_faces),
             args.model,
-            **options,
+            **get_detector_options(args.detector_model),
         )
     if args.detector != "fcos":
         detector = one_at_a_time(detector)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.boxes import Detections
-from utils.cli.images import POSSIBLE_SHARE, show_progress
+from utils.cli.images import POSSIBLE_SHARE, get_detector_options, show_progress
 from utils.cli.outputs import DEFAULT_OUTPUT, STDOUT, OutputError, check_outputs
 from utils.cli.records import JsonStream, make_record, write_table
 from utils.cli.report import Report
@@ -79,7 +79,7 @@ def run_video(args: Namespace, report: Report, window: Window | None) -> list[Pa
 
 def _make_monitor(args: Namespace, report: Report) -> Monitor:
     """Return the monitor of a video that the arguments describe."""
-    options: dict[str, Any] = {"path": args.detector_model} if args.detector_model else {}
+    options: dict[str, Any] = get_detector_options(args.detector_model)
     if args.detector == "fcos":
         options["passes"] = FAST_PASSES
     detector, classifier = load_models(
