@@ -27,7 +27,10 @@ from utils.collect import extract_faces, find_broken_images, read_searched
 from utils.curate import find_near_duplicates, hash_images
 from utils.detect import load_detector
 from utils.images import list_images
-from utils.paths import EXAMPLES_DIR, ROOT, SHARED_DIR
+from utils.paths import EXAMPLES_DIR, RAW_DIR, ROOT, SHARED_DIR
+
+# What `make data` fetches, or else the photographs beside the checkout.
+PHOTOGRAPHS = RAW_DIR if RAW_DIR.is_dir() else SHARED_DIR / "data"
 
 
 def measure(call: Callable[[], object]) -> tuple[object, dict[str, float]]:
@@ -99,7 +102,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--data", type=Path, default=SHARED_DIR / "data", help="a folder of photographs"
+        "--data", type=Path, default=PHOTOGRAPHS, help="a folder of photographs (default: data/raw)"
     )
     parser.add_argument("--only", choices=("files", "extraction"), help="print this table only")
     parser.add_argument("--row", nargs=3, help=argparse.SUPPRESS)

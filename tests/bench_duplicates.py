@@ -28,7 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tests.bench_collect import measure
+from tests.bench_collect import PHOTOGRAPHS, measure
 from utils.batch import map_in_threads
 from utils.collect import find_broken_images
 from utils.curate import (
@@ -41,7 +41,7 @@ from utils.curate import (
 )
 from utils.curate.hamming_search import find_close_pairs
 from utils.images import list_images, read_image
-from utils.paths import EXAMPLES_DIR, OUTPUT_DIR, ROOT, SHARED_DIR
+from utils.paths import EXAMPLES_DIR, OUTPUT_DIR, ROOT
 
 # Width and height of a simulated picture, pixels: two pixels for each that a hash compares.
 SIZE = (34, 32)
@@ -278,7 +278,7 @@ def main() -> None:
     """Print and write the table, and write the plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--data", type=Path, default=SHARED_DIR / "data", help="a folder of photographs"
+        "--data", type=Path, default=PHOTOGRAPHS, help="a folder of photographs (default: data/raw)"
     )
     parser.add_argument(
         "--counts", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="photographs"
